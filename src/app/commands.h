@@ -1,0 +1,84 @@
+// The commands of the program: their options and entry points, each in its own file. All return
+// the exit status and throw UserError for the user's mistakes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/exit_status.h"
+#include "base/dtype.h"
+#include "base/types.h"
+#include "ops/ops.h"
+
+namespace weft {
+
+/// `weft convert HF_DIR MODEL_DIR` and `weft synth CONFIG_JSON MODEL_DIR`.
+struct ConvertOptions {
+  std::filesystem::path source;  ///< folder of the checkpoint; synth: a config.json
+  std::filesystem::path model_dir;
+  std::optional<DType> dtype;
+  int tp = 1;
+  int pp = 1;
+  std::optional<int> segments;  ///< cap for o and down; nothing: the contract's
+  std::uint64_t seed = 0;       ///< synth only
+};
+int command_convert(const ConvertOptions& options);
+int command_synth(const ConvertOptions& options);
+
+/// `weft verify MODEL_DIR`.
+struct VerifyOptions {
+  std::filesystem::path model_dir;
+};
+int command_verify(const VerifyOptions& options);
+
+/// `weft tokenize MODEL_DIR`: lines of standard input, to standard output.
+struct TokenizeOptions {
+  std::filesystem::path model_dir;
+  bool decode = false;        ///< arrays of ids to text
+  bool plain = false;         ///< encode: without BOS and the like
+  bool keep_special = false;  ///< decode: special tokens by name
+};
+int command_tokenize(const TokenizeOptions& options);
+
+/// `weft run JOB_YAML`.
+struct RunOptions {
+  std::filesystem::path job;
+  std::vector<std::string> overrides;  ///< "key.path=value"
+};
+int command_run(const RunOptions& options);
+
+/// `weft plan JOB_YAML`.
+struct PlanOptions {
+  std::filesystem::path job;
+  std::vector<std::string> overrides;
+  std::optional<int> ranks;  ///< a table of all layouts of that many
+  std::optional<int> gpus_per_node;
+};
+int command_plan(const PlanOptions& options);
+
+/// `weft generate MODEL_DIR`. Exactly one of `prompt`, `prompt_file` and `ids` is set.
+struct GenerateOptions {
+  std::filesystem::path model_dir;
+  std::optional<std::string> prompt;
+  std::optional<std::filesystem::path> prompt_file;
+  std::optional<std::vector<TokenId>> ids;
+  std::int64_t max_tokens = 128;
+  double temperature = 0;
+  double top_p = 1;
+  std::int64_t top_k = 0;
+  std::uint64_t seed = 0;
+  int tp = 1;
+  std::optional<int> threads;  ///< nothing: the rank's share of its host's cores
+  Isa isa = Isa::automatic;
+  std::int64_t max_sequence_length = 0;  ///< 0: the model's
+  bool digest = false;                   ///< print the logits digest at the end
+};
+int command_generate(const GenerateOptions& options);
+
+/// `weft --version`: version, contract, backends, instruction set.
+std::string version_text();
+
+}  // namespace weft

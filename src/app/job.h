@@ -1,0 +1,113 @@
+// A job file: what `weft run` and `weft plan` are told. docs/job-file.md describes every key.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/types.h"
+#include "engine/request.h"
+#include "ops/ops.h"
+
+namespace weft {
+
+class YamlValue;
+
+enum class InputFormat { openai, jsonl, text };
+enum class Device { automatic, cpu, cuda };
+enum class Numerics { invariant, fast };
+
+/// "openai", "jsonl", "text".
+std::string_view name(InputFormat format);
+/// "auto", "cpu", "cuda".
+std::string_view name(Device device);
+/// "invariant", "fast".
+std::string_view name(Numerics numerics);
+
+/// An amount of memory: left to the program, in bytes, or a fraction of what there is.
+struct MemoryAmount {
+  enum class Kind { automatic, bytes, fraction };
+  Kind kind = Kind::automatic;
+  Bytes bytes = 0;      ///< of Kind::bytes
+  double fraction = 0;  ///< of Kind::fraction, in (0, 1]
+  bool operator==(const MemoryAmount&) const = default;
+};
+
+/// Where the prompts come from.
+struct JobInput {
+  std::filesystem::path file;
+  InputFormat format = InputFormat::openai;
+  std::string field = "prompt";  ///< jsonl: the member that holds the text
+};
+
+/// Sizes of the parallel axes as asked for; legality is checked elsewhere.
+struct JobParallel {
+  int tp = 1;
+  int pp = 1;
+  int sp = 1;
+  int ep = 1;
+  std::optional<int> dp;  ///< nothing: as many replicas as the ranks allow
+};
+
+struct JobEngine {
+  Device device = Device::automatic;
+  Numerics numerics = Numerics::invariant;
+  Isa isa = Isa::automatic;
+  std::optional<int> threads;  ///< of each rank; nothing: the rank's share of its host's cores
+  std::int64_t max_batch_tokens = 2048;
+  std::int64_t max_sequences = 256;
+  std::int64_t max_sequence_length = 0;  ///< 0: the model's
+  std::int64_t kv_block = 32;            ///< tokens of one page of the cache, a multiple of 16
+  MemoryAmount kv_memory;                ///< of each rank
+  std::int64_t prefill_chunk = 0;      ///< most prompt tokens of a sequence in a step; 0: no limit
+  std::optional<std::int64_t> layers;  ///< run only that many; nothing: all
+  double watchdog_seconds = 300;       ///< 0: no watchdog
+};
+
+struct JobOutput {
+  std::filesystem::path dir;
+  bool digest = false;  ///< each result row carries its logits digest and token ids
+};
+
+/// An effective job: the file with the command line's overrides. Paths are usable from the current
+/// directory.
+struct Job {
+  std::filesystem::path model;
+  JobInput input;
+  /// Defaults for requests that do not set their own; `seed` is the job's seed, from which requests
+  /// without a seed derive theirs.
+  SamplingParams sampling;
+  JobParallel parallel;
+  JobEngine engine;
+  JobOutput output;
+};
+
+/// Reads a job file and applies overrides "key.path=value" in order. Relative paths in the file are
+/// relative to its folder, those in overrides to the current directory. Throws UserError
+/// "FILE:LINE: …" or "--set KEY: …" for anything that is not exactly right: unknown key (the
+/// nearest valid one is named), duplicate key, wrong type, out of range, missing.
+Job load_job(const std::filesystem::path& file, std::span<const std::string> overrides = {});
+
+/// The job as a job file: every key, in the order of the table, paths absolute. `load_job` of it
+/// gives the same job.
+std::string to_yaml(const Job& job);
+
+/// The table that parsing, writing, the documentation and the "did you mean" all come from.
+struct JobKey {
+  std::string_view path;     ///< "engine.kv_block"
+  std::string_view type;     ///< for people: "integer, multiple of 16"
+  std::string_view meaning;  ///< one sentence
+  bool required = false;
+  void (*read)(const YamlValue& value, Job& job) = nullptr;  ///< throws UserError
+  std::string (*write)(const Job& job) = nullptr;            ///< as YAML flow text, paths absolute
+};
+std::span<const JobKey> job_keys();
+
+/// The table as rows of Markdown (key, type, default, meaning), for docs/job-file.md.
+std::string job_keys_markdown();
+
+}  // namespace weft

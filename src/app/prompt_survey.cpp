@@ -1,0 +1,81 @@
+// The pass over the whole prompt file at the start of a job.
+#include <algorithm>
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/prompts.h"
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+/// A custom_id by its hash, and where it stands: 16 bytes for each request.
+struct Seen {
+  std::uint64_t hash = 0;
+  std::int64_t line = 0;
+  auto operator<=>(const Seen&) const = default;
+};
+
+/// Lines whose ids have one hash: very probably duplicates.
+struct Suspects {
+  std::int64_t first = 0;
+  std::int64_t second = 0;
+};
+
+/// Suspects in the order of their second line. Sorts `seen`.
+std::vector<Suspects> suspects_among(std::vector<Seen>& seen) {
+  std::sort(seen.begin(), seen.end());
+  std::vector<Suspects> suspects;
+  for (std::size_t i = 1; i < seen.size(); ++i) {
+    if (seen[i].hash == seen[i - 1].hash) suspects.push_back({seen[i - 1].line, seen[i].line});
+  }
+  std::sort(suspects.begin(), suspects.end(),
+            [](const Suspects& a, const Suspects& b) { return a.second < b.second; });
+  return suspects;
+}
+
+/// The ids on two lines, from the file itself.
+std::pair<std::string, std::string> ids_on(const std::filesystem::path& file,
+                                           const PromptRules& rules, const Suspects& suspects) {
+  std::pair<std::string, std::string> ids;
+  PromptReader reader(file, rules);
+  while (const auto prompt = reader.next()) {
+    const PromptSource& source = source_of(*prompt);
+    if (source.line == suspects.first) ids.first = source.custom_id.value_or("");
+    if (source.line == suspects.second) {
+      ids.second = source.custom_id.value_or("");
+      break;
+    }
+  }
+  return ids;
+}
+
+}  // namespace
+
+PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules) {
+  Digester digest;
+  PromptSurvey survey;
+  std::vector<Seen> seen;
+  PromptReader reader(file, rules, &digest);
+  while (const auto prompt = reader.next()) {
+    const PromptSource& source = source_of(*prompt);
+    if (source.custom_id) seen.push_back({digest_of(*source.custom_id).low, source.line});
+  }
+  survey.requests = reader.position();
+  survey.digest = digest.result();
+
+  const std::vector<Suspects> suspects = suspects_among(seen);
+  for (const Suspects& pair : suspects) {
+    const auto [first, second] = ids_on(file, rules, pair);
+    if (first != second) continue;  // different ids of one hash
+    fail_user("{}:{}: custom_id '{}' was already given on line {}{}", file.string(), pair.second,
+              first.substr(0, 100), pair.first,
+              suspects.size() > 1 ? fmt::format("; {} such lines in all", suspects.size()) : "");
+  }
+  return survey;
+}
+
+}  // namespace weft

@@ -1,0 +1,71 @@
+// The end-of-run report, as text and as summary.json.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+#include "engine/request.h"
+#include "layout/grid.h"
+
+namespace weft {
+
+/// Percentiles of a set of durations in seconds, by nearest rank; zeros of an empty set.
+struct Percentiles {
+  double p50 = 0;
+  double p90 = 0;
+  double p99 = 0;
+};
+Percentiles percentiles_of(std::vector<double> seconds);
+
+/// Time to first token: from when the engine was given the request to its first token.
+double time_to_first_token(const Completion& completion);
+/// Time per output token after the first; meaningful from two tokens on.
+double time_per_output_token(const Completion& completion);
+
+/// What there is to tell of a run. Counts are of this run alone unless said otherwise.
+struct RunReport {
+  // What ran where.
+  std::string model;      ///< path
+  std::string processor;  ///< "cpu avx512 x 2 threads"
+  Layout layout;
+  std::vector<std::string> hosts;  ///< by rank; repeated names are folded
+  std::string numerics = "invariant";
+  // Requests, of the whole job.
+  std::int64_t requests = 0;
+  std::int64_t succeeded = 0;
+  std::int64_t failed = 0;
+  std::int64_t resumed = 0;  ///< of these, done by earlier runs
+  // Tokens, of this run.
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+  std::vector<double> ttft_seconds;  ///< one for each completed request
+  std::vector<double> tpot_seconds;  ///< one for each with two tokens or more
+  std::int64_t preemptions = 0;
+  // Wall time in seconds. The phases need not add up to the total.
+  double wall_seconds = 0;
+  double load_seconds = 0;
+  double prefill_seconds = 0;  ///< steps that held prompt tokens
+  double decode_seconds = 0;   ///< steps that held none
+  double output_seconds = 0;
+  // Memory in bytes, of the rank that needs most.
+  Bytes planned_memory = 0;
+  Bytes peak_memory = 0;
+  std::string results;  ///< path of results.jsonl; empty when the job is not complete
+};
+
+/// Adds a completion's tokens and times.
+void add_completion(RunReport& report, const Completion& completion);
+
+/// Generated tokens a second, over prefill and decode.
+double tokens_per_second(const RunReport& report);
+
+/// For people: under 20 lines, no escape codes.
+std::string to_text(const RunReport& report);
+
+/// summary.json: the same figures with full precision, and the versions.
+std::string to_json(const RunReport& report);
+
+}  // namespace weft

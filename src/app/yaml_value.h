@@ -1,0 +1,63 @@
+// One value of a YAML file, still as text, and its strict readings.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/types.h"
+
+namespace weft {
+
+/// A scalar as written. Quoted ones are strings and nothing else.
+struct YamlScalar {
+  std::string text;
+  bool quoted = false;
+};
+
+/// The value of one key: a scalar, or a list of scalars. The readings throw UserError that starts
+/// with the value's place. None of YAML's guesses apply: `yes` is no boolean and `010` no number.
+class YamlValue {
+ public:
+  std::string key;             ///< "engine.isa"
+  std::string place;           ///< "job.yaml:7" or "--set engine.isa"
+  std::filesystem::path base;  ///< what a relative path is relative to
+  bool is_list = false;
+  std::vector<YamlScalar> items;  ///< one when it is no list
+
+  /// Any scalar's text.
+  [[nodiscard]] const std::string& text() const;
+  /// `true` or `false`.
+  [[nodiscard]] bool boolean() const;
+  /// Plain decimal digits with at most a '-' before them, within [low, high].
+  [[nodiscard]] std::int64_t integer(std::int64_t low, std::int64_t high) const;
+  /// A plain decimal number such as 1, 0.5, 1e-3, within [low, high].
+  [[nodiscard]] double number(double low, double high) const;
+  /// Whether the scalar is the plain word.
+  [[nodiscard]] bool is_word(std::string_view word) const;
+  /// Whether the scalar is an integer with a unit of bytes, or without.
+  [[nodiscard]] bool is_bytes() const;
+  /// A size: digits, then B, KiB, MiB, GiB, TiB or KB, MB, GB, TB (decimal). Without a unit: bytes.
+  [[nodiscard]] Bytes bytes() const;
+  /// Position of the text among `words`.
+  [[nodiscard]] int choice(std::initializer_list<std::string_view> words) const;
+  /// Text as a path, relative to `base`.
+  [[nodiscard]] std::filesystem::path path() const;
+  /// A list of scalars, as strings: in a list, plain words are strings too.
+  [[nodiscard]] std::vector<std::string> strings() const;
+  /// A list of integers within [low, high].
+  [[nodiscard]] std::vector<std::int64_t> integers(std::int64_t low, std::int64_t high) const;
+
+  /// Throws UserError "PLACE: KEY WHAT, not VALUE".
+  [[noreturn]] void refuse(std::string_view what) const;
+
+ private:
+  [[nodiscard]] const YamlScalar& scalar() const;
+};
+
+/// Text as a double-quoted YAML scalar.
+std::string yaml_quoted(std::string_view text);
+
+}  // namespace weft

@@ -1,0 +1,67 @@
+#include "base/digest.h"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <charconv>
+
+#include "base/error.h"
+
+namespace weft {
+
+struct Digester::State {
+  XXH3_state_t* xxh = XXH3_createState();
+  State() {
+    if (xxh == nullptr) fail("out of memory for a digest");
+    XXH3_128bits_reset(xxh);
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { XXH3_freeState(xxh); }
+};
+
+std::string Digest::hex() const { return fmt::format("{:016x}{:016x}", high, low); }
+
+Digest Digest::from_hex(std::string_view text) {
+  Digest digest;
+  const auto half = [&](std::string_view part, std::uint64_t& value) {
+    const auto [end, status] = std::from_chars(part.data(), part.data() + part.size(), value, 16);
+    return status == std::errc() && end == part.data() + part.size();
+  };
+  if (text.size() != 32 || !half(text.substr(0, 16), digest.high) ||
+      !half(text.substr(16), digest.low)) {
+    fail_user("'{}' is not a digest of 32 hexadecimal digits", text.substr(0, 64));
+  }
+  return digest;
+}
+
+Digest digest_of(std::span<const std::byte> bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return {hash.high64, hash.low64};
+}
+
+Digest digest_of(std::string_view text) {
+  return digest_of(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+Digester::Digester() : state_(std::make_unique<State>()) {}
+Digester::~Digester() = default;
+Digester::Digester(Digester&&) noexcept = default;
+Digester& Digester::operator=(Digester&&) noexcept = default;
+
+void Digester::add(std::span<const std::byte> bytes) {
+  if (XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size()) != XXH_OK) {
+    fail("a digest could not be updated");
+  }
+}
+
+void Digester::add(std::string_view text) {
+  add(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+Digest Digester::result() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh);
+  return {hash.high64, hash.low64};
+}
+
+}  // namespace weft

@@ -1,0 +1,56 @@
+// The communicator interface: it moves bytes and never adds.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+
+namespace weft {
+
+using ByteView = std::span<const std::byte>;
+using ByteSpan = std::span<std::byte>;
+
+/// A group of ranks that call the same operations in the same order. Every call blocks until this
+/// rank's part is done; buffers are host memory. Failures throw Error.
+class Group {
+ public:
+  virtual ~Group() = default;
+
+  [[nodiscard]] virtual int rank() const = 0;
+  [[nodiscard]] virtual int size() const = 0;
+
+  /// Rank i's `send` (counts[i] bytes) comes to stand behind those of ranks 0…i-1 in every rank's
+  /// `recv`. `counts` is equal on all ranks.
+  virtual void all_gather(ByteView send, ByteSpan recv, std::span<const Bytes> counts) = 0;
+
+  /// The i-th piece of `send` (send_counts[i] bytes, pieces one behind the other) goes to rank i;
+  /// the piece from rank i (recv_counts[i] bytes) comes to stand i-th in `recv`.
+  virtual void all_to_all(ByteView send, std::span<const Bytes> send_counts, ByteSpan recv,
+                          std::span<const Bytes> recv_counts) = 0;
+
+  /// The bytes of rank `root` overwrite those of all others.
+  virtual void broadcast(ByteSpan bytes, int root) = 0;
+
+  /// Returns when all ranks have called it.
+  virtual void barrier() = 0;
+
+  /// The ranks that gave the same colour form a new group, ordered by their rank in this one.
+  virtual std::unique_ptr<Group> split(int color) = 0;
+};
+
+/// A group of one.
+std::unique_ptr<Group> make_self_group();
+
+/// Bytes of this rank and its peers when everybody has `count` of them.
+inline std::vector<Bytes> equal_counts(const Group& group, Bytes count) {
+  return std::vector<Bytes>(static_cast<std::size_t>(group.size()), count);
+}
+
+/// Every rank's string, by rank.
+std::vector<std::string> gather_strings(Group& group, const std::string& text);
+
+}  // namespace weft

@@ -1,0 +1,14 @@
+// Groups over MPI communicators. Only MPI-3.1 calls.
+#pragma once
+
+#include <memory>
+
+#include "comm/group.h"
+
+namespace weft {
+
+/// The group of all ranks of the job (a duplicate of MPI_COMM_WORLD). MPI must be initialised and
+/// must outlive the group.
+std::unique_ptr<Group> make_world_group();
+
+}  // namespace weft

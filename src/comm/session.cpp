@@ -1,0 +1,97 @@
+#include "comm/session.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "comm/mpi_api.h"
+#include "comm/mpi_group.h"
+
+namespace weft {
+namespace {
+
+constexpr int kUserErrorStatus = 2;
+
+/// A mistake that every rank knows of.
+class AgreedError : public UserError {
+ public:
+  using UserError::UserError;
+};
+
+/// Prints what went wrong here and ends every rank. MPI_Abort does not return.
+[[noreturn]] void abort_job(const std::string& message, int status) {
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  std::fflush(stdout);
+  std::fprintf(stderr, "weft: rank %d on %s: %s\n", rank, host_name().c_str(), message.c_str());
+  std::fflush(stderr);
+  MPI_Abort(MPI_COMM_WORLD, status);
+  std::abort();
+}
+
+int largest(Group& world, int status) {
+  std::vector<int> all(static_cast<std::size_t>(world.size()));
+  world.all_gather(std::as_bytes(std::span(&status, 1)), std::as_writable_bytes(std::span(all)),
+                   equal_counts(world, sizeof(int)));
+  for (const int other : all) status = std::max(status, other);
+  return status;
+}
+
+}  // namespace
+
+int with_session(const std::function<int(Group& world)>& body) {
+  int provided = 0;
+  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
+  int status = 1;
+  try {
+    const std::unique_ptr<Group> world = make_world_group();
+    try {
+      status = largest(*world, body(*world));
+    } catch (const AgreedError& error) {
+      if (world->rank() == 0) std::fprintf(stderr, "weft: %s\n", error.what());
+      status = kUserErrorStatus;
+    }
+  } catch (const UserError& error) {
+    abort_job(error.what(), kUserErrorStatus);
+  } catch (const std::exception& error) {
+    abort_job(error.what(), 1);
+  } catch (...) {
+    abort_job("unknown exception", 1);
+  }
+  MPI_Finalize();
+  return status;
+}
+
+void agree(Group& group, const std::function<void()>& action) {
+  std::optional<std::string> mine;
+  try {
+    action();
+  } catch (const UserError& error) {
+    mine = error.what();
+  }
+  // A leading mark tells "no mistake" from an empty message.
+  for (const std::string& text : gather_strings(group, mine ? "!" + *mine : "")) {
+    if (!text.empty()) throw AgreedError(text.substr(1));
+  }
+}
+
+std::string host_name() {
+  char text[MPI_MAX_PROCESSOR_NAME] = {};
+  int length = 0;
+  MPI_Get_processor_name(text, &length);
+  return {text, static_cast<std::size_t>(length)};
+}
+
+HostShare host_share(Group& group) {
+  const std::vector<std::string> hosts = gather_strings(group, host_name());
+  const auto me = static_cast<std::size_t>(group.rank());
+  const auto same = [&](const std::string& host) { return host == hosts[me]; };
+  const auto before = hosts.begin() + group.rank();
+  return {static_cast<int>(std::count_if(hosts.begin(), hosts.end(), same)),
+          static_cast<int>(std::count_if(hosts.begin(), before, same))};
+}
+
+}  // namespace weft

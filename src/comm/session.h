@@ -1,0 +1,34 @@
+// MPI's lifetime, and how a failure on one rank ends the job on all of them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "comm/group.h"
+
+namespace weft {
+
+/// Runs `body` with the group of all ranks and returns the job's exit status, equal on all ranks:
+///   * the largest of `body`'s values, when it returns everywhere;
+///   * 2 when `agree` found a mistake of the user's: it is printed once, by rank 0.
+/// Any other exception prints rank, host and message and aborts the whole job (with status 2 for a
+/// UserError that the ranks had no chance to agree on, 1 otherwise), so that no rank is left waiting.
+/// Starts and ends MPI; may be called once in a process. Without mpirun there is one rank.
+int with_session(const std::function<int(Group& world)>& body);
+
+/// Calls `action` on every rank, then lets the ranks agree: when it threw UserError anywhere, every
+/// rank throws UserError with the message of the lowest such rank. Every rank must call it.
+void agree(Group& group, const std::function<void()>& action);
+
+/// The name of this host, as MPI knows it.
+std::string host_name();
+
+/// How many ranks of the group run on this rank's host, and which of them this rank is.
+struct HostShare {
+  int ranks = 1;
+  int rank = 0;
+};
+HostShare host_share(Group& group);
+
+}  // namespace weft

@@ -1,0 +1,31 @@
+// Looks for stop strings in text that arrives token by token.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "text/stream_decoder.h"
+#include "text/tokenizer.h"
+
+namespace weft {
+
+/// Decodes tokens as they come and finds the earliest stop string. Costs nothing when there are no
+/// stop strings.
+class StopStrings {
+ public:
+  /// `tokenizer` may be null when `stops` is empty; otherwise it must outlive this object.
+  StopStrings(std::vector<std::string> stops, const Tokenizer* tokenizer);
+
+  /// Adds a token. Gives the byte offset in the decoded text at which the first stop string begins,
+  /// when one is complete.
+  std::optional<std::int64_t> add(TokenId token);
+
+ private:
+  std::vector<std::string> stops_;
+  std::size_t longest_ = 0;
+  std::optional<StreamDecoder> decoder_;
+  std::string text_;
+};
+
+}  // namespace weft

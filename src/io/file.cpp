@@ -1,0 +1,188 @@
+#include "io/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <vector>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+constexpr std::size_t kCopyPiece = std::size_t{4} << 20;
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+struct stat status_of(const File& file) {
+  struct stat status {};
+  if (::fstat(file.fd(), &status) != 0) fail("{}: {}", file.path(), errno_text());
+  return status;
+}
+
+/// The length of the file up to and with its last '\n'.
+Bytes end_of_last_line(const File& file) {
+  std::array<std::byte, 4096> piece;
+  Bytes end = file.size();
+  while (end > 0) {
+    const Bytes length = std::min<Bytes>(end, piece.size());
+    const std::span<std::byte> part(piece.data(), length);
+    file.pread_all(part, end - length);
+    const auto found = std::find(part.rbegin(), part.rend(), std::byte{'\n'});
+    if (found != part.rend()) return end - static_cast<Bytes>(found - part.rbegin());
+    end -= length;
+  }
+  return 0;
+}
+
+}  // namespace
+
+File::File(const std::filesystem::path& path, int flags, std::string_view verb)
+    : path_(path.string()) {
+  do {
+    fd_ = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  } while (fd_ < 0 && errno == EINTR);
+  if (fd_ < 0) fail_user("{}: cannot be {}: {}", path_, verb, errno_text());
+}
+
+File::~File() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+File File::open_read(const std::filesystem::path& path) {
+  File file(path, O_RDONLY | O_NONBLOCK, "opened");  // a FIFO must not hang the open
+  if (!S_ISREG(status_of(file).st_mode)) fail_user("{}: not a regular file", file.path());
+  return file;
+}
+
+File File::open_update(const std::filesystem::path& path) {
+  return {path, O_RDWR, "opened for writing"};
+}
+
+File File::create(const std::filesystem::path& path) {
+  return {path, O_RDWR | O_CREAT | O_TRUNC, "created"};
+}
+
+File File::open_append(const std::filesystem::path& path) {
+  return {path, O_RDWR | O_CREAT | O_APPEND, "opened for appending"};
+}
+
+Bytes File::size() const { return static_cast<Bytes>(status_of(*this).st_size); }
+
+void File::pread_all(std::span<std::byte> out, Bytes offset) const {
+  while (!out.empty()) {
+    const ssize_t got = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      fail("{}: reading at byte {}: {}", path_, offset, errno_text());
+    }
+    if (got == 0) fail_user("{}: ends at byte {}, but more was expected", path_, offset);
+    out = out.subspan(static_cast<std::size_t>(got));
+    offset += static_cast<Bytes>(got);
+  }
+}
+
+void File::pwrite_all(std::span<const std::byte> bytes, Bytes offset) const {
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0) {
+      if (errno == EINTR) continue;
+      fail("{}: writing at byte {}: {}", path_, offset, errno_text());
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<Bytes>(put);
+  }
+}
+
+void File::write_all(std::span<const std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd_, bytes.data(), bytes.size());
+    if (put < 0) {
+      if (errno == EINTR) continue;
+      fail("{}: writing: {}", path_, errno_text());
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+  }
+}
+
+void File::truncate(Bytes size) const {
+  if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) {
+    fail("{}: setting its length to {}: {}", path_, size, errno_text());
+  }
+}
+
+void File::sync() const {
+  if (::fsync(fd_) != 0) fail("{}: fsync: {}", path_, errno_text());
+}
+
+std::string read_text(const std::filesystem::path& path, Bytes cap) {
+  const File file = File::open_read(path);
+  const Bytes size = file.size();
+  if (size > cap) fail_user("{}: {} bytes long, at most {} are allowed", file.path(), size, cap);
+  std::string text(size, '\0');
+  file.pread_all(std::as_writable_bytes(std::span(text.data(), text.size())), 0);
+  return text;
+}
+
+void write_text(const std::filesystem::path& path, std::string_view text) {
+  std::filesystem::path partial = path;
+  partial += ".tmp" + std::to_string(::getpid());
+  try {
+    const File file = File::create(partial);
+    file.write_all(bytes_of(text));
+    file.sync();
+    if (::rename(partial.c_str(), path.c_str()) != 0) {
+      fail("{}: renaming to {}: {}", partial.string(), path.string(), errno_text());
+    }
+  } catch (...) {
+    ::unlink(partial.c_str());
+    throw;
+  }
+  sync_directory(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
+}
+
+void copy_file_synced(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const File source = File::open_read(from);
+  const File target = File::create(to);
+  const Bytes size = source.size();
+  std::vector<std::byte> piece(std::min<Bytes>(size, kCopyPiece));
+  for (Bytes offset = 0; offset < size; offset += piece.size()) {
+    const std::span part(piece.data(), std::min<Bytes>(piece.size(), size - offset));
+    source.pread_all(part, offset);
+    target.write_all(part);
+  }
+  target.sync();
+}
+
+void sync_directory(const std::filesystem::path& directory) {
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) fail("{}: {}", directory.string(), errno_text());
+  const int status = ::fsync(fd);
+  const int code = errno;
+  ::close(fd);
+  // Some network file systems cannot sync a directory; there the rename is durable by itself.
+  if (status != 0 && code != EINVAL && code != EROFS && code != ENOTSUP) {
+    errno = code;
+    fail("{}: fsync: {}", directory.string(), errno_text());
+  }
+}
+
+LineLog::LineLog(const std::filesystem::path& path) : file_(File::open_append(path)) {
+  const Bytes whole = end_of_last_line(file_);
+  if (whole != file_.size()) file_.truncate(whole);
+}
+
+void LineLog::append(std::string_view line) {
+  require(line.find('\n') == std::string_view::npos, "{}: a line with a line feed", file_.path());
+  scratch_.assign(line);
+  scratch_.push_back('\n');
+  file_.write_all(bytes_of(scratch_));
+}
+
+}  // namespace weft

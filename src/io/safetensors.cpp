@@ -1,0 +1,199 @@
+#include "io/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <set>
+
+#include "base/error.h"
+#include "io/json.h"
+
+namespace weft {
+namespace {
+
+using nlohmann::json;
+
+constexpr Bytes kHeaderCap = 100'000'000;
+constexpr Bytes kLengthBytes = 8;
+constexpr Bytes kIndexCap = Bytes{256} << 20;
+
+/// Bytes of one element of a safetensors type; nothing for types that the format does not know.
+std::optional<Bytes> element_size(std::string_view dtype) {
+  static const std::map<std::string_view, Bytes> sizes = {
+      {"BOOL", 1},    {"U8", 1},      {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
+      {"U16", 2},     {"I16", 2},     {"F16", 2}, {"BF16", 2},    {"U32", 4},     {"I32", 4},
+      {"F32", 4},     {"U64", 8},     {"I64", 8}, {"F64", 8}};
+  const auto found = sizes.find(dtype);
+  return found == sizes.end() ? std::nullopt : std::optional(found->second);
+}
+
+/// A number of bytes or an extent: an unsigned JSON integer below 2^62.
+std::uint64_t natural(const json& value, std::string_view where) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() >> 62 != 0) {
+    fail_user("{}: {} is not a size", where, value.dump().substr(0, 100));
+  }
+  return value.get<std::uint64_t>();
+}
+
+SafetensorsEntry parse_entry(const json& value, const std::string& where) {
+  if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
+      !value.contains("shape") || !value.contains("data_offsets")) {
+    fail_user("{}: must have exactly dtype, shape and data_offsets", where);
+  }
+  const json& dtype = value["dtype"];
+  const json& shape = value["shape"];
+  const json& offsets = value["data_offsets"];
+  SafetensorsEntry entry;
+  if (!dtype.is_string() || !element_size(dtype.get_ref<const std::string&>())) {
+    fail_user("{}: unknown dtype {}", where, dtype.dump().substr(0, 100));
+  }
+  entry.dtype = dtype;
+  if (!shape.is_array() || !offsets.is_array() || offsets.size() != 2) {
+    fail_user("{}: shape must be an array and data_offsets an array of two", where);
+  }
+  Bytes expected = *element_size(entry.dtype);
+  for (const json& extent : shape) {
+    const std::uint64_t size = natural(extent, where);
+    if (__builtin_mul_overflow(expected, size, &expected)) {
+      fail_user("{}: shape {} overflows", where, shape.dump().substr(0, 200));
+    }
+    entry.shape.push_back(static_cast<std::int64_t>(size));
+  }
+  const std::uint64_t begin = natural(offsets[0], where);
+  const std::uint64_t end = natural(offsets[1], where);
+  if (begin > end || end - begin != expected) {
+    fail_user("{}: data_offsets [{}, {}] do not hold the {} bytes of {} {}", where, begin, end,
+              expected, entry.dtype, shape.dump().substr(0, 200));
+  }
+  entry.offset = begin;
+  entry.bytes = expected;
+  return entry;
+}
+
+/// The header's text; UserError when its length cannot be.
+std::string read_header(const File& file) {
+  const Bytes size = file.size();
+  if (size < kLengthBytes) fail_user("{}: too short for a safetensors file", file.path());
+  std::array<std::byte, kLengthBytes> raw;
+  file.pread_all(raw, 0);
+  Bytes length = 0;
+  for (std::size_t i = kLengthBytes; i-- > 0;) length = length << 8 | static_cast<Bytes>(raw[i]);
+  if (length > kHeaderCap || length > size - kLengthBytes) {
+    fail_user("{}: not a safetensors file, or truncated: a header of {} bytes (the file has {})",
+              file.path(), length, size);
+  }
+  std::string header(length, '\0');
+  file.pread_all(std::as_writable_bytes(std::span(header.data(), header.size())), kLengthBytes);
+  if (header.empty() || header[0] != '{') {
+    fail_user("{}: not a safetensors file: its header is not a JSON object", file.path());
+  }
+  return header;
+}
+
+/// UserError unless the extents, taken in ascending order, fill [0, data_bytes) exactly.
+void check_extents(const std::map<std::string, SafetensorsEntry>& entries, Bytes data_bytes,
+                   const std::string& path) {
+  std::vector<const std::pair<const std::string, SafetensorsEntry>*> order;
+  order.reserve(entries.size());
+  for (const auto& item : entries) order.push_back(&item);
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+    return std::pair(a->second.offset, a->second.bytes) <
+           std::pair(b->second.offset, b->second.bytes);
+  });
+  Bytes end = 0;
+  for (const auto* item : order) {
+    if (item->second.offset != end) {
+      fail_user("{}: tensor {} begins at byte {} of the data, but the one before ends at {}", path,
+                item->first, item->second.offset, end);
+    }
+    end += item->second.bytes;
+  }
+  if (end != data_bytes) {
+    fail_user("{}: its tensors end at byte {} of the data, but the file has {} bytes of data", path,
+              end, data_bytes);
+  }
+}
+
+/// A file name of the index; UserError when it could lead out of the directory.
+std::string plain_name(const json& value, const std::string& where) {
+  if (!value.is_string()) fail_user("{}: a file name must be a string", where);
+  const std::string name = value;
+  if (!name.ends_with(".safetensors") || name.starts_with(".") ||
+      name.find('/') != std::string::npos || name.find('\0') != std::string::npos) {
+    fail_user("{}: '{}' is not a plain file name that ends in .safetensors", where,
+              name.substr(0, 200));
+  }
+  return name;
+}
+
+}  // namespace
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : file_(File::open_read(path)) {
+  const std::string text = read_header(file_);
+  const json header = parse_json(text, file_.path() + " (header)", {kHeaderCap, 8});
+  for (const auto& [name, value] : header.items()) {
+    if (name == "__metadata__") {
+      if (!value.is_object()) fail_user("{}: __metadata__ is not an object", file_.path());
+      continue;
+    }
+    entries_.emplace(name, parse_entry(value, file_.path() + ": tensor " + name.substr(0, 200)));
+  }
+  const Bytes data_begin = kLengthBytes + text.size();
+  check_extents(entries_, file_.size() - data_begin, file_.path());
+  for (auto& [name, entry] : entries_) entry.offset += data_begin;
+}
+
+void SafetensorsFile::read(const SafetensorsEntry& entry, Bytes offset,
+                           std::span<std::byte> out) const {
+  require(offset <= entry.bytes && out.size() <= entry.bytes - offset,
+          "{}: bytes {}+{} of a tensor of {}", path(), offset, out.size(), entry.bytes);
+  file_.pread_all(out, entry.offset + offset);
+}
+
+Checkpoint::Checkpoint(const std::filesystem::path& directory) : directory_(directory.string()) {
+  const std::filesystem::path single = directory / "model.safetensors";
+  const std::filesystem::path index_path = directory / "model.safetensors.index.json";
+  if (std::filesystem::exists(single)) {
+    add_file(single);
+    return;
+  }
+  if (!std::filesystem::exists(index_path)) {
+    fail_user("{}: neither model.safetensors nor model.safetensors.index.json is there", directory_);
+  }
+  const json index = read_json(index_path, {kIndexCap, 16});
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object() ||
+      index["weight_map"].empty()) {
+    fail_user("{}: has no weight_map", index_path.string());
+  }
+  std::set<std::string> names;
+  for (const auto& [tensor, file] : index["weight_map"].items()) {
+    names.insert(plain_name(file, index_path.string() + ": tensor " + tensor.substr(0, 200)));
+  }
+  for (const std::string& name : names) add_file(directory / name);
+  for (const auto& [tensor, file] : index["weight_map"].items()) {
+    const std::string path = (directory / file.get_ref<const std::string&>()).string();
+    const auto found = tensors_.find(tensor);
+    if (found == tensors_.end() || found->second.file->path() != path) {
+      fail_user("{}: tensor {} is not in {}", index_path.string(), tensor, path);
+    }
+  }
+}
+
+void Checkpoint::add_file(const std::filesystem::path& path) {
+  const auto& file = *files_.emplace_back(std::make_unique<SafetensorsFile>(path));
+  for (const auto& [name, entry] : file.entries()) {
+    const auto [place, fresh] = tensors_.try_emplace(name, Found{&file, &entry});
+    if (!fresh) {
+      fail_user("{}: tensor {} is also in {}", file.path(), name, place->second.file->path());
+    }
+  }
+}
+
+const Checkpoint::Found& Checkpoint::at(std::string_view name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) fail_user("{}: tensor {} is missing", directory_, name);
+  return found->second;
+}
+
+}  // namespace weft

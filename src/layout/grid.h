@@ -1,0 +1,39 @@
+// Where a rank stands: rank <-> (dp, pp, sp, tp). Pure arithmetic.
+#pragma once
+
+#include <string>
+
+namespace weft {
+
+/// Sizes of the parallel axes. A replica is pp * sp * tp ranks; ep divides sp * tp.
+struct Layout {
+  int tp = 1;
+  int pp = 1;
+  int sp = 1;
+  int ep = 1;
+  int dp = 1;
+
+  /// Ranks of one replica.
+  [[nodiscard]] int replica_size() const { return pp * sp * tp; }
+  /// Ranks of the whole job.
+  [[nodiscard]] int world_size() const { return dp * replica_size(); }
+  bool operator==(const Layout&) const = default;
+};
+
+/// "tp=2 pp=1 sp=1 ep=1 dp=4".
+std::string to_string(const Layout& layout);
+
+/// Place of a rank on the four axes.
+struct Place {
+  int dp = 0;
+  int pp = 0;
+  int sp = 0;
+  int tp = 0;
+  bool operator==(const Place&) const = default;
+};
+
+/// tp varies fastest, then sp, pp, dp: the ranks of a tensor-parallel group are neighbours.
+Place place_of(const Layout& layout, int rank);
+int rank_of(const Layout& layout, const Place& place);
+
+}  // namespace weft

@@ -1,0 +1,151 @@
+#include "model/decoder.h"
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+/// The rows of each rank's part of a vocabulary table.
+std::vector<Range> vocabulary_ranges(const Partition& part) {
+  std::vector<Range> ranges;
+  for (int rank = 0; rank < part.ranks; ++rank) {
+    ranges.push_back(shard_of(part.config, part.segments, rank, part.ranks).vocab);
+  }
+  return ranges;
+}
+
+}  // namespace
+
+Decoder::Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
+                 const Workspace& workspace, Region& region, Ops& ops)
+    : part_(part),
+      weights_(weights),
+      cache_(cache),
+      space_(workspace),
+      region_(region),
+      ops_(ops),
+      vocabulary_of_(vocabulary_ranges(part)),
+      frequencies_(ops.memory(), decoder_bytes(part)),
+      attention_scale_(1.0F / std::sqrt(static_cast<float>(part.config.head_dim))) {
+  const Rotary rotary = rotary_of(part.config);
+  rotary_scale_ = rotary.scale;
+  ops_.upload(std::as_bytes(std::span(rotary.inverse_frequencies)),
+              frequencies_.tensor(DType::f32, {part.config.head_dim / 2}));
+}
+
+void Decoder::upload(const std::vector<std::int32_t>& from, const Tensor& to) {
+  ops_.upload(std::as_bytes(std::span(from)), to);
+}
+
+void Decoder::embed(const Batch& batch) {
+  std::vector<std::int64_t> rows_of(vocabulary_of_.size(), 0);
+  std::vector<std::int32_t> owner(batch.tokens.size());
+  std::vector<std::int32_t> own_rows;
+  for (std::size_t i = 0; i < batch.tokens.size(); ++i) {
+    const TokenId token = batch.tokens[i];
+    std::size_t rank = 0;
+    while (rank < vocabulary_of_.size() && !vocabulary_of_[rank].contains(token)) ++rank;
+    require(rank < vocabulary_of_.size(), "token {} is outside the vocabulary of {}", token,
+            part_.config.vocab);
+    owner[i] = static_cast<std::int32_t>(rank);
+    ++rows_of[rank];
+    if (static_cast<int>(rank) == part_.rank) {
+      own_rows.push_back(static_cast<std::int32_t>(token - part_.shard.vocab.begin));
+    }
+  }
+  // Where each rank's rows begin in the joined sequence, then each token's row in it.
+  std::vector<std::int32_t> next(rows_of.size(), 0);
+  for (std::size_t rank = 1; rank < next.size(); ++rank) {
+    next[rank] = next[rank - 1] + static_cast<std::int32_t>(rows_of[rank - 1]);
+  }
+  std::vector<std::int32_t> order;
+  for (const std::int32_t rank : owner) order.push_back(next[static_cast<std::size_t>(rank)]++);
+
+  const auto own = static_cast<std::int64_t>(own_rows.size());
+  upload(own_rows, space_.table_rows(own));
+  upload(order, space_.order(batch.rows()));
+  const Tensor embedded = space_.embedded(own);
+  ops_.embed(weights_.embedding, space_.table_rows(own), embedded);
+  region_.join_rows(embedded, rows_of, space_.order(batch.rows()), space_.residual(batch.rows()));
+}
+
+void Decoder::attention(std::int64_t index, const BatchView& batch) {
+  const LayerWeights& layer = weights_.layers[static_cast<std::size_t>(index)];
+  const std::int64_t m = batch.positions.rows();
+  const float eps = part_.config.norm_eps;
+  const Tensor x = space_.residual(m);
+  const Tensor normed = space_.normed(m);
+  const Tensor qkv = space_.wide(m, part_.qkv_columns());
+  const Tensor attended = space_.inner(m, part_.query_columns());
+  const Tensor parts =
+      space_.parts(static_cast<std::int64_t>(layer.o.shape.cut.nodes.size()), m);
+  const QkvTail tail{layer.qkv_bias.tensor(), layer.q_norm.tensor(), layer.k_norm.tensor(), eps,
+                     space_.cosines(m), space_.sines(m)};
+  const KvLayer cache = cache_.layer(index);
+
+  ops_.rms_norm(x, layer.attention_norm.tensor(), eps, normed);
+  ops_.linear(normed, layer.qkv, qkv);
+  ops_.finish_qkv(qkv, part_.heads, tail, batch, cache, space_.queries(m));
+  ops_.attention(space_.queries(m), part_.heads, batch, cache, attention_scale_,
+                 part_.config.windows[static_cast<std::size_t>(index)], attended);
+  ops_.linear(attended, layer.o, parts);
+  region_.leave(part_.o_tree, parts, layer.o_bias.tensor(), x);
+}
+
+void Decoder::ffn(std::int64_t index, std::int64_t m) {
+  const LayerWeights& layer = weights_.layers[static_cast<std::size_t>(index)];
+  const std::int64_t columns = part_.shard.ffn.size();
+  const Tensor x = space_.residual(m);
+  const Tensor normed = space_.normed(m);
+  const Tensor gate_up = space_.wide(m, 2 * columns);
+  const Tensor activated = space_.inner(m, columns);
+  const Tensor parts =
+      space_.parts(static_cast<std::int64_t>(layer.down.shape.cut.nodes.size()), m);
+
+  ops_.rms_norm(x, layer.ffn_norm.tensor(), part_.config.norm_eps, normed);
+  ops_.linear(normed, layer.gate_up, gate_up);
+  ops_.swiglu(gate_up, activated);
+  ops_.linear(activated, layer.down, parts);
+  region_.leave(part_.down_tree, parts, Tensor(), x);
+}
+
+void Decoder::forward(const Batch& batch) {
+  rows_ = batch.rows();
+  require(rows_ <= space_.shape().max_rows && batch.sequences() <= space_.shape().max_sequences,
+          "a batch of {} rows of {} sequences exceeds the workspace", rows_, batch.sequences());
+  const BatchView view{space_.positions(rows_), space_.slots(rows_),
+                       space_.query_begin(batch.sequences()),
+                       space_.page_table(batch.sequences(), batch.table_width)};
+  upload(batch.positions, view.positions);
+  upload(batch.slots, view.slots);
+  upload(batch.query_begin, view.query_begin);
+  upload(batch.page_table, view.page_table);
+  ops_.rotary_table(view.positions, frequencies_.tensor(DType::f32, {part_.config.head_dim / 2}),
+                    rotary_scale_, space_.cosines(rows_), space_.sines(rows_));
+  embed(batch);
+  for (std::int64_t layer = 0; layer < part_.layers; ++layer) {
+    attention(layer, view);
+    ffn(layer, rows_);
+  }
+}
+
+Tensor Decoder::logits(std::span<const std::int32_t> rows) {
+  const auto r = static_cast<std::int64_t>(rows.size());
+  require(r <= space_.shape().logit_rows, "{} rows of logits asked for, room for {}", r,
+          space_.shape().logit_rows);
+  ops_.upload(std::as_bytes(rows), space_.logit_rows(r));
+  ops_.gather_rows(space_.residual(rows_), space_.logit_rows(r), space_.last_rows(r));
+  ops_.rms_norm(space_.last_rows(r), weights_.final_norm.tensor(), part_.config.norm_eps,
+                space_.last_normed(r));
+  const Tensor logits = space_.logits(r);
+  ops_.linear(space_.last_normed(r), weights_.output_head(), logits);
+  return {logits.data(), DType::f32, {r, part_.shard.vocab.size()}};
+}
+
+Bytes decoder_bytes(const Partition& part) {
+  return static_cast<Bytes>(part.config.head_dim / 2) * sizeof(float);
+}
+
+}  // namespace weft

@@ -1,0 +1,42 @@
+#include "model/footprint.h"
+
+#include <algorithm>
+
+#include "model/decoder.h"
+#include "model/vocabulary.h"
+#include "model/weights.h"
+
+namespace weft {
+
+KvShape kv_shape(const Partition& part, std::int64_t page_tokens, std::int64_t pages) {
+  return {part.layers, part.heads.kv_heads, part.heads.head_dim, page_tokens, pages, part.dtype};
+}
+
+RegionShape region_shape(const Partition& part, const EngineShape& shape) {
+  const auto count = [](const std::vector<TreeNode>& nodes) {
+    return static_cast<std::int64_t>(nodes.size());
+  };
+  const auto rank = static_cast<std::size_t>(part.rank);
+  RegionShape region;
+  region.max_rows = shape.step.max_rows;
+  region.columns = part.config.hidden;
+  region.own_nodes =
+      std::max(count(part.o_tree.nodes_of[rank]), count(part.down_tree.nodes_of[rank]));
+  region.all_nodes = std::max(count(part.o_tree.nodes), count(part.down_tree.nodes));
+  region.ranks = part.ranks;
+  region.transport = shape.transport;
+  return region;
+}
+
+Footprint footprint_of(const Partition& part, const EngineShape& shape, const Ops& ops) {
+  Footprint footprint;
+  footprint.weights = weight_bytes(part, ops);
+  const KvShape kv = kv_shape(part, shape.page_tokens, shape.pages);
+  footprint.kv_cache = static_cast<Bytes>(shape.pages) * kv_page_bytes(kv, ops);
+  footprint.activations = Workspace::bytes(part, shape.step) + decoder_bytes(part);
+  footprint.buffers = region_bytes(region_shape(part, shape)) +
+                      Vocabulary::bytes(part, shape.step.logit_rows);
+  return footprint;
+}
+
+}  // namespace weft

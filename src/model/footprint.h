@@ -1,0 +1,41 @@
+// Bytes per rank: what `weft plan` prints and what the engine allocates by.
+#pragma once
+
+#include <cstdint>
+
+#include "cache/kv_cache.h"
+#include "model/partition.h"
+#include "model/region.h"
+#include "model/workspace.h"
+#include "ops/ops.h"
+
+namespace weft {
+
+/// Sizes that the job chooses.
+struct EngineShape {
+  StepShape step;
+  std::int64_t page_tokens = 32;
+  std::int64_t pages = 0;
+  Transport transport = Transport::automatic;
+};
+
+/// What one rank holds.
+struct Footprint {
+  Bytes weights = 0;
+  Bytes kv_cache = 0;
+  Bytes activations = 0;
+  Bytes buffers = 0;  ///< communication, logits brought together, scratch of the operators
+
+  [[nodiscard]] Bytes total() const { return weights + kv_cache + activations + buffers; }
+};
+
+/// Shape of the rank's key/value cache.
+KvShape kv_shape(const Partition& part, std::int64_t page_tokens, std::int64_t pages);
+
+/// Room that the rank's region needs.
+RegionShape region_shape(const Partition& part, const EngineShape& shape);
+
+/// Exactly the bytes that a `Model` of these shapes takes from `ops.memory()`.
+Footprint footprint_of(const Partition& part, const EngineShape& shape, const Ops& ops);
+
+}  // namespace weft

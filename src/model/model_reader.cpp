@@ -1,0 +1,84 @@
+#include "model/model_reader.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "io/file.h"
+#include "io/json.h"
+
+namespace weft {
+
+ModelReader::ModelReader(const std::filesystem::path& directory)
+    : directory_(directory),
+      manifest_(read_manifest(directory)),
+      config_(parse_config(manifest_.config)),
+      plan_(config_, manifest_.caps, manifest_.grid),
+      locations_(plan_.tensors().size()),
+      shards_(manifest_.shards.size()) {
+  for (std::size_t i = 0; i < plan_.tensors().size(); ++i) index_[plan_.tensors()[i].name] = i;
+  for (std::size_t shard = 0; shard < manifest_.shards.size(); ++shard) {
+    const std::vector<Piece> pieces = plan_.pieces_at(manifest_.shards[shard].place);
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      locations_[pieces[i].tensor].push_back({shard, i, pieces[i].segment, pieces[i].rows});
+    }
+  }
+  apply_generation_config();
+}
+
+void ModelReader::apply_generation_config() {
+  for (const TokenizerFile& file : manifest_.tokenizer) {
+    if (file.name != "generation_config.json") continue;
+    const std::filesystem::path path = directory_ / file.name;
+    const std::string text = read_text(path, JsonLimits{}.bytes);
+    if (digest_of(text) != file.digest) fail_user("{}: damaged", path.string());
+    const auto eos = parse_generation_config(parse_json(text, path.string()), config_.vocab);
+    if (!eos.empty()) config_.eos = eos;
+  }
+}
+
+const TensorSpec& ModelReader::tensor(std::string_view name) const {
+  const auto found = index_.find(std::string(name));
+  require(found != index_.end(), "the model has no tensor {}", name);
+  return plan_.tensors()[found->second];
+}
+
+const std::vector<ModelReader::Location>& ModelReader::locations_of(
+    const TensorSpec& tensor) const {
+  const auto found = index_.find(tensor.name);
+  require(found != index_.end(), "the model has no tensor {}", tensor.name);
+  require(plan_.tensors()[found->second].shape == tensor.shape, "tensor {} has another shape",
+          tensor.name);
+  return locations_[found->second];
+}
+
+const ShardReader& ModelReader::shard(std::size_t index) {
+  const std::lock_guard lock(opening_);
+  if (!shards_[index]) {
+    const ShardFile& file = manifest_.shards[index];
+    shards_[index] = std::make_unique<ShardReader>(
+        directory_, file, plan_.pieces_at(file.place), plan_.tensors(), manifest_.dtype);
+  }
+  return *shards_[index];
+}
+
+void ModelReader::read_rows(const TensorSpec& tensor, Range rows, const RowSink& sink) {
+  require(!tensor.cut_by_columns(), "tensor {} is stored in segments", tensor.name);
+  require(rows.begin >= 0 && rows.end <= tensor.rows(), "{}: rows {}..{} of {}", tensor.name,
+          rows.begin, rows.end, tensor.rows());
+  for (const Location& location : locations_of(tensor)) {
+    const Range common{std::max(rows.begin, location.rows.begin),
+                       std::min(rows.end, location.rows.end)};
+    if (!common.empty()) bytes_read_ += shard(location.shard).read(location.piece, common, sink);
+  }
+}
+
+void ModelReader::read_segment(const TensorSpec& tensor, int segment, const RowSink& sink) {
+  for (const Location& location : locations_of(tensor)) {
+    if (location.segment != segment) continue;
+    bytes_read_ += shard(location.shard).read(location.piece, location.rows, sink);
+    return;
+  }
+  fail("tensor {} has no segment {}", tensor.name, segment);
+}
+
+}  // namespace weft

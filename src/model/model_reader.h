@@ -1,0 +1,76 @@
+// Reads any part of a model from its shard files, whatever parts they are cut into.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/types.h"
+#include "model/config.h"
+#include "model/manifest.h"
+#include "model/shard_plan.h"
+#include "model/shard_reader.h"
+#include "model/tensors.h"
+
+namespace weft {
+
+/// A model directory, open for reading. Several threads may read at once.
+class ModelReader {
+ public:
+  /// Reads and checks the manifest; shard files are opened when something in them is asked for.
+  /// Throws UserError when the directory is not a model or its manifest is damaged.
+  explicit ModelReader(const std::filesystem::path& directory);
+
+  [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
+  [[nodiscard]] const Manifest& manifest() const { return manifest_; }
+  /// As config.json says; the end-of-sequence ids are generation_config.json's where it has any.
+  [[nodiscard]] const ModelConfig& config() const { return config_; }
+  [[nodiscard]] DType dtype() const { return manifest_.dtype; }
+  [[nodiscard]] const SegmentCaps& caps() const { return manifest_.caps; }
+  [[nodiscard]] const ModelSegments& segments() const { return plan_.segments(); }
+  [[nodiscard]] const std::vector<TensorSpec>& tensors() const { return plan_.tensors(); }
+  /// The tensor with that name; Error when the model has none.
+  [[nodiscard]] const TensorSpec& tensor(std::string_view name) const;
+
+  /// Gives `sink` rows of a tensor that is not cut by columns: whole rows, ascending, in runs of a
+  /// few MiB, in the element type `dtype()`. Bytes are checked against their digests before they
+  /// are handed out. Throws UserError naming file, dataset and byte for damage.
+  void read_rows(const TensorSpec& tensor, Range rows, const RowSink& sink);
+  /// The same for one segment of a column-cut tensor: all rows, each of the segment's columns only.
+  void read_segment(const TensorSpec& tensor, int segment, const RowSink& sink);
+
+  /// Bytes of raw data read so far.
+  [[nodiscard]] Bytes bytes_read() const { return bytes_read_; }
+
+ private:
+  /// A piece of a tensor: which shard, which piece in it.
+  struct Location {
+    std::size_t shard;
+    std::size_t piece;
+    int segment;
+    Range rows;
+  };
+
+  const std::vector<Location>& locations_of(const TensorSpec& tensor) const;
+  const ShardReader& shard(std::size_t index);
+  void apply_generation_config();
+
+  std::filesystem::path directory_;
+  Manifest manifest_;
+  ModelConfig config_;
+  ShardPlan plan_;
+  std::unordered_map<std::string, std::size_t> index_;  ///< of tensors by name
+  std::vector<std::vector<Location>> locations_;        ///< by tensor, rows and segments ascending
+  std::mutex opening_;
+  std::vector<std::unique_ptr<ShardReader>> shards_;  ///< in the manifest's order, null until used
+  std::atomic<Bytes> bytes_read_ = 0;
+};
+
+}  // namespace weft

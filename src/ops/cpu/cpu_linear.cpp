@@ -1,0 +1,190 @@
+// Weight matrices on CPUs: packing into panels, embedding, products.
+#include <algorithm>
+#include <bit>
+
+#include "ops/checks.h"
+#include "ops/cpu/cpu_ops.h"
+
+namespace weft {
+namespace {
+
+/// Rows that one pass takes, so that scratch memory stays bounded: multiples of every tile height,
+/// fewer when K is long.
+constexpr std::int64_t kPassRows = 504;
+constexpr std::int64_t kPassFloats = std::int64_t{16} << 20;
+
+/// Stack entries that a tree node of 16 leaves needs.
+constexpr std::int64_t kUsualSlots = 5;
+
+std::int64_t pass_rows(std::int64_t rows, std::int64_t columns) {
+  const std::int64_t fitting = std::max<std::int64_t>(kPassFloats / columns, 1);
+  const std::int64_t most = std::clamp<std::int64_t>(fitting / 12 * 12, 12, kPassRows);
+  return ceil_div(rows, ceil_div(rows, most));
+}
+
+/// Elements [r, c] into [panel][K][32].
+template <class T>
+void pack_rows(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from,
+               Range rows) {
+  T* const panels = reinterpret_cast<T*>(to.storage.data());
+  const std::int64_t columns = to.shape.columns();
+  constexpr std::int64_t run = 64;  // columns at a time, so that the panel's lines stay in cache
+  for (std::int64_t begin = rows.begin; begin < rows.end;) {
+    const std::int64_t panel = (row0 + begin) / kPanelRows;
+    const std::int64_t end = std::min(rows.end, (panel + 1) * kPanelRows - row0);
+    for (std::int64_t c = 0; c < from.row_elements(); c += run) {
+      const std::int64_t stop = std::min(c + run, from.row_elements());
+      for (std::int64_t r = begin; r < end; ++r) {
+        const T* const in = from.as<T>() + r * from.row_stride();
+        T* const out = panels + (panel * columns + col0) * kPanelRows + (row0 + r) % kPanelRows;
+        for (std::int64_t k = c; k < stop; ++k) out[k * kPanelRows] = in[k];
+      }
+    }
+    begin = end;
+  }
+}
+
+float widened(std::uint16_t bits) { return f32_from_bf16(bits); }
+float widened(float value) { return value; }
+
+template <class T>
+void unpack_row(const Matrix& table, std::int64_t row, float* out) {
+  const std::int64_t columns = table.shape.columns();
+  const T* const in = reinterpret_cast<const T*>(table.storage.data()) +
+                      row / kPanelRows * columns * kPanelRows + row % kPanelRows;
+  for (std::int64_t k = 0; k < columns; ++k) out[k] = widened(in[k * kPanelRows]);
+}
+
+/// The program of the segment tree: leaf i of a node that begins at leaf b is preceded by as many
+/// waiting sums as i-b has one bits, and completes as many as i-b has trailing one bits.
+void plan_leaves(const KCut& cut, std::vector<LinearLeaf>& leaves) {
+  leaves.clear();
+  std::size_t node = 0;
+  std::int64_t begin = 0;
+  for (std::int64_t leaf = cut.leaves.begin; leaf < cut.leaves.end; ++leaf) {
+    const Range of_node = cut.nodes[node].leaves();
+    const auto offset = static_cast<std::uint64_t>(leaf - of_node.begin);
+    const std::int64_t end = cut.ends[static_cast<std::size_t>(leaf - cut.leaves.begin)];
+    const bool complete = leaf + 1 == of_node.end;
+    leaves.push_back({begin, end, std::popcount(offset), std::countr_one(offset),
+                      complete ? static_cast<int>(node) : -1});
+    begin = end;
+    if (complete) ++node;
+  }
+}
+
+}  // namespace
+
+Bytes CpuOps::workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
+                              std::int64_t head_dim) const {
+  if (max_rows <= 0 || max_columns <= 0) return 0;
+  // A pass of fewer rows than another may have more columns: take the larger of both extremes.
+  const std::int64_t rows = std::min(max_rows, kPassRows);
+  const std::int64_t x =
+      round_up(std::min(rows * max_columns, std::max(kPassFloats, 12 * max_columns)), 16);
+  const std::int64_t floats = std::max(x + threads_ * linear_scratch(rows, kUsualSlots),
+                                       threads_ * attention_scratch(head_dim));
+  return static_cast<Bytes>(floats) * sizeof(float);
+}
+
+Bytes CpuOps::matrix_bytes(const MatrixShape& shape) const {
+  return static_cast<Bytes>(round_up(shape.rows, kPanelRows) * shape.columns()) *
+         size_of(shape.dtype);
+}
+
+void CpuOps::pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) {
+  checks::pack(to, row0, col0, from);
+  spread(from.rows(), from.elements(), [&](int, Range rows) {
+    if (to.shape.dtype == DType::bf16) {
+      pack_rows<std::uint16_t>(to, row0, col0, from, rows);
+    } else {
+      pack_rows<float>(to, row0, col0, from, rows);
+    }
+  });
+}
+
+void CpuOps::embed(const Matrix& table, const Tensor& rows, const Tensor& out) {
+  checks::embed(table, rows, out);
+  spread(out.rows(), out.elements() * 4, [&](int, Range range) {
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      const std::int64_t row = rows.as<std::int32_t>()[i];
+      if (row < 0) continue;
+      float* const to = out.as<float>() + i * out.row_stride();
+      if (table.shape.dtype == DType::bf16) {
+        unpack_row<std::uint16_t>(table, row, to);
+      } else {
+        unpack_row<float>(table, row, to);
+      }
+    }
+  });
+}
+
+void CpuOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
+  checks::linear(x, w, out);
+  if (x.rows() == 0 || w.shape.rows == 0 || w.shape.columns() == 0) return;
+  plan_leaves(w.shape.cut, leaves_);
+  const std::int64_t most = pass_rows(x.rows(), w.shape.columns());
+  for (std::int64_t row = 0; row < x.rows(); row += most) {
+    const Tensor part = x.slice(row, std::min(row + most, x.rows()));
+    linear_pass(part, w, leaves_, x.rows() * w.shape.rows, out.as<float>() + row * w.shape.rows);
+  }
+}
+
+void CpuOps::linear_pass(const Tensor& x, const Matrix& w, std::span<const LinearLeaf> leaves,
+                         std::int64_t node_stride, float* out) {
+  const std::int64_t rows = x.rows();
+  const std::int64_t columns = w.shape.columns();
+  const std::int64_t blocks = ceil_div(rows, kernels_.tile_rows);
+  const auto block_begin = [&](std::int64_t block) { return block * rows / blocks; };
+  int slots = 0;
+  for (const LinearLeaf& leaf : leaves) slots = std::max(slots, leaf.slot + 1);
+  const std::int64_t x_floats = round_up(rows * columns, 16);
+  const std::int64_t thread_floats = linear_scratch(rows, slots);
+  float* const packed = workspace(x_floats + threads_ * thread_floats);
+
+  spread(blocks, rows * columns, [&](int, Range range) {
+    for (std::int64_t b = range.begin; b < range.end; ++b) {
+      const Tensor block = x.slice(block_begin(b), block_begin(b + 1));
+      PackTask task;
+      task.x = block.data();
+      task.bf16 = x.dtype() == DType::bf16;
+      task.row_stride = x.row_stride();
+      task.rows = block.rows();
+      task.columns = columns;
+      task.out = packed + block_begin(b) * columns;
+      kernels_.pack(task);
+    }
+  });
+
+  LinearTask task;
+  task.x = packed;
+  task.weights = w.storage.data();
+  task.bf16 = w.shape.dtype == DType::bf16;
+  task.rows = rows;
+  task.columns = columns;
+  task.outputs = w.shape.rows;
+  task.leaves = leaves.data();
+  task.leaf_count = static_cast<int>(leaves.size());
+  task.out = out;
+  task.node_stride = node_stride;
+  // Threads share out the panels; when these are few, the row blocks too.
+  const std::int64_t panels = ceil_div(w.shape.rows, kPanelRows);
+  const std::int64_t parts = std::min(blocks, ceil_div(std::int64_t{4} * threads_, panels));
+  spread(panels * parts, rows * columns * w.shape.rows, [&](int thread, Range items) {
+    LinearTask mine = task;
+    mine.scratch = packed + x_floats + thread * thread_floats;
+    if (parts == 1) {
+      mine.blocks = {0, blocks};
+      mine.panels = items;
+      return kernels_.linear(mine);
+    }
+    for (std::int64_t i = items.begin; i < items.end; ++i) {
+      const std::int64_t part = i % parts;
+      mine.blocks = {part * blocks / parts, (part + 1) * blocks / parts};
+      mine.panels = {i / parts, i / parts + 1};
+      kernels_.linear(mine);
+    }
+  });
+}
+
+}  // namespace weft

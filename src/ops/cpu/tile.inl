@@ -1,0 +1,101 @@
+// The register tile that every product is made of, and the exponential.
+#include "base/elementary.h"
+
+namespace weft {
+namespace {
+
+#define WEFT_UNROLL _Pragma("GCC unroll 16")
+
+template <int N>
+struct Int {
+  static constexpr int value = N;
+};
+
+/// Calls f(Int<n>) for a run-time 1 <= n <= N.
+template <int N, class F>
+WEFT_INLINE void with_constant(std::int64_t n, F f) {
+  if constexpr (N == 1) {
+    f(Int<1>{});
+  } else {
+    if (n == N) {
+      f(Int<N>{});
+    } else {
+      with_constant<N - 1>(n, f);
+    }
+  }
+}
+
+WEFT_INLINE std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+WEFT_INLINE std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+WEFT_INLINE std::int64_t ceil_of(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// Sums of R rows and V vectors of 16 columns.
+template <int R, int V>
+struct Tile {
+  Vec at[R][V];
+
+  WEFT_INLINE void clear() {
+    WEFT_UNROLL for (int r = 0; r < R; ++r) {
+      WEFT_UNROLL for (int v = 0; v < V; ++v) at[r][v] = zero();
+    }
+  }
+  WEFT_INLINE void load_from(const float* from, std::int64_t stride) {
+    WEFT_UNROLL for (int r = 0; r < R; ++r) {
+      WEFT_UNROLL for (int v = 0; v < V; ++v) at[r][v] = load(from + r * stride + v * 16);
+    }
+  }
+  WEFT_INLINE void store_to(float* to, std::int64_t stride) const {
+    WEFT_UNROLL for (int r = 0; r < R; ++r) {
+      WEFT_UNROLL for (int v = 0; v < V; ++v) store(to + r * stride + v * 16, at[r][v]);
+    }
+  }
+  /// As `store_to`, but only the first `columns` columns.
+  WEFT_INLINE void store_to(float* to, std::int64_t stride, std::int64_t columns) const {
+    if (columns >= V * 16) return store_to(to, stride);
+    WEFT_UNROLL for (int r = 0; r < R; ++r) {
+      WEFT_UNROLL for (int v = 0; v < V; ++v) {
+        const auto n = static_cast<int>(max_of(0, min_of(16, columns - v * 16)));
+        if (n > 0) store_part(to + r * stride + v * 16, at[r][v], n);
+      }
+    }
+  }
+
+  /// at[r][v] = fma(x[k*XK + r*XR], w[k*wk + v*wv + lane], at[r][v]) for ascending k < count.
+  /// Meanwhile asks for `Lines` cache lines per k from `ahead`.
+  template <int XK, int XR, int Lines = 0, class W>
+  WEFT_INLINE void multiply(const float* x, const W* w, std::int64_t wk, std::int64_t wv,
+                            std::int64_t count, const char* ahead = nullptr) {
+    for (; count > 0; --count) {
+      WEFT_UNROLL for (int line = 0; line < Lines; ++line) __builtin_prefetch(ahead + line * 64);
+      ahead += Lines * 64;
+      Vec b[V];
+      WEFT_UNROLL for (int v = 0; v < V; ++v) b[v] = load(w + v * wv);
+      WEFT_UNROLL for (int r = 0; r < R; ++r) {
+        const Vec a = splat(x[r * XR]);
+        WEFT_UNROLL for (int v = 0; v < V; ++v) at[r][v] = fma(a, b[v], at[r][v]);
+      }
+      x += XK;
+      w += wk;
+    }
+  }
+};
+
+/// e^x; the operations of exp_f32 lane by lane.
+WEFT_INLINE Vec exp_of(Vec x) {
+  using namespace exp_terms;
+  x = smaller(splat(highest), x);
+  x = larger(splat(lowest), x);
+  const Vec shifted = fma(x, splat(log2_e), splat(rounder));
+  const Vec n = shifted - splat(rounder);
+  Vec r = fma(n, splat(-ln2_high), x);
+  r = fma(n, splat(-ln2_low), r);
+  Vec series = fma(splat(c4), r, splat(c3));
+  series = fma(series, r, splat(c2));
+  series = fma(series, r, splat(c1));
+  series = fma(series, r, splat(c0));
+  const Vec value = splat(1.0F) + fma(r * r, series, r);
+  return scale_by_power(value, shifted, splat(rounder));
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,212 @@
+#include "ops/reference/reference_ops.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "base/elementary.h"
+#include "ops/checks.h"
+
+namespace weft {
+namespace reference {
+
+float get(const Tensor& t, std::int64_t row, std::int64_t column) {
+  const std::int64_t i = row * t.row_stride() + column;
+  return t.dtype() == DType::bf16 ? f32_from_bf16(t.as<std::uint16_t>()[i]) : t.as<float>()[i];
+}
+
+void put(const Tensor& t, std::int64_t row, std::int64_t column, float value) {
+  const std::int64_t i = row * t.row_stride() + column;
+  if (t.dtype() == DType::bf16) {
+    t.as<std::uint16_t>()[i] = bf16_from_f32(value);
+  } else {
+    t.as<float>()[i] = value;
+  }
+}
+
+float sum_by_halving(std::span<float, 16> lanes) {
+  for (std::size_t half = 8; half > 0; half /= 2) {
+    for (std::size_t j = 0; j < half; ++j) lanes[j] += lanes[j + half];
+  }
+  return lanes[0];
+}
+
+float sum_of_squares(std::span<const float> x) {
+  std::array<float, 16> lanes{};
+  for (std::size_t i = 0; i < x.size(); ++i) lanes[i % 16] = std::fma(x[i], x[i], lanes[i % 16]);
+  return sum_by_halving(lanes);
+}
+
+}  // namespace reference
+
+namespace {
+
+/// A packed matrix is simply [rows, columns].
+Tensor view(const Matrix& matrix) {
+  return {matrix.storage.data(), matrix.shape.dtype, {matrix.shape.rows, matrix.shape.columns()}};
+}
+
+/// The whole of a tensor of f32 or i32 as [row][column].
+template <class T>
+T& at(const Tensor& t, std::int64_t row, std::int64_t column = 0) {
+  return t.as<T>()[row * t.row_stride() + column];
+}
+
+}  // namespace
+
+using reference::get;
+using reference::put;
+
+void ReferenceOps::upload(std::span<const std::byte> from, const Tensor& to) {
+  checks::copy(from, to);
+  if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
+}
+
+void ReferenceOps::download(const Tensor& from, std::span<std::byte> to) {
+  checks::copy(to, from);
+  if (!to.empty()) std::memcpy(to.data(), from.data(), to.size());
+}
+
+Bytes ReferenceOps::matrix_bytes(const MatrixShape& shape) const {
+  return static_cast<Bytes>(shape.rows * shape.columns()) * size_of(shape.dtype);
+}
+
+void ReferenceOps::pack(const Matrix& to, std::int64_t row0, std::int64_t col0,
+                        const Tensor& from) {
+  checks::pack(to, row0, col0, from);
+  for (std::int64_t r = 0; r < from.rows(); ++r) {
+    for (std::int64_t c = 0; c < from.row_elements(); ++c) {
+      put(view(to), row0 + r, col0 + c, get(from, r, c));
+    }
+  }
+}
+
+void ReferenceOps::embed(const Matrix& table, const Tensor& rows, const Tensor& out) {
+  checks::embed(table, rows, out);
+  for (std::int64_t i = 0; i < out.rows(); ++i) {
+    const std::int64_t row = at<std::int32_t>(rows, i);
+    if (row < 0) continue;
+    for (std::int64_t c = 0; c < out.row_elements(); ++c) {
+      at<float>(out, i, c) = get(view(table), row, c);
+    }
+  }
+}
+
+void ReferenceOps::rotary_table(const Tensor& positions, const Tensor& inverse_frequencies,
+                                float scale, const Tensor& cosines, const Tensor& sines) {
+  checks::rotary_table(positions, inverse_frequencies, cosines, sines);
+  for (std::int64_t m = 0; m < positions.elements(); ++m) {
+    for (std::int64_t j = 0; j < inverse_frequencies.elements(); ++j) {
+      const auto position = static_cast<float>(positions.as<std::int32_t>()[m]);
+      const float angle = position * inverse_frequencies.as<float>()[j];
+      at<float>(cosines, m, j) = static_cast<float>(cos_d(angle)) * scale;
+      at<float>(sines, m, j) = static_cast<float>(sin_d(angle)) * scale;
+    }
+  }
+}
+
+void ReferenceOps::rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) {
+  checks::rms_norm(x, weight, out);
+  const std::int64_t columns = x.row_elements();
+  for (std::int64_t m = 0; m < x.rows(); ++m) {
+    const std::span<const float> row(&at<float>(x, m), static_cast<std::size_t>(columns));
+    const float mean = reference::sum_of_squares(row) / static_cast<float>(columns);
+    const float r = 1.0F / std::sqrt(mean + eps);
+    for (std::int64_t c = 0; c < columns; ++c) {
+      put(out, m, c, (at<float>(x, m, c) * r) * weight.as<float>()[c]);
+    }
+  }
+}
+
+void ReferenceOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
+  checks::linear(x, w, out);
+  const KCut& cut = w.shape.cut;
+  const auto nodes = static_cast<std::int64_t>(cut.nodes.size());
+  for (std::int64_t m = 0; m < x.rows(); ++m) {
+    for (std::int64_t n = 0; n < w.shape.rows; ++n) {
+      TreeStack tree;
+      std::vector<float> sums;
+      std::int64_t k = 0;
+      for (std::int64_t leaf = cut.leaves.begin; leaf < cut.leaves.end; ++leaf) {
+        float sum = 0;
+        const std::int64_t end = cut.ends[static_cast<std::size_t>(leaf - cut.leaves.begin)];
+        for (; k < end; ++k) sum = std::fma(get(x, m, k), get(view(w), n, k), sum);
+        sums.push_back(sum);
+        for (int merges = tree.push({0, leaf}); merges > 0; --merges) {
+          const float right = sums.back();
+          sums.pop_back();
+          sums.back() = sums.back() + right;
+        }
+      }
+      for (std::int64_t i = 0; i < nodes; ++i) {
+        out.as<float>()[(i * x.rows() + m) * w.shape.rows + n] = sums[static_cast<std::size_t>(i)];
+      }
+    }
+  }
+}
+
+void ReferenceOps::swiglu(const Tensor& gate_up, const Tensor& out) {
+  checks::swiglu(gate_up, out);
+  const std::int64_t features = out.row_elements();
+  for (std::int64_t m = 0; m < out.rows(); ++m) {
+    for (std::int64_t c = 0; c < features; ++c) {
+      const float g = at<float>(gate_up, m, c);
+      put(out, m, c, (g / (1.0F + exp_f32(-g))) * at<float>(gate_up, m, features + c));
+    }
+  }
+}
+
+void ReferenceOps::add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts,
+                            const Tensor& bias, const Tensor& residual) {
+  checks::add_tree(nodes, parts, bias, residual);
+  for (std::int64_t m = 0; m < residual.rows(); ++m) {
+    for (std::int64_t c = 0; c < residual.row_elements(); ++c) {
+      TreeStack tree;
+      std::vector<float> sums;
+      for (std::size_t i = 0; i < nodes.size(); ++i) {
+        sums.push_back(at<float>(parts[i], m, c));
+        for (int merges = tree.push(nodes[i]); merges > 0; --merges) {
+          const float right = sums.back();
+          sums.pop_back();
+          sums.back() = sums.back() + right;
+        }
+      }
+      const float root = bias.defined() ? sums[0] + bias.as<float>()[c] : sums[0];
+      at<float>(residual, m, c) = at<float>(residual, m, c) + root;
+    }
+  }
+}
+
+void ReferenceOps::gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) {
+  checks::gather_rows(x, rows, out);
+  for (std::int64_t i = 0; i < out.rows(); ++i) {
+    for (std::int64_t c = 0; c < out.row_elements(); ++c) {
+      at<float>(out, i, c) = at<float>(x, at<std::int32_t>(rows, i), c);
+    }
+  }
+}
+
+void ReferenceOps::block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) {
+  checks::block_maxima(logits, values, columns);
+  constexpr std::int64_t width = 256;
+  for (std::int64_t m = 0; m < logits.rows(); ++m) {
+    for (std::int64_t begin = 0; begin < logits.row_elements(); begin += width) {
+      float best = -std::numeric_limits<float>::infinity();
+      std::int64_t best_at = begin;
+      for (std::int64_t c = begin; c < std::min(begin + width, logits.row_elements()); ++c) {
+        if (at<float>(logits, m, c) > best) {
+          best = at<float>(logits, m, c);
+          best_at = c;
+        }
+      }
+      at<float>(values, m, begin / width) = best;
+      at<std::int32_t>(columns, m, begin / width) = static_cast<std::int32_t>(best_at);
+    }
+  }
+}
+
+std::unique_ptr<Ops> make_reference_ops() { return std::make_unique<ReferenceOps>(); }
+
+}  // namespace weft

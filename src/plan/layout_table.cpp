@@ -1,0 +1,36 @@
+#include "plan/layout_table.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "layout/legality.h"
+
+namespace weft {
+
+LayoutVerdict judge(const Layout& layout, const ModelFacts& model, const EngineWishes& wishes,
+                    int ranks, Bytes memory, const Ops& ops) {
+  LayoutVerdict verdict;
+  verdict.layout = layout;
+  verdict.violations = violations(layout, layout_limits(model), ranks);
+  if (!verdict.violations.empty()) return verdict;
+  const std::vector<Partition> parts = partitions_of(model, layout.tp, wishes.layers);
+  try {
+    verdict.sizes = size_engine(wishes, parts, memory, ops);
+  } catch (const UserError& error) {
+    verdict.violations.emplace_back(error.what());
+    return verdict;
+  }
+  for (const Partition& part : parts) {
+    verdict.footprints.push_back(footprint_of(part, verdict.sizes->shape, ops));
+  }
+  return verdict;
+}
+
+std::size_t largest_rank(const LayoutVerdict& verdict) {
+  const auto most = std::max_element(
+      verdict.footprints.begin(), verdict.footprints.end(),
+      [](const Footprint& a, const Footprint& b) { return a.total() < b.total(); });
+  return static_cast<std::size_t>(most - verdict.footprints.begin());
+}
+
+}  // namespace weft

@@ -1,0 +1,28 @@
+// What each layout of a model would hold: the rows of `weft plan`.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "layout/grid.h"
+#include "plan/sizing.h"
+
+namespace weft {
+
+/// One layout, judged.
+struct LayoutVerdict {
+  Layout layout;
+  std::vector<std::string> violations;  ///< why it is not possible; empty: it is
+  std::vector<Footprint> footprints;    ///< of each tp rank of a replica, when possible
+  std::optional<EngineSizes> sizes;
+};
+
+/// Judges a layout for `ranks` ranks of `memory` bytes each: legality first, then memory.
+LayoutVerdict judge(const Layout& layout, const ModelFacts& model, const EngineWishes& wishes,
+                    int ranks, Bytes memory, const Ops& ops);
+
+/// The rank of a replica that holds most.
+std::size_t largest_rank(const LayoutVerdict& verdict);
+
+}  // namespace weft

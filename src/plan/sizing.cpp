@@ -1,0 +1,102 @@
+#include "plan/sizing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+/// Rows of logits that are computed at a time.
+constexpr std::int64_t kLogitRows = 64;
+
+/// Of the rank that needs most.
+Footprint largest_footprint(const std::vector<Partition>& parts, const EngineShape& shape,
+                            const Ops& ops) {
+  Footprint largest;
+  for (const Partition& part : parts) {
+    const Footprint footprint = footprint_of(part, shape, ops);
+    if (footprint.total() > largest.total()) largest = footprint;
+  }
+  return largest;
+}
+
+Bytes largest_page(const std::vector<Partition>& parts, std::int64_t page_tokens, const Ops& ops) {
+  Bytes largest = 0;
+  for (const Partition& part : parts) {
+    largest = std::max(largest, kv_page_bytes(kv_shape(part, page_tokens, 1), ops));
+  }
+  return largest;
+}
+
+}  // namespace
+
+LayoutLimits layout_limits(const ModelFacts& model) {
+  const ModelSegments segments = segments_of(model.config, model.caps);
+  return {segments.o.count(), segments.down.count()};
+}
+
+std::vector<Partition> partitions_of(const ModelFacts& model, int tp, std::int64_t layers) {
+  std::vector<Partition> parts;
+  for (int rank = 0; rank < tp; ++rank) {
+    parts.push_back(Partition::of(model.config, model.caps, model.dtype, rank, tp, layers));
+  }
+  return parts;
+}
+
+EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>& parts,
+                        Bytes memory, const Ops& ops) {
+  const ModelConfig& config = parts.front().config;
+  if (wishes.layers > config.layers) {
+    fail_user("engine.layers is {}, the model has {}", wishes.layers, config.layers);
+  }
+  const bool length_given = wishes.max_sequence_length > 0;
+  EngineSizes sizes;
+  sizes.max_sequence_length = length_given ? wishes.max_sequence_length : config.max_positions;
+  sizes.shape.page_tokens = wishes.page_tokens;
+  StepShape& step = sizes.shape.step;
+  step.max_rows = wishes.max_batch_tokens;
+  step.max_sequences = std::min(wishes.max_sequences, wishes.max_batch_tokens);
+  step.logit_rows = std::min(step.max_sequences, kLogitRows);
+  step.table_width = ceil_div(sizes.max_sequence_length, wishes.page_tokens);
+
+  const Footprint fixed = largest_footprint(parts, sizes.shape, ops);
+  const Bytes left = memory > fixed.total() ? memory - fixed.total() : 0;
+  const Bytes page = largest_page(parts, wishes.page_tokens, ops);
+  const Bytes kv_bytes = wishes.kv_bytes.value_or(left);
+  if (kv_bytes > left || left < page) {
+    fail_user("a rank needs {} for weights, {} for activations and buffers and {} for its key/value "
+              "cache, but has {} of memory: split the model over more ranks (parallel.tp), or lower "
+              "engine.max_batch_tokens or engine.kv_memory",
+              human_bytes(fixed.weights), human_bytes(fixed.activations + fixed.buffers),
+              human_bytes(std::max(kv_bytes, page)), human_bytes(memory));
+  }
+  // No more pages than the sequences can fill.
+  const std::int64_t wanted = step.max_sequences * step.table_width;
+  sizes.shape.pages = std::min(wanted, static_cast<std::int64_t>(kv_bytes / page));
+  const std::int64_t room = sizes.shape.pages * wishes.page_tokens;
+  if (room < sizes.max_sequence_length) {
+    if (length_given || room == 0) {
+      fail_user("the key/value cache of {} holds {} tokens, the longest sequence is {} "
+                "(engine.max_sequence_length): raise engine.kv_memory or lower the length",
+                human_bytes(kv_bytes), room, sizes.max_sequence_length);
+    }
+    sizes.max_sequence_length = room;
+    step.table_width = sizes.shape.pages;
+  }
+  sizes.limits = {step.max_rows, step.max_sequences, wishes.prefill_chunk, wishes.page_tokens,
+                  sizes.shape.pages};
+  return sizes;
+}
+
+std::string human_bytes(Bytes bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (bytes >= Bytes{1} << 30) return fmt::format("{:.2f} GiB", value / 0x1p30);
+  if (bytes >= Bytes{1} << 20) return fmt::format("{:.1f} MiB", value / 0x1p20);
+  if (bytes >= Bytes{1} << 10) return fmt::format("{:.1f} KiB", value / 0x1p10);
+  return fmt::format("{} bytes", bytes);
+}
+
+}  // namespace weft

@@ -1,0 +1,149 @@
+#include "text/bpe_tokenizer.h"
+
+#include <algorithm>
+#include <span>
+
+#include "base/error.h"
+#include "text/byte_alphabet.h"
+#include "text/utf8.h"
+
+namespace weft {
+namespace {
+
+// The same table with the bytes that the pieces stand for. A piece that is not written in the byte
+// alphabet keeps its spelling: no word can produce it.
+Vocab with_bytes(const Vocab& vocab) {
+  Vocab result;
+  for (std::size_t i = 0; i < vocab.size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    if (!vocab.contains(id)) continue;
+    const std::string_view piece = vocab.piece(id);
+    const std::optional<std::string> bytes = bytes_from_byte_level(piece);
+    if (bytes) result.add(*bytes, id);
+  }
+  return result;
+}
+
+}  // namespace
+
+BpeTokenizer::BpeTokenizer(Parts parts)
+    : added_tokens_(parts.added_tokens, parts.normalizer),
+      normalizer_(std::move(parts.normalizer)),
+      pre_tokenizer_(std::move(parts.pre_tokenizer)),
+      decoder_(std::move(parts.decoder)),
+      frame_(std::move(parts.frame)) {
+  check_and_render(parts);
+  const auto named = [&](const std::optional<std::string>& name) -> std::optional<TokenId> {
+    if (!name) return std::nullopt;
+    if (const AddedToken* token = added_tokens_.find(*name)) return token->id;
+    return parts.vocab.find(*name);
+  };
+  bos_ = named(parts.bos_token);
+  eos_ = named(parts.eos_token);
+  parts.options.byte_level = pre_tokenizer_.byte_level();
+  bpe_ = std::make_unique<const Bpe>(
+      parts.options.byte_level ? with_bytes(parts.vocab) : std::move(parts.vocab),
+      std::move(parts.merges), parts.options);
+}
+
+void BpeTokenizer::check_and_render(const Parts& parts) {
+  std::size_t size = parts.vocab.size();
+  for (const AddedToken& token : added_tokens_.all()) {
+    const bool id_taken =
+        parts.vocab.contains(token.id) && parts.vocab.piece(token.id) != token.content;
+    const std::optional<TokenId> other = parts.vocab.find(token.content);
+    if (id_taken || (other && *other != token.id)) {
+      fail_user("the added token \"{}\" with id {} contradicts the vocabulary", token.content,
+                token.id);
+    }
+    size = std::max(size, static_cast<std::size_t>(token.id) + 1);
+  }
+  bytes_.resize(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    const auto id = static_cast<TokenId>(i);
+    if (const AddedToken* token = added_tokens_.find(id)) {
+      bytes_[i] = decoder_.bytes(token->content, true);
+    } else if (parts.vocab.contains(id)) {
+      bytes_[i] = decoder_.bytes(parts.vocab.piece(id), false);
+    }
+  }
+  for (const auto& ids : {frame_.before, frame_.behind}) {
+    for (const TokenId id : ids) {
+      if (!parts.vocab.contains(id) && added_tokens_.find(id) == nullptr) {
+        fail_user("the post-processor adds token {}, which does not exist", id);
+      }
+    }
+  }
+}
+
+std::vector<TokenId> BpeTokenizer::encode(std::string_view text, EncodeOptions options) const {
+  std::string storage;
+  const std::string_view valid = well_formed(text, storage);
+  std::vector<TokenId> ids;
+  if (options.add_special) ids = frame_.before;
+
+  // A second thread does without what the first one remembers rather than wait for it.
+  const std::unique_lock lock(cache_mutex_, std::try_to_lock);
+  WordCache* cache = lock.owns_lock() ? &cache_ : nullptr;
+  const auto visit = [&](std::string_view part, const AddedToken* token) {
+    if (token != nullptr) {
+      ids.push_back(token->id);
+    } else {
+      encode_stretch(part, part.data() == valid.data(), options.parse_special, cache, ids);
+    }
+  };
+  added_tokens_.split(valid, false, options.parse_special, visit);
+
+  if (options.add_special) ids.insert(ids.end(), frame_.behind.begin(), frame_.behind.end());
+  return ids;
+}
+
+void BpeTokenizer::encode_stretch(std::string_view text, bool is_first, bool parse_special,
+                                  WordCache* cache, std::vector<TokenId>& ids) const {
+  std::string storage;
+  if (!normalizer_.empty()) {
+    storage = text;
+    normalizer_.apply(storage);
+    text = storage;
+  }
+  Bpe::Workspace work;
+  const std::function<void(std::string_view)> encode_word = [&](std::string_view word) {
+    const auto known = cache != nullptr ? cache->find(word) : std::span<const TokenId>();
+    if (!known.empty()) {
+      ids.insert(ids.end(), known.begin(), known.end());
+      return;
+    }
+    const std::size_t begin = ids.size();
+    bpe_->encode(word, work, ids);
+    if (cache != nullptr) cache->insert(word, std::span(ids).subspan(begin));
+  };
+  const auto visit = [&](std::string_view part, const AddedToken* token) {
+    if (token != nullptr) {
+      ids.push_back(token->id);
+    } else {
+      pre_tokenizer_.run({part, is_first && part.data() == text.data()}, encode_word);
+    }
+  };
+  added_tokens_.split(text, true, parse_special, visit);
+}
+
+std::string_view BpeTokenizer::token_bytes(TokenId id) const {
+  const auto i = static_cast<std::size_t>(id);
+  return id >= 0 && i < bytes_.size() ? std::string_view(bytes_[i]) : std::string_view();
+}
+
+OpeningTrim BpeTokenizer::opening_trim(TokenId id) const {
+  return {decoder_.opening_trim(token_bytes(id)), false};
+}
+
+bool BpeTokenizer::is_special(TokenId id) const {
+  const AddedToken* token = added_tokens_.find(id);
+  return token != nullptr && token->special;
+}
+
+std::optional<TokenId> BpeTokenizer::token_id(std::string_view content) const {
+  if (const AddedToken* token = added_tokens_.find(content)) return token->id;
+  return bpe_->vocab().find(content);
+}
+
+}  // namespace weft
