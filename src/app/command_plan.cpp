@@ -30,18 +30,20 @@ LayoutVerdict judge_in(const Setting& setting, const Layout& layout) {
 
 void print_model(const Job& job, const Setting& setting) {
   const ModelConfig& config = setting.model.config;
-  fmt::print("model     {}: {}, {} layers, hidden {}, {} query and {} key/value heads of {}, "
-             "ffn {}, vocabulary {}, {}\n",
-             job.model.string(), name(config.architecture), config.layers, config.hidden,
-             config.query_heads, config.kv_heads, config.head_dim, config.ffn, config.vocab,
-             name(setting.model.dtype));
+  fmt::print(
+      "model     {}: {}, {} layers, hidden {}, {} query and {} key/value heads of {}, "
+      "ffn {}, vocabulary {}, {}\n",
+      job.model.string(), name(config.architecture), config.layers, config.hidden,
+      config.query_heads, config.kv_heads, config.head_dim, config.ffn, config.vocab,
+      name(setting.model.dtype));
   const LayoutLimits limits = layout_limits(setting.model);
   fmt::print("segments  {} for the attention output, {} for the ffn down projection: tp up to {}\n",
              limits.o_segments, limits.down_segments,
              std::min(limits.o_segments, limits.down_segments));
-  fmt::print("memory    {} for each of {} ranks on a node (nine tenths of what is free on this "
-             "machine)\n\n",
-             human_bytes(setting.memory), setting.ranks_per_node);
+  fmt::print(
+      "memory    {} for each of {} ranks on a node (nine tenths of what is free on this "
+      "machine)\n\n",
+      human_bytes(setting.memory), setting.ranks_per_node);
 }
 
 void print_verdict(const LayoutVerdict& verdict) {
@@ -51,10 +53,11 @@ void print_verdict(const LayoutVerdict& verdict) {
     return;
   }
   const EngineSizes& sizes = *verdict.sizes;
-  fmt::print("engine    {} rows a step, {} sequences at a time, sequences up to {} tokens, "
-             "{} cache pages of {} tokens\n",
-             sizes.limits.max_batch_tokens, sizes.limits.max_sequences, sizes.max_sequence_length,
-             sizes.limits.pages, sizes.limits.page_tokens);
+  fmt::print(
+      "engine    {} rows a step, {} sequences at a time, sequences up to {} tokens, "
+      "{} cache pages of {} tokens\n",
+      sizes.limits.max_batch_tokens, sizes.limits.max_sequences, sizes.max_sequence_length,
+      sizes.limits.pages, sizes.limits.page_tokens);
   fmt::print("\n{:>8} {:>12} {:>12} {:>12} {:>12} {:>12}\n", "tp rank", "weights", "kv cache",
              "activations", "buffers", "total");
   for (std::size_t rank = 0; rank < verdict.footprints.size(); ++rank) {
@@ -78,8 +81,8 @@ void print_table(const Setting& setting) {
     }
     const Footprint& most = verdict.footprints[largest_rank(verdict)];
     fmt::print("{:>4} {:>4} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}\n", layout.tp, layout.dp,
-               human_bytes(most.weights), human_bytes(most.kv_cache),
-               human_bytes(most.activations), human_bytes(most.buffers), human_bytes(most.total()),
+               human_bytes(most.weights), human_bytes(most.kv_cache), human_bytes(most.activations),
+               human_bytes(most.buffers), human_bytes(most.total()),
                verdict.sizes->limits.pages * verdict.sizes->limits.page_tokens);
   }
 }

@@ -15,21 +15,23 @@ namespace {
 /// Longer keys are nobody's typing error.
 constexpr std::size_t kLongestKey = 64;
 
-/// Fewest insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`
-/// (optimal string alignment: Damerau, "A technique for computer detection and correction of
-/// spelling errors", 1964).
+constexpr std::size_t kEdit = 2;  ///< cost of an insertion, deletion or substitution
+constexpr std::size_t kSwap = 1;  ///< cost of a swap of neighbours, the likeliest slip
+
+/// Least cost of turning `a` into `b` (optimal string alignment: Damerau, "A technique for computer
+/// detection and correction of spelling errors", 1964).
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before(b.size() + 1);
   std::vector<std::size_t> last(b.size() + 1);
   std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j * kEdit;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
+    row[0] = i * kEdit;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substitution = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, substitution});
+      const std::size_t substitution = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : kEdit);
+      row[j] = std::min({last[j] + kEdit, row[j - 1] + kEdit, substitution});
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        row[j] = std::min(row[j], before[j - 2] + 1);
+        row[j] = std::min(row[j], before[j - 2] + kSwap);
       }
     }
     std::swap(before, last);
@@ -67,9 +69,9 @@ std::string nearest_key_hint(std::string_view key, std::span<const std::string_v
     const std::size_t leaf_cost = edit_distance(leaf, other_leaf);
     const std::size_t section_cost = edit_distance(section, other_section);
     const std::size_t tolerated =
-        std::clamp<std::size_t>(std::max(leaf.size(), other_leaf.size()) / 3, 1, 3);
+        kEdit * std::clamp<std::size_t>(std::max(leaf.size(), other_leaf.size()) / 3, 1, 3);
     if (leaf_cost > tolerated) continue;
-    if (leaf_cost > 0 && !section.empty() && section_cost > 2) continue;
+    if (leaf_cost > 0 && !section.empty() && section_cost > 2 * kEdit) continue;
     const std::size_t cost = 3 * leaf_cost + section_cost;
     if (cost < nearest_cost) {
       nearest_cost = cost;

@@ -97,6 +97,9 @@ void read_openai(std::string_view text, const PromptRules& rules, PromptLine& li
   read_completion_body(*body, rules, line);
 }
 
+/// The id of a line that brings none.
+std::string line_id(const PromptSource& source) { return fmt::format("line-{}", source.line); }
+
 /// "custom_id" or "id" of a JSON object, when it is a string or an integer.
 std::optional<std::string> own_id(const json& object) {
   for (const char* key : {"custom_id", "id"}) {
@@ -116,7 +119,7 @@ void use_defaults(const PromptRules& rules, PromptLine& line) {
 }
 
 void read_jsonl(std::string_view text, const PromptRules& rules, PromptLine& line) {
-  line.source.custom_id = fmt::format("line-{}", line.source.line);
+  line.source.custom_id = line_id(line.source);
   const json object = parse_object(text, line.source.line);
   if (auto id = own_id(object)) line.source.custom_id = std::move(id);
   line.prompt = text_member(object, rules.field);
@@ -124,7 +127,7 @@ void read_jsonl(std::string_view text, const PromptRules& rules, PromptLine& lin
 }
 
 void read_text_line(std::string_view text, const PromptRules& rules, PromptLine& line) {
-  line.source.custom_id = fmt::format("line-{}", line.source.line);
+  line.source.custom_id = line_id(line.source);
   line.prompt = std::string(text);
   use_defaults(rules, line);
 }
@@ -133,7 +136,8 @@ bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
-Prompt too_long(PromptSource source) {
+Prompt too_long(PromptSource source, InputFormat format) {
+  if (format != InputFormat::openai) source.custom_id = line_id(source);
   return PromptError{.source = std::move(source),
                      .message = fmt::format("the line is longer than {} bytes", kPromptLineCap),
                      .param = std::nullopt,
@@ -211,7 +215,7 @@ bool PromptReader::advance() {
 std::optional<Prompt> PromptReader::next() {
   if (!advance()) return std::nullopt;
   PromptSource source{.index = index_++, .line = line_.number, .custom_id = std::nullopt};
-  if (line_.too_long) return too_long(std::move(source));
+  if (line_.too_long) return too_long(std::move(source), rules_.format);
   return parse_prompt(line_.text, std::move(source), rules_);
 }
 

@@ -47,8 +47,8 @@ class Collector final : public YAML::EventHandler {
   Collector(Keys keys, PlaceOf place_of) : keys_(keys), place_of_(std::move(place_of)) {}
 
   /// Expects the value of `key` next, instead of a whole document.
-  void expect_value_of(std::string_view key) {
-    frames_.push_back({.is_list = false, .prefix = "", .key = std::string(key)});
+  void expect_value_of(std::string_view key, std::string place) {
+    frames_.push_back({.key = std::string(key), .place = std::move(place)});
   }
 
   std::vector<YamlValue> take() { return std::move(values_); }
@@ -69,7 +69,9 @@ class Collector final : public YAML::EventHandler {
     Frame& frame = frames_.back();
     if (frame.is_list) refuse(mark, "an item of {} has no value", shown(frame.key));
     if (frame.key.empty()) refuse(mark, "a key without a name");
-    if (!is_section(keys_, frame.key)) refuse(mark, "{} has no value", shown(frame.key));
+    if (!is_section(keys_, frame.key)) {
+      fail_user("{}: {} has no value", frame.place, shown(frame.key));
+    }
     frame.key.clear();
   }
 
@@ -84,7 +86,7 @@ class Collector final : public YAML::EventHandler {
     } else if (frame.key.empty()) {
       begin_key(mark, frame, value);
     } else {
-      add_value(mark, frame.key, false);
+      add_value(frame, false);
       values_.back().items.push_back(scalar);
       frame.key.clear();
     }
@@ -95,10 +97,10 @@ class Collector final : public YAML::EventHandler {
     check_plain(mark, tag, anchor);
     check_mapping(mark);
     Frame& frame = frames_.back();
-    if (frame.is_list) refuse(mark, "a list inside the list {}", shown(frame.key));
+    if (frame.is_list) refuse_nested(mark, frame);
     if (frame.key.empty()) refuse(mark, "a list where a key is expected");
-    add_value(mark, frame.key, true);
-    Frame list{.is_list = true, .prefix = "", .key = std::exchange(frame.key, {})};
+    add_value(frame, true);
+    Frame list{.is_list = true, .key = std::exchange(frame.key, {})};
     frames_.push_back(std::move(list));
   }
   void OnSequenceEnd() override { frames_.pop_back(); }
@@ -111,12 +113,12 @@ class Collector final : public YAML::EventHandler {
       return;
     }
     Frame& frame = frames_.back();
-    if (frame.is_list) refuse(mark, "a mapping inside the list {}", shown(frame.key));
+    if (frame.is_list) refuse_nested(mark, frame);
     if (frame.key.empty()) refuse(mark, "a mapping where a key is expected");
     if (!is_section(keys_, frame.key)) {
       refuse(mark, "{} takes a value, not keys of its own", shown(frame.key));
     }
-    Frame section{.is_list = false, .prefix = std::exchange(frame.key, {}) + '.', .key = ""};
+    Frame section{.prefix = std::exchange(frame.key, {}) + '.'};
     frames_.push_back(std::move(section));
   }
   void OnMapEnd() override { frames_.pop_back(); }
@@ -124,14 +126,20 @@ class Collector final : public YAML::EventHandler {
  private:
   struct Frame {
     bool is_list = false;
-    std::string prefix;  ///< of the keys in this mapping: "engine."
-    std::string key;     ///< whose value comes next, or whose list this is; empty: a key comes next
+    std::string prefix = {};  ///< of the keys in this mapping: "engine."
+    std::string key = {};     ///< whose value is next, or whose list this is; empty: a key is next
+    std::string place = {};   ///< of `key`
   };
 
   template <class... Args>
   [[noreturn]] void refuse(const YAML::Mark& mark, fmt::format_string<Args...> format,
                            Args&&... args) const {
     fail_user("{}: {}", place_of_(mark), fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  /// The parser takes an unclosed list for one that holds a mapping.
+  [[noreturn]] void refuse_nested(const YAML::Mark& mark, const Frame& list) const {
+    refuse(mark, "a list or mapping inside the list {}, or its ']' is missing", shown(list.key));
   }
 
   void check_plain(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) const {
@@ -152,18 +160,20 @@ class Collector final : public YAML::EventHandler {
     if (text.empty() || (!is_key(keys_, path) && !is_section(keys_, path))) {
       refuse(mark, "unknown key {}{}", shown(path), nearest_key_hint(path, keys_));
     }
-    const auto [first, is_new] = seen_.emplace(path, place_of_(mark));
+    frame.place = place_of_(mark);
+    const auto [first, is_new] = seen_.emplace(path, frame.place);
     if (!is_new) refuse(mark, "duplicate key {}, first given at {}", shown(path), first->second);
     frame.key = path;
   }
 
-  void add_value(const YAML::Mark& mark, const std::string& key, bool is_list) {
-    if (is_section(keys_, key)) {
-      refuse(mark, "{} is a section: its keys follow on lines of their own, indented", shown(key));
+  void add_value(const Frame& frame, bool is_list) {
+    if (is_section(keys_, frame.key)) {
+      fail_user("{}: {} is a section: its keys follow on lines of their own, indented", frame.place,
+                shown(frame.key));
     }
     YamlValue value;
-    value.key = key;
-    value.place = place_of_(mark);
+    value.key = frame.key;
+    value.place = frame.place;
     value.is_list = is_list;
     values_.push_back(std::move(value));
   }
@@ -188,7 +198,8 @@ void parse(const std::string& text, const Collector::PlaceOf& place_of, Collecto
   }
 }
 
-/// Refuses bytes that no text file has, with the line of the first.
+/// Refuses bytes that no text file has, and tabs in the indentation, which the parser would take
+/// for something else; with the line of the first.
 void check_text(const std::string& text, const std::string& name) {
   const auto is_foreign = [](char c) {
     const auto code = static_cast<unsigned char>(c);
@@ -206,6 +217,10 @@ void check_text(const std::string& text, const std::string& name) {
     const std::string_view bytes = std::string_view(text).substr(begin, end - begin);
     if (std::string storage; well_formed(bytes, storage) != bytes) {
       fail_user("{}:{}: not UTF-8 text", name, line);
+    }
+    const std::size_t start = bytes.find_first_not_of(" \t\r");
+    if (bytes.substr(0, start).find('\t') < start && start != std::string_view::npos) {
+      fail_user("{}:{}: a tab in the indentation; use spaces", name, line);
     }
     begin = end + 1;
   }
@@ -248,7 +263,7 @@ void YamlDocument::set(std::string_view assignment) {
   if (text.starts_with('[')) {
     const auto place_of = [&](const YAML::Mark&) { return place; };
     Collector collector(keys_, place_of);
-    collector.expect_value_of(key);
+    collector.expect_value_of(key, place);
     parse(text, place_of, collector);
     value = collector.take().at(0);
   } else {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "text/space_cuts.h"
 #include "text/utf8.h"
 
 namespace weft {
@@ -38,6 +39,10 @@ Bpe::Bpe(Vocab vocab, std::vector<Merge> merges, Options options)
         options_.byte_level ? vocab_.find({&byte, 1}) : vocab_.find(fmt::format("<0x{:02X}>", b));
     byte_tokens_[b] = id.value_or(-1);
   }
+  cuts_at_spaces_ = !options_.byte_level && !options_.ignore_merges && vocab_.find(visible_space) &&
+                    std::none_of(merges_.begin(), merges_.end(), [&](const Merge& m) {
+                      return has_inner_space(vocab_.piece(m.result));
+                    });
 }
 
 void Bpe::insert(TokenId left, TokenId right, std::uint32_t rank) {

@@ -62,6 +62,10 @@ class Bpe {
   /// Appends the tokens of one word (well-formed UTF-8 unless byte-level, < 2 GiB).
   void encode(std::string_view word, Workspace& work, std::vector<TokenId>& out) const;
 
+  /// May a word be cut before each U+2581 that follows another character, and the parts be encoded
+  /// one by one, without a difference?
+  [[nodiscard]] bool cuts_at_spaces() const { return cuts_at_spaces_; }
+
   [[nodiscard]] const Vocab& vocab() const { return vocab_; }
 
  private:
@@ -82,6 +86,7 @@ class Bpe {
   Options options_;
   std::vector<Slot> slots_;                 // open addressing; a power of two, at most half full
   std::array<TokenId, 256> byte_tokens_{};  // -1: none
+  bool cuts_at_spaces_ = false;
 };
 
 }  // namespace weft

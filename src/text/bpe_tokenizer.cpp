@@ -1,10 +1,10 @@
 #include "text/bpe_tokenizer.h"
 
 #include <algorithm>
-#include <span>
 
 #include "base/error.h"
 #include "text/byte_alphabet.h"
+#include "text/space_cuts.h"
 #include "text/utf8.h"
 
 namespace weft {
@@ -82,9 +82,7 @@ std::vector<TokenId> BpeTokenizer::encode(std::string_view text, EncodeOptions o
   std::vector<TokenId> ids;
   if (options.add_special) ids = frame_.before;
 
-  // A second thread does without what the first one remembers rather than wait for it.
-  const std::unique_lock lock(cache_mutex_, std::try_to_lock);
-  WordCache* cache = lock.owns_lock() ? &cache_ : nullptr;
+  SharedWordCache::Lease cache(cache_);
   const auto visit = [&](std::string_view part, const AddedToken* token) {
     if (token != nullptr) {
       ids.push_back(token->id);
@@ -99,7 +97,7 @@ std::vector<TokenId> BpeTokenizer::encode(std::string_view text, EncodeOptions o
 }
 
 void BpeTokenizer::encode_stretch(std::string_view text, bool is_first, bool parse_special,
-                                  WordCache* cache, std::vector<TokenId>& ids) const {
+                                  SharedWordCache::Lease& cache, std::vector<TokenId>& ids) const {
   std::string storage;
   if (!normalizer_.empty()) {
     storage = text;
@@ -107,15 +105,16 @@ void BpeTokenizer::encode_stretch(std::string_view text, bool is_first, bool par
     text = storage;
   }
   Bpe::Workspace work;
+  const auto merge = [&](std::string_view word, std::vector<TokenId>& out) {
+    bpe_->encode(word, work, out);
+  };
+  const auto encode_part = [&](std::string_view part) { cache.encode(part, ids, merge); };
   const std::function<void(std::string_view)> encode_word = [&](std::string_view word) {
-    const auto known = cache != nullptr ? cache->find(word) : std::span<const TokenId>();
-    if (!known.empty()) {
-      ids.insert(ids.end(), known.begin(), known.end());
-      return;
+    if (bpe_->cuts_at_spaces()) {
+      cut_before_spaces(word, visible_space, encode_part);
+    } else {
+      encode_part(word);
     }
-    const std::size_t begin = ids.size();
-    bpe_->encode(word, work, ids);
-    if (cache != nullptr) cache->insert(word, std::span(ids).subspan(begin));
   };
   const auto visit = [&](std::string_view part, const AddedToken* token) {
     if (token != nullptr) {

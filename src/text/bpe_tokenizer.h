@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -54,8 +53,8 @@ class BpeTokenizer : public Tokenizer {
 
  private:
   void check_and_render(const Parts& parts);
-  void encode_stretch(std::string_view text, bool is_first, bool parse_special, WordCache* cache,
-                      std::vector<TokenId>& ids) const;
+  void encode_stretch(std::string_view text, bool is_first, bool parse_special,
+                      SharedWordCache::Lease& cache, std::vector<TokenId>& ids) const;
 
   AddedTokens added_tokens_;
   Normalizer normalizer_;
@@ -66,8 +65,7 @@ class BpeTokenizer : public Tokenizer {
   std::unique_ptr<const Bpe> bpe_;
   std::optional<TokenId> bos_;
   std::optional<TokenId> eos_;
-  mutable std::mutex cache_mutex_;
-  mutable WordCache cache_;  // guarded by cache_mutex_
+  mutable SharedWordCache cache_;
 };
 
 }  // namespace weft

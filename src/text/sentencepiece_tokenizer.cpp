@@ -7,12 +7,13 @@
 #include "text/json_file.h"
 #include "text/loaders.h"
 #include "text/pattern.h"
+#include "text/sentencepiece_settings.h"
+#include "text/space_cuts.h"
 #include "text/utf8.h"
+#include "text/word_cache.h"
 
 namespace weft {
 namespace {
-
-constexpr std::string_view visible_space = "\xE2\x96\x81";  // U+2581
 
 using Processor = sentencepiece::SentencePieceProcessor;
 
@@ -39,16 +40,13 @@ std::string render(const Processor& processor, int id) {
 
 class SentencePieceTokenizer : public Tokenizer {
  public:
-  SentencePieceTokenizer(const std::filesystem::path& file, const TokenizerConfig& config) {
+  SentencePieceTokenizer(const std::filesystem::path& file, const TokenizerConfig& config)
+      : legacy_(config.legacy) {
     const std::string model = read_tokenizer_file(file);
     load(first_, model, file);
-    has_rest_ = !config.legacy;
-    if (has_rest_) {
-      // A serialized message with another one behind it is the two merged: here the field
-      // normalizer_spec (3) with add_dummy_prefix (3) = false.
-      load(rest_, model + std::string("\x1A\x02\x18\x00", 4), file);
-    }
-    probe();
+    load(rest_, model + std::string(without_dummy_prefix), file);
+    settings_ = SentencePieceSettings::from_model(model);
+    cuts_at_spaces_ = may_cut_at_spaces();
     add_tokens(config);
     frame(config);
   }
@@ -58,12 +56,13 @@ class SentencePieceTokenizer : public Tokenizer {
     const std::string_view valid = well_formed(text, storage);
     std::vector<TokenId> ids;
     if (options.add_special && bos_first_) ids.push_back(*bos_);
+    SharedWordCache::Lease cache(cache_);
     added_tokens_.split(valid, false, options.parse_special,
                         [&](std::string_view part, const AddedToken* token) {
                           if (token != nullptr) {
                             ids.push_back(token->id);
                           } else {
-                            encode_stretch(part, part.data() == valid.data(), ids);
+                            encode_stretch(part, part.data() == valid.data(), cache, ids);
                           }
                         });
     if (options.add_special && eos_last_) ids.push_back(*eos_);
@@ -82,8 +81,8 @@ class SentencePieceTokenizer : public Tokenizer {
     std::string_view piece = first_.IdToPiece(id);
     std::size_t spaces = 0;
     for (; piece.starts_with(visible_space); ++spaces) piece.remove_prefix(visible_space.size());
-    if (squeezes_spaces_) return {spaces, true};
-    return {has_dummy_prefix_ ? std::min<std::size_t>(spaces, 1) : 0, false};
+    if (settings_.squeezes_spaces) return {spaces, true};
+    return {settings_.dummy_prefix ? std::min<std::size_t>(spaces, 1) : 0, false};
   }
 
   bool is_special(TokenId id) const override {
@@ -105,18 +104,15 @@ class SentencePieceTokenizer : public Tokenizer {
     return id >= 0 && static_cast<std::size_t>(id) < bytes_.size();
   }
 
-  std::vector<std::string> pieces_of(std::string_view text) const {
-    std::vector<std::string> pieces;
-    const auto status = first_.Encode({text.data(), text.size()}, &pieces);
-    if (!status.ok()) fail_user("a SentencePiece model that does not work: {}", status.ToString());
-    return pieces;
-  }
-
-  // The library offers no way to ask for the model's settings, so try them.
-  void probe() {
-    const std::vector<std::string> pieces = pieces_of("a");
-    has_dummy_prefix_ = !pieces.empty() && pieces.front().starts_with(visible_space);
-    squeezes_spaces_ = pieces_of("a  a") == pieces_of("a a");
+  // May the words of a text be encoded one by one?
+  bool may_cut_at_spaces() const {
+    const bool plain = settings_.is_bpe && !settings_.space_is_suffix && !settings_.rewrites &&
+                       !settings_.squeezes_spaces && settings_.escapes_spaces;
+    if (!plain || first_.IsUnknown(first_.PieceToId({visible_space.data(), 3}))) return false;
+    for (int id = 0; id < first_.GetPieceSize(); ++id) {
+      if (!first_.IsControl(id) && has_inner_space(first_.IdToPiece(id))) return false;
+    }
+    return true;
   }
 
   // Control pieces can be parsed from text; the files beside the model may add more tokens.
@@ -168,19 +164,30 @@ class SentencePieceTokenizer : public Tokenizer {
     eos_last_ = config.add_eos_token.value_or(false) && eos_.has_value();
   }
 
-  void encode_stretch(std::string_view text, bool is_first, std::vector<TokenId>& ids) const {
-    const Processor& processor = is_first || !has_rest_ ? first_ : rest_;
+  void encode_stretch(std::string_view text, bool is_first, SharedWordCache::Lease& cache,
+                      std::vector<TokenId>& ids) const {
+    const Processor& opening = is_first || legacy_ ? first_ : rest_;
+    if (!cuts_at_spaces_) return run(opening, text, ids);
+    cut_before_spaces(text, " ", [&](std::string_view word) {
+      if (word.data() == text.data()) return run(opening, word, ids);
+      cache.encode(word, ids,
+                   [&](std::string_view w, std::vector<TokenId>& out) { run(rest_, w, out); });
+    });
+  }
+
+  static void run(const Processor& processor, std::string_view text, std::vector<TokenId>& ids) {
     std::vector<int> part;
     const auto status = processor.Encode({text.data(), text.size()}, &part);
     if (!status.ok()) fail("SentencePiece: {}", status.ToString());
     ids.insert(ids.end(), part.begin(), part.end());
   }
 
-  Processor first_;  // for the text from its start on
-  Processor rest_;   // for what stands behind a special token, if that is done differently
-  bool has_rest_ = false;
-  bool has_dummy_prefix_ = false;  // a space before the text
-  bool squeezes_spaces_ = false;   // runs of spaces are one, and none at the start
+  Processor first_;  // for text that nothing stands before
+  Processor rest_;   // for text in the middle: the same without the dummy prefix
+  SentencePieceSettings settings_;
+  bool legacy_;  // text behind a special token starts afresh
+  bool cuts_at_spaces_ = false;
+  mutable SharedWordCache cache_;
   AddedTokens added_tokens_;
   std::vector<std::string> bytes_;  // by id
   std::vector<bool> special_;       // by id

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <mutex>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -66,6 +67,40 @@ class WordCache {
   }
 
   std::vector<Slot> slots_;  // none until the first insertion
+};
+
+/// A WordCache for one thread at a time. A thread that comes second does without what the first
+/// one remembers rather than wait for it.
+class SharedWordCache {
+ public:
+  /// Use of the cache by the calling thread, as long as the object lives.
+  class Lease {
+   public:
+    explicit Lease(SharedWordCache& shared)
+        : lock_(shared.mutex_, std::try_to_lock),
+          cache_(lock_.owns_lock() ? &shared.cache_ : nullptr) {}
+
+    /// Appends the tokens of `word`: from memory, or else those that encode(word, out) appends.
+    template <class Encode>
+    void encode(std::string_view word, std::vector<TokenId>& out, const Encode& encode) {
+      const auto known = cache_ != nullptr ? cache_->find(word) : std::span<const TokenId>();
+      if (!known.empty()) {
+        out.insert(out.end(), known.begin(), known.end());
+        return;
+      }
+      const std::size_t begin = out.size();
+      encode(word, out);
+      if (cache_ != nullptr) cache_->insert(word, std::span(out).subspan(begin));
+    }
+
+   private:
+    std::unique_lock<std::mutex> lock_;
+    WordCache* cache_;
+  };
+
+ private:
+  std::mutex mutex_;
+  WordCache cache_;
 };
 
 }  // namespace weft

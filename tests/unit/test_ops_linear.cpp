@@ -28,8 +28,8 @@ Product random_product(Random& random, std::int64_t rows, std::int64_t outputs,
 std::vector<std::byte> multiply(Ops& ops, const Product& p) {
   const Array x = array(ops, p.x, p.dtype, {p.rows, p.cut.columns()});
   const Matrix w = matrix(ops, p.w, p.outputs, p.dtype, p.cut);
-  const Array out = poisoned(ops, DType::f32,
-                             {static_cast<std::int64_t>(p.cut.nodes.size()), p.rows, p.outputs});
+  const Array out =
+      poisoned(ops, DType::f32, {static_cast<std::int64_t>(p.cut.nodes.size()), p.rows, p.outputs});
   ops.linear(x.tensor, w, out.tensor);
   return bytes_of(ops, out);
 }
@@ -39,13 +39,14 @@ void compare(const Product& p) {
   for (const auto& ops : implementations()) {
     INFO(ops->description() << ": M=" << p.rows << " N=" << p.outputs << " K=" << p.cut.columns()
                             << " " << name(p.dtype));
-    CHECK(multiply(*ops, p) == expected);
+    CHECK((multiply(*ops, p) == expected));
   }
 }
 
 std::vector<float> floats(const std::vector<std::byte>& bytes) {
   std::vector<float> values(bytes.size() / 4);
-  if (!values.empty()) std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(std::span(values)).begin());
+  if (!values.empty())
+    std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(std::span(values)).begin());
   return values;
 }
 
@@ -56,8 +57,8 @@ TEST_CASE("linear equals its plain twin bit for bit", "[ops][linear]") {
     for (std::int64_t rows = 1; rows <= 27; ++rows) {
       const std::int64_t k = random.between(1, 150);
       const Segments segments = Segments::cut(k, 16, 4);
-      compare(random_product(random, rows, random.between(1, 70), segments,
-                             {0, segments.count()}, dtype));
+      compare(random_product(random, rows, random.between(1, 70), segments, {0, segments.count()},
+                             dtype));
     }
   }
 }
@@ -65,9 +66,12 @@ TEST_CASE("linear equals its plain twin bit for bit", "[ops][linear]") {
 TEST_CASE("linear over long K, many rows and every part of the tree", "[ops][linear]") {
   Random random(2);
   for (const DType dtype : {DType::bf16, DType::f32}) {
-    for (const auto& [rows, outputs, k, cap] :
-         {std::tuple{1, 257, 700, 1}, {2, 65, 1100, 2}, {40, 33, 700, 2}, {65, 96, 300, 8},
-          {520, 32, 70, 4}, {130, 1, 47, 16}}) {
+    for (const auto& [rows, outputs, k, cap] : {std::tuple{1, 257, 700, 1},
+                                                {2, 65, 1100, 2},
+                                                {40, 33, 700, 2},
+                                                {65, 96, 300, 8},
+                                                {520, 32, 70, 4},
+                                                {130, 1, 47, 16}}) {
       const Segments segments = Segments::cut(k, 16, cap);
       compare(random_product(random, rows, outputs, segments, {0, segments.count()}, dtype));
     }
@@ -93,7 +97,8 @@ TEST_CASE("linear accepts empty batches and strided rows", "[ops][linear]") {
       if (i % 128 < 64) left.push_back(values[i]);
     }
     const Array dense = array(*ops, left, DType::f32, {9, 64});
-    const Matrix w = matrix(*ops, random.wides(40 * 64), 40, DType::f32, KCut::of(segments, {0, 4}));
+    const Matrix w =
+        matrix(*ops, random.wides(40 * 64), 40, DType::f32, KCut::of(segments, {0, 4}));
     const Array a = poisoned(*ops, DType::f32, {1, 9, 40});
     const Array b = poisoned(*ops, DType::f32, {1, 9, 40});
     for (std::int64_t m = 0; m < 9; ++m) {
@@ -101,7 +106,7 @@ TEST_CASE("linear accepts empty batches and strided rows", "[ops][linear]") {
       ops->linear(row, w, Tensor(a.tensor.as<float>() + m * 40, DType::f32, {1, 1, 40}));
     }
     ops->linear(dense.tensor, w, b.tensor);
-    CHECK(bytes_of(*ops, a) == bytes_of(*ops, b));
+    CHECK((bytes_of(*ops, a) == bytes_of(*ops, b)));
   }
 }
 
@@ -201,7 +206,7 @@ TEST_CASE("embed equals its plain twin bit for bit", "[ops][embed]") {
     const std::vector<std::byte> expected = run(reference());
     CHECK(std::isnan(floats(expected)[3 * 900]));
     CHECK(floats(expected)[900] == rounded(table, dtype)[69 * 900]);
-    for (const auto& ops : implementations()) CHECK(run(*ops) == expected);
+    for (const auto& ops : implementations()) CHECK((run(*ops) == expected));
   }
 }
 

@@ -18,7 +18,7 @@ void same_bits(Run run) {
   const std::vector<std::byte> expected = run(reference());
   for (const auto& ops : implementations()) {
     INFO(ops->description());
-    CHECK(run(*ops) == expected);
+    CHECK((run(*ops) == expected));
   }
 }
 

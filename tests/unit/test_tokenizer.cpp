@@ -330,7 +330,7 @@ TEST_CASE("merging stays near-linear", "[tokenizer]") {
   const ScratchDir dir;
   dir.write("tokenizer.json", byte_level_root().dump());
   const auto tokenizer = load_tokenizer(dir.path());
-  for (const std::string& unit : {"the", " ", "\n", "\xCC\x81\xCC\xA3", "\xFF"}) {
+  for (const char* unit : {"the", " ", "\n", "\xCC\x81\xCC\xA3", "\xFF"}) {
     std::string text;
     while (text.size() < 300'000) text += unit;
     std::vector<TokenId> ids;
@@ -368,7 +368,7 @@ TEST_CASE("what is wrong in a tokenizer.json is named", "[tokenizer]") {
     const char* value;  // JSON
     const char* message;
   };
-  const std::array<Row, 37> table{{
+  const std::vector<Row> table{
       {"/model/vocab", "[1, 2]", "not an object"},
       {"/model/vocab/a", "-1", "-1"},
       {"/model/vocab/a", "1", "used twice"},
@@ -397,7 +397,7 @@ TEST_CASE("what is wrong in a tokenizer.json is named", "[tokenizer]") {
       {"/pre_tokenizer/pretokenizers/0/behavior", "\"Sideways\"", "Sideways"},
       {"/pre_tokenizer/pretokenizers/0/pattern", R"({"Regex": "(a"})", "(a"},
       {"/pre_tokenizer/pretokenizers/0/pattern", R"({"Regex": "[a&&b]"})", "intersection"},
-      {"/pre_tokenizer/pretokenizers/0/pattern", R"({"Regex": "(?R)"})", "group"},
+      {"/pre_tokenizer/pretokenizers/0/pattern", R"j({"Regex": "(?R)"})j", "group"},
       {"/pre_tokenizer/pretokenizers/0/pattern", R"({"Regex": "(a)\\1"})", "escape"},
       {"/pre_tokenizer/pretokenizers/0/pattern", R"({"Regex": "\\p{Klingon}"})", "klingon"},
       {"/pre_tokenizer/pretokenizers/0/pattern", R"({"Glob": "*"})", "pattern"},
@@ -410,7 +410,7 @@ TEST_CASE("what is wrong in a tokenizer.json is named", "[tokenizer]") {
        R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}},
            {"Sequence": {"id": "A"}}], "special_tokens": {"x": {"ids": [99999]}}})",
        "99999"},
-  }};
+  };
   for (const Row& row : table) {
     INFO(row.path << " = " << row.value);
     json root = byte_level_root();
@@ -423,7 +423,7 @@ TEST_CASE("what is wrong in a tokenizer.json is named", "[tokenizer]") {
 }
 
 TEST_CASE("a pattern that backtracks without end is an error", "[tokenizer]") {
-  const Regex regex(pcre2_from_oniguruma("(?:a+)+b"));
+  const Regex regex(pcre2_from_oniguruma("(?:a|aa)+[bc]"));
   CHECK_THROWS_AS(regex.find(std::string(100, 'a'), 0), UserError);
 }
 

@@ -305,8 +305,8 @@ void load_queries(const AttentionState& state, std::int64_t blocks) {
   const AttentionTask& task = state.task;
   const std::int64_t queries = state.queries();
   for (std::int64_t b = 0; b < blocks; ++b) {
-    const std::int64_t first = block_begin(b, blocks, queries);
-    const std::int64_t count = block_begin(b + 1, blocks, queries) - first;
+    const std::int64_t first = part_begin(b, blocks, queries);
+    const std::int64_t count = part_begin(b + 1, blocks, queries) - first;
     float* const out = state.q + first * task.head_dim;
     for (std::int64_t r = 0; r < count; ++r) {
       const W* const from = reinterpret_cast<const W*>(task.q) +
@@ -357,8 +357,8 @@ void attention_of(const AttentionTask& task) {
       widen_block<W>(state, base, groups, keys.end - base, wide);
     }
     for (std::int64_t b = 0; b < blocks; ++b) {
-      const std::int64_t first = block_begin(b, blocks, queries);
-      const std::int64_t count = block_begin(b + 1, blocks, queries) - first;
+      const std::int64_t first = part_begin(b, blocks, queries);
+      const std::int64_t count = part_begin(b + 1, blocks, queries) - first;
       QueryBlock block;
       block.first = first;
       block.q = state.q + first * task.head_dim;

@@ -6,10 +6,6 @@ namespace {
 /// How far ahead of a product weights are asked for, in bytes.
 constexpr std::int64_t kAhead = 16384;
 
-WEFT_INLINE std::int64_t block_begin(std::int64_t block, std::int64_t blocks, std::int64_t rows) {
-  return block * rows / blocks;
-}
-
 template <class X>
 void pack_rows(const PackTask& task) {
   const auto* const x = reinterpret_cast<const X*>(task.x);
@@ -111,10 +107,10 @@ struct PanelWalk {
   }
   [[nodiscard]] std::int64_t blocks() const { return ceil_of(task.rows, kTileRows); }
   [[nodiscard]] std::int64_t first_row() const {
-    return block_begin(task.blocks.begin, blocks(), task.rows);
+    return part_begin(task.blocks.begin, blocks(), task.rows);
   }
   [[nodiscard]] std::int64_t last_row() const {
-    return block_begin(task.blocks.end, blocks(), task.rows);
+    return part_begin(task.blocks.end, blocks(), task.rows);
   }
 };
 
@@ -157,14 +153,14 @@ void panel_blocked(const PanelWalk& walk, const W* w) {
     const LinearLeaf& leaf = task.leaves[i];
     const std::int64_t chunks = ceil_of(leaf.end - leaf.begin, kColumnChunk);
     for (std::int64_t c = 0; c < chunks; ++c) {
-      const Range columns = {leaf.begin + block_begin(c, chunks, leaf.end - leaf.begin),
-                             leaf.begin + block_begin(c + 1, chunks, leaf.end - leaf.begin)};
+      const Range columns = {leaf.begin + part_begin(c, chunks, leaf.end - leaf.begin),
+                             leaf.begin + part_begin(c + 1, chunks, leaf.end - leaf.begin)};
       const std::int64_t count = columns.end - columns.begin;
       const W* const from = w + columns.begin * kPanelRows;
       const float* const wide = widen_panel(from, count, task.scratch);
       for (std::int64_t b = task.blocks.begin; b < task.blocks.end; ++b) {
-        const std::int64_t row = block_begin(b, blocks, task.rows);
-        const std::int64_t rows = block_begin(b + 1, blocks, task.rows) - row;
+        const std::int64_t row = part_begin(b, blocks, task.rows);
+        const std::int64_t rows = part_begin(b + 1, blocks, task.rows) - row;
         Piece piece = walk.piece(leaf, columns, row, first);
         piece.x += columns.begin * rows;
         piece.ahead = reinterpret_cast<const char*>(from + count * kPanelRows);

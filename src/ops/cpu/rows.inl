@@ -3,34 +3,6 @@
 namespace weft {
 namespace {
 
-/// f(column, lanes) for each group of 16 columns; lanes < 16 in the last one.
-template <class F>
-WEFT_INLINE void by_lanes(std::int64_t columns, F f) {
-  std::int64_t c = 0;
-  for (; c + 16 <= columns; c += 16) f(c, Int<16>{});
-  if (c < columns) f(c, static_cast<int>(columns - c));
-}
-
-WEFT_INLINE constexpr int lanes_of(Int<16> /*all*/) { return 16; }
-WEFT_INLINE constexpr int lanes_of(int n) { return n; }
-
-template <class T>
-WEFT_INLINE Vec get(const T* from, Int<16> /*all*/) {
-  return load(from);
-}
-template <class T>
-WEFT_INLINE Vec get(const T* from, int n) {
-  return load_part(from, n);
-}
-template <class T>
-WEFT_INLINE void put(T* to, Vec a, Int<16> /*all*/) {
-  store(to, a);
-}
-template <class T>
-WEFT_INLINE void put(T* to, Vec a, int n) {
-  store_part(to, a, n);
-}
-
 /// 1 / sqrt(mean of squares + eps).
 WEFT_INLINE float inverse_rms(const float* x, std::int64_t columns, float eps) {
   Vec sum = zero();

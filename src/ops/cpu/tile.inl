@@ -1,4 +1,5 @@
-// The register tile that every product is made of, and the exponential.
+// What all kernels share: loops over lanes, the register tile that every product is made of, and
+// the exponential.
 #include "base/elementary.h"
 
 namespace weft {
@@ -28,6 +29,39 @@ WEFT_INLINE void with_constant(std::int64_t n, F f) {
 WEFT_INLINE std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 WEFT_INLINE std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 WEFT_INLINE std::int64_t ceil_of(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// Work is cut into even parts everywhere: part b of n begins at floor(b*count/n).
+WEFT_INLINE std::int64_t part_begin(std::int64_t part, std::int64_t parts, std::int64_t count) {
+  return part * count / parts;
+}
+
+/// f(column, lanes) for each group of 16 columns; lanes < 16 in the last one.
+template <class F>
+WEFT_INLINE void by_lanes(std::int64_t columns, F f) {
+  std::int64_t c = 0;
+  for (; c + 16 <= columns; c += 16) f(c, Int<16>{});
+  if (c < columns) f(c, static_cast<int>(columns - c));
+}
+
+WEFT_INLINE constexpr int lanes_of(Int<16> /*all*/) { return 16; }
+WEFT_INLINE constexpr int lanes_of(int n) { return n; }
+
+template <class T>
+WEFT_INLINE Vec get(const T* from, Int<16> /*all*/) {
+  return load(from);
+}
+template <class T>
+WEFT_INLINE Vec get(const T* from, int n) {
+  return load_part(from, n);
+}
+template <class T>
+WEFT_INLINE void put(T* to, Vec a, Int<16> /*all*/) {
+  store(to, a);
+}
+template <class T>
+WEFT_INLINE void put(T* to, Vec a, int n) {
+  store_part(to, a, n);
+}
 
 /// Sums of R rows and V vectors of 16 columns.
 template <int R, int V>

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The main job on the embedded default: installs what is missing (as root on Debian), builds, and
+# runs 1,000 additions through the small model in data/ on two CPU ranks.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/packages.sh
+
+build=${WEFT_BUILD:-build}
+ranks=${WEFT_RANKS:-2}
+
+weft_install weft_needs
+weft_build "$build" -DWEFT_TESTS=OFF
+weft=$build/bin/weft
+
+mkdir -p run
+rm -rf run/adder
+if [ ! -e run/adder-model/weft.json ]; then
+  "$weft" convert data/adder run/adder-model
+fi
+echo
+weft_mpirun -n "$ranks" "$weft" run configs/adder.yaml
+echo
+scripts/check_adder.py run/adder/results.jsonl data/adder_answers.jsonl

@@ -1,0 +1,32 @@
+#include "app/journal.h"
+#include "app/journal_frame.h"
+#include "base/error.h"
+
+namespace weft {
+
+JournalPart::JournalPart(const std::filesystem::path& output_dir, int replica,
+                         Seconds sync_interval)
+    : log_(journal_part_path(output_dir / "journal", replica)), interval_(sync_interval) {
+  sync_directory(output_dir / "journal");
+}
+
+void JournalPart::append(std::int64_t index, bool succeeded, std::string_view row) {
+  write_journal_line({.index = index, .succeeded = succeeded, .text = row}, scratch_);
+  require(scratch_.size() <= kJournalLineCap, "the row of request {} has {} bytes", index,
+          row.size());
+  log_.append(scratch_);
+  dirty_ = true;
+  sync_if_due();
+}
+
+void JournalPart::sync_if_due() {
+  if (dirty_ && Clock::now() - last_sync_ >= interval_) close();
+}
+
+void JournalPart::close() {
+  log_.sync();
+  dirty_ = false;
+  last_sync_ = Clock::now();
+}
+
+}  // namespace weft

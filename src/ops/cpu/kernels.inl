@@ -1,0 +1,20 @@
+// All kernels over the vector type Vec, which the including file has defined.
+#include "ops/cpu/cpu_kernels.h"
+
+// The common parts come before their users.
+#include "ops/cpu/tile.inl"
+
+#include "ops/cpu/attention.inl"
+#include "ops/cpu/linear.inl"
+#include "ops/cpu/rows.inl"
+
+namespace weft {
+namespace {
+
+CpuKernels kernel_table(const char* name) {
+  return {name,       kTileRows, pack,   linear,   rms_norm,
+          finish_qkv, attention, swiglu, add_tree, block_maxima};
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,54 @@
+// Runs the MPI tests on every rank. Rank 0 reports; another rank's report is printed when it fails.
+#define OMPI_SKIP_MPICXX 1
+#define MPICH_SKIP_MPICXX 1
+#include <mpi.h>
+
+#if __has_include(<catch2/catch_session.hpp>)
+#include <catch2/catch_session.hpp>
+#else
+#define CATCH_CONFIG_RUNNER
+#include <catch2/catch.hpp>
+#endif
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <string>
+
+namespace {
+
+/// Catch2's report of a rank that is not 0 goes to a file of its own.
+std::string report_path(int rank) {
+  const auto name = "weft-mpi-test-" + std::to_string(getpid()) + "-" + std::to_string(rank);
+  return (std::filesystem::temp_directory_path() / name).string();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  MPI_Init(&argc, &argv);
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  const std::string report = report_path(rank);
+  Catch::Session session;
+  int status = session.applyCommandLine(argc, argv);
+  if (status == 0) {
+#if __has_include(<catch2/catch_session.hpp>)
+    if (rank != 0) session.configData().defaultOutputFilename = report;
+#else
+    if (rank != 0) session.configData().outputFilename = report;
+#endif
+    status = session.run();
+  }
+  if (rank != 0) {
+    if (status != 0) std::cerr << "rank " << rank << ":\n" << std::ifstream(report).rdbuf();
+    std::remove(report.c_str());
+  }
+  // A rank that failed may have left the others waiting inside an operation: end them all.
+  if (status != 0) MPI_Abort(MPI_COMM_WORLD, 1);
+  MPI_Finalize();
+  return status;
+}

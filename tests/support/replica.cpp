@@ -1,0 +1,139 @@
+#include "support/replica.h"
+
+#include <algorithm>
+#include <random>
+
+#include "model/synth.h"
+
+namespace weft::test {
+
+SyntheticModel::SyntheticModel(const nlohmann::json& config, DType dtype, std::uint64_t seed,
+                               int tp)
+    : path_(directory_.path() / "model") {
+  const std::filesystem::path file = directory_.path() / "config.json";
+  std::ofstream(file) << config.dump();
+  ModelOptions options;
+  options.dtype = dtype;
+  options.seed = seed;
+  options.tp = tp;
+  synth(file, path_, options);
+}
+
+Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& options, Group& group)
+    : options_(options),
+      reader_(model),
+      ops_(options.reference_ops ? make_reference_ops()
+                                 : make_cpu_ops(options.threads, options.isa)) {
+  EngineShape shape;
+  shape.step.max_rows = options.max_batch_tokens;
+  shape.step.max_sequences = std::min(options.max_sequences, options.max_batch_tokens);
+  shape.step.table_width = ceil_div(options.max_sequence_length, options.page_tokens);
+  shape.step.logit_rows = std::min<std::int64_t>(16, shape.step.max_sequences);
+  shape.page_tokens = options.page_tokens;
+  shape.pages = options.pages;
+  shape.transport = options.transport;
+  const Partition part = Partition::of(reader_.config(), reader_.caps(), reader_.dtype(),
+                                       group.rank(), group.size());
+  model_ = std::make_unique<Model>(reader_, part, shape, *ops_, group);
+}
+
+std::vector<Completion> Replica::complete(const std::vector<Request>& requests,
+                                          EngineStats* stats) {
+  EngineOptions options;
+  options.limits = {options_.max_batch_tokens,
+                    std::min(options_.max_sequences, options_.max_batch_tokens),
+                    options_.prefill_chunk, options_.page_tokens, options_.pages};
+  options.max_sequence_length = options_.max_sequence_length;
+  options.digest = true;
+  options.eos = reader_.config().eos;
+  Engine engine(*model_, nullptr, options);
+  for (const Request& request : requests) engine.submit(request);
+  std::vector<Completion> completions;
+  while (engine.step(nullptr, [&](const Sequence&, Completion completion) {
+    completions.push_back(std::move(completion));
+  })) {
+  }
+  std::sort(completions.begin(), completions.end(),
+            [](const Completion& a, const Completion& b) { return a.index < b.index; });
+  if (stats != nullptr) *stats = engine.stats();
+  return completions;
+}
+
+std::vector<float> Replica::logits(const std::vector<TokenId>& tokens,
+                                   const std::vector<std::int32_t>& rows) {
+  Batch batch;
+  const auto count = static_cast<std::int32_t>(tokens.size());
+  batch.tokens = tokens;
+  for (std::int32_t i = 0; i < count; ++i) {
+    batch.positions.push_back(i);
+    batch.slots.push_back(i);
+  }
+  batch.query_begin = {0, count};
+  batch.table_width = ceil_div(count, options_.page_tokens);
+  for (std::int32_t page = 0; page < batch.table_width; ++page) batch.page_table.push_back(page);
+  model_->decoder().forward(batch);
+  const Tensor logits = model_->decoder().logits(rows);
+  std::vector<float> values(static_cast<std::size_t>(logits.elements()));
+  ops_->download(logits, std::as_writable_bytes(std::span(values)));
+  return values;
+}
+
+nlohmann::json tiny_config(const std::string& family) {
+  const nlohmann::json classes = {{"llama", "LlamaForCausalLM"},
+                                  {"mistral", "MistralForCausalLM"},
+                                  {"qwen2", "Qwen2ForCausalLM"},
+                                  {"qwen3", "Qwen3ForCausalLM"}};
+  return {{"architectures", {classes.at(family)}},
+          {"model_type", family},
+          {"vocab_size", 515},
+          {"hidden_size", 48},
+          {"intermediate_size", 172},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 8},
+          {"num_key_value_heads", 2},
+          {"head_dim", 12},
+          {"hidden_act", "silu"},
+          {"max_position_embeddings", 4096},
+          {"rms_norm_eps", 1e-6},
+          {"rope_theta", 10000.0},
+          {"tie_word_embeddings", false},
+          {"eos_token_id", 7}};
+}
+
+std::vector<Request> varied_requests(std::int64_t count, std::int64_t vocab, std::uint64_t seed,
+                                     std::int64_t longest_prompt, std::int64_t most_tokens) {
+  std::mt19937_64 random(seed);
+  const auto up_to = [&](std::int64_t most) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(most)) + 1;
+  };
+  std::vector<Request> requests;
+  for (std::int64_t index = 0; index < count; ++index) {
+    Request request;
+    request.index = index;
+    // The first is the longest, so that every run crosses the same block edges.
+    const std::int64_t length = index == 0 ? longest_prompt : up_to(longest_prompt);
+    for (std::int64_t i = 0; i < length; ++i) {
+      request.prompt.push_back(static_cast<TokenId>(up_to(vocab) - 1));
+    }
+    request.sampling.max_tokens = up_to(most_tokens);
+    request.sampling.seed = random();
+    request.sampling.temperature = index % 2 == 0 ? 0.0 : 0.9;
+    request.sampling.top_p = index % 4 == 1 ? 0.95 : 1.0;
+    request.sampling.top_k = index % 8 == 3 ? 40 : 0;
+    request.sampling.ignore_eos = index % 3 == 0;
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+Digest digest_of_completions(const std::vector<Completion>& completions) {
+  Digester digester;
+  for (const Completion& completion : completions) {
+    digester.add(std::to_string(completion.index) + std::string(name(completion.reason)));
+    digester.add(std::as_bytes(std::span(completion.tokens)));
+    digester.add(completion.logits_digest.hex());
+  }
+  return digester.result();
+}
+
+}  // namespace weft::test

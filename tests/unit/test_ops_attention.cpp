@@ -1,0 +1,349 @@
+// The key/value cache and attention: CPU kernels against the plain twins.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "base/elementary.h"
+#include "catch.h"
+#include "ops_testing.h"
+
+namespace weft::testing {
+namespace {
+
+/// One sequence of a scene: `length` tokens in the cache, of which the rows `rows` are queries.
+struct Sequence {
+  std::int64_t length;
+  std::vector<std::int32_t> rows;
+};
+
+struct Scene {
+  HeadMap heads;
+  DType dtype = DType::bf16;
+  std::int64_t page_tokens = 16;
+  std::int64_t window = 0;
+  float scale = 0.25F;
+  std::vector<Sequence> sequences;
+  std::vector<std::vector<float>> qkv;  // by sequence: [length, features]
+};
+
+std::vector<std::int32_t> last(std::int64_t length, std::int64_t count) {
+  std::vector<std::int32_t> rows(static_cast<std::size_t>(count));
+  std::iota(rows.begin(), rows.end(), static_cast<std::int32_t>(length - count));
+  return rows;
+}
+
+std::size_t features(const Scene& scene) {
+  return static_cast<std::size_t>((scene.heads.query_heads + 2 * scene.heads.kv_heads) *
+                                  scene.heads.head_dim);
+}
+
+HeadMap head_map(std::int64_t query_heads, std::int64_t kv_heads, std::int64_t head_dim) {
+  HeadMap heads{query_heads, kv_heads, head_dim, {}};
+  for (std::int64_t q = 0; q < query_heads; ++q) {
+    heads.kv_head_of.push_back(static_cast<std::int32_t>(q * kv_heads / query_heads));
+  }
+  return heads;
+}
+
+/// Queries and keys of moderate size (so that several keys count), values of wide exponents.
+void fill(Random& random, Scene& scene) {
+  const HeadMap& heads = scene.heads;
+  for (const Sequence& sequence : scene.sequences) {
+    std::vector<float> all;
+    for (std::int64_t t = 0; t < sequence.length; ++t) {
+      for (std::int64_t c = 0; c < (heads.query_heads + heads.kv_heads) * heads.head_dim; ++c) {
+        all.push_back(random.uniform(-1.5F, 1.5F));
+      }
+      for (std::int64_t c = 0; c < heads.kv_heads * heads.head_dim; ++c) {
+        all.push_back(random.wide());
+      }
+    }
+    scene.qkv.push_back(std::move(all));
+  }
+}
+
+/// Writes all tokens to a cache that was full of NaN, on pages in disorder, then attends.
+std::vector<std::byte> attend(Ops& ops, const Scene& scene) {
+  const HeadMap& heads = scene.heads;
+  const auto columns = static_cast<std::int64_t>(features(scene));
+  const auto count = static_cast<std::int64_t>(scene.sequences.size());
+  std::int64_t tokens = 0;
+  std::int64_t pages = 0;
+  std::int64_t widest = 1;
+  for (const Sequence& sequence : scene.sequences) {
+    const std::int64_t n = ceil_div(sequence.length, scene.page_tokens);
+    tokens += sequence.length;
+    pages += n;
+    widest = std::max(widest, n + 1);
+  }
+  std::vector<std::int32_t> order(static_cast<std::size_t>(pages));
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::mt19937(5));
+
+  std::vector<std::int32_t> positions;
+  std::vector<std::int32_t> slots;
+  std::vector<std::int32_t> table(static_cast<std::size_t>(count * widest), 0x7fffffff);
+  std::vector<float> rows;
+  std::size_t next_page = 0;
+  for (std::size_t b = 0; b < scene.sequences.size(); ++b) {
+    for (std::int64_t t = 0; t < scene.sequences[b].length; ++t) {
+      auto& page = table[b * static_cast<std::size_t>(widest) +
+                         static_cast<std::size_t>(t / scene.page_tokens)];
+      if (t % scene.page_tokens == 0) page = order[next_page++];
+      positions.push_back(static_cast<std::int32_t>(t));
+      slots.push_back(static_cast<std::int32_t>(page * scene.page_tokens + t % scene.page_tokens));
+    }
+    rows.insert(rows.end(), scene.qkv[b].begin(), scene.qkv[b].end());
+  }
+  KvLayer cache{nullptr,
+                ops.kv_page_bytes(heads.kv_heads, heads.head_dim, scene.page_tokens, scene.dtype),
+                scene.page_tokens,
+                heads.kv_heads,
+                heads.head_dim,
+                scene.dtype};
+  const Array storage =
+      poisoned(ops, scene.dtype,
+               {pages, static_cast<std::int64_t>(cache.page_bytes / size_of(scene.dtype))});
+  cache.data = storage.tensor.data();
+
+  const Array all = array(ops, rows, DType::f32, {tokens, columns});
+  const Array q_all = poisoned(ops, scene.dtype, {tokens, heads.query_heads * heads.head_dim});
+  const Array slot_array = ints(ops, slots);
+  BatchView append;
+  append.slots = slot_array.tensor;
+  ops.finish_qkv(all.tensor, heads, QkvTail{}, append, cache, q_all.tensor);
+
+  // The queries of the scene.
+  const std::vector<float> q_values = floats_of(ops, q_all);
+  const auto q_width = static_cast<std::size_t>(heads.query_heads * heads.head_dim);
+  std::vector<float> q;
+  std::vector<std::int32_t> at;
+  std::vector<std::int32_t> begins = {0};
+  std::size_t base = 0;
+  for (const Sequence& sequence : scene.sequences) {
+    for (const std::int32_t row : sequence.rows) {
+      const auto from = q_values.begin() + static_cast<std::ptrdiff_t>(
+                                               (base + static_cast<std::size_t>(row)) * q_width);
+      q.insert(q.end(), from, from + static_cast<std::ptrdiff_t>(q_width));
+      at.push_back(row);
+    }
+    base += static_cast<std::size_t>(sequence.length);
+    begins.push_back(static_cast<std::int32_t>(at.size()));
+  }
+  const auto m = static_cast<std::int64_t>(at.size());
+  const Array queries = array(ops, q, scene.dtype, {m, heads.query_heads * heads.head_dim});
+  const Array out = poisoned(ops, scene.dtype, {m, heads.query_heads * heads.head_dim});
+  const Array at_array = ints(ops, at);
+  const Array begin_array = ints(ops, begins);
+  const Array table_array = ints(ops, table);
+  BatchView batch;
+  batch.positions = at_array.tensor;
+  batch.query_begin = begin_array.tensor;
+  batch.page_table = Tensor(table_array.tensor.data(), DType::i32, {count, widest});
+  ops.attention(queries.tensor, heads, batch, cache, scene.scale, scene.window, out.tensor);
+  return bytes_of(ops, out);
+}
+
+void compare(const Scene& scene) {
+  const std::vector<std::byte> expected = attend(reference(), scene);
+  for (const auto& ops : implementations()) {
+    INFO(ops->description() << ": " << scene.heads.query_heads << " heads of "
+                            << scene.heads.head_dim << ", window " << scene.window << " "
+                            << name(scene.dtype));
+    CHECK((attend(*ops, scene) == expected));
+  }
+}
+
+TEST_CASE("attention equals its plain twin bit for bit: head shapes", "[ops][attention]") {
+  Random random(21);
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    for (const auto& [query_heads, kv_heads, head_dim] : {std::tuple{1, 1, 2},
+                                                          {2, 1, 10},
+                                                          {3, 3, 16},
+                                                          {6, 2, 24},
+                                                          {8, 2, 64},
+                                                          {13, 1, 32},
+                                                          {4, 1, 80},
+                                                          {5, 2, 48},
+                                                          {100, 1, 16}}) {
+      Scene scene;
+      scene.heads = head_map(query_heads, kv_heads, head_dim);
+      scene.dtype = dtype;
+      scene.sequences = {{1, {0}}, {5, {}}, {40, last(40, 1)}, {150, last(150, 9)}};
+      fill(random, scene);
+      compare(scene);
+    }
+  }
+}
+
+TEST_CASE("attention equals its plain twin bit for bit: lengths, pages, windows",
+          "[ops][attention]") {
+  Random random(22);
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    for (const std::int64_t page_tokens : {16, 48, 128, 256}) {
+      for (const std::int64_t window : {0, 1, 5, 128, 200}) {
+        Scene scene;
+        scene.heads = head_map(4, 2, 16);
+        scene.dtype = dtype;
+        scene.page_tokens = page_tokens;
+        scene.window = window;
+        scene.sequences = {{300, last(300, 150)},
+                           {128, last(128, 1)},
+                           {129, last(129, 2)},
+                           {520, {0, 3, 127, 128, 255, 256, 300, 511, 519}}};
+        fill(random, scene);
+        compare(scene);
+      }
+    }
+  }
+}
+
+TEST_CASE("attention accepts an empty batch", "[ops][attention]") {
+  Random random(23);
+  Scene scene;
+  scene.heads = head_map(2, 1, 16);
+  scene.sequences = {{4, {}}, {0, {}}};
+  fill(random, scene);
+  compare(scene);
+}
+
+TEST_CASE("a query does not depend on the rest of the batch", "[ops][attention]") {
+  Random random(24);
+  Scene whole;
+  whole.heads = head_map(6, 2, 32);
+  whole.window = 140;
+  whole.sequences = {{290, last(290, 290)}, {200, last(200, 65)}};
+  fill(random, whole);
+  const auto width = static_cast<std::ptrdiff_t>(6 * 32 * 2);
+  for (const auto& ops : implementations()) {
+    INFO(ops->description());
+    const std::vector<std::byte> together = attend(*ops, whole);
+    for (const std::int32_t row : {0, 1, 64, 127, 128, 200, 289}) {
+      Scene one = whole;
+      one.page_tokens = 32;
+      one.sequences = {{290, {row}}};
+      one.qkv.pop_back();
+      const std::vector<std::byte> alone = attend(*ops, one);
+      CHECK(std::equal(alone.begin(), alone.end(), together.begin() + row * width));
+    }
+  }
+}
+
+TEST_CASE("attention is accurate, and not the usual running form", "[ops][attention]") {
+  Random random(25);
+  const std::int64_t length = 400;
+  constexpr std::size_t dim = 16;
+  Scene scene;
+  scene.heads = head_map(1, 1, dim);
+  scene.dtype = DType::f32;
+  scene.sequences = {{length, last(length, length)}};
+  fill(random, scene);
+  std::vector<float> out(static_cast<std::size_t>(length) * dim);
+  const std::vector<std::byte> bytes = attend(*implementations().front(), scene);
+  std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(std::span(out)).begin());
+  const std::vector<float>& x = scene.qkv[0];
+  int running_differs = 0;
+  for (std::size_t m = 0; m < static_cast<std::size_t>(length); m += 13) {
+    std::vector<double> scores;
+    std::vector<float> dots;
+    for (std::size_t j = 0; j <= m; ++j) {
+      double exact = 0;
+      float dot = 0;
+      for (std::size_t d = 0; d < dim; ++d) {
+        exact += double{x[m * 48 + d]} * x[j * 48 + 16 + d];
+        dot = std::fma(x[m * 48 + d], x[j * 48 + 16 + d], dot);
+      }
+      scores.push_back(exact * double{scene.scale});
+      dots.push_back(dot * scene.scale);
+    }
+    const double maximum = *std::max_element(scores.begin(), scores.end());
+    const float top = *std::max_element(dots.begin(), dots.end());
+    for (std::size_t d = 0; d < dim; ++d) {
+      double total = 0;
+      double sum = 0;
+      double size = 0;
+      float running_total = 0;
+      float running = 0;
+      for (std::size_t j = 0; j <= m; ++j) {
+        const double p = std::exp(scores[j] - maximum);
+        total += p;
+        sum += p * x[j * 48 + 32 + d];
+        size += p * std::abs(x[j * 48 + 32 + d]);
+        const float q = exp_f32(dots[j] - top);
+        running_total += q;
+        running = std::fma(q, x[j * 48 + 32 + d], running);
+      }
+      const float is = out[m * dim + d];
+      CHECK(std::abs(is - sum / total) <= 3e-6 * size / total + 1e-40);
+      if (m >= 128) running_differs += is != running / running_total;
+    }
+  }
+  CHECK(running_differs > 50);
+}
+
+TEST_CASE("finish_qkv equals its plain twin bit for bit", "[ops][qkv]") {
+  Random random(26);
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    for (const std::int64_t dim : {2, 10, 24, 32, 64, 80}) {
+      for (const int options : {0, 1, 2, 4, 7}) {
+        const HeadMap heads = head_map(5, 2, dim);
+        const std::int64_t rows = random.between(1, 40);
+        const std::int64_t width = 9 * dim;
+        const std::vector<float> qkv = random.wides(rows * width, 4);
+        const std::vector<float> bias = random.wides(width, 4);
+        const std::vector<float> norms = random.wides(2 * dim, 2);
+        const std::vector<float> angles = random.uniforms(rows * dim, -1, 1);
+        std::vector<std::int32_t> slots;
+        for (std::int32_t m = 0; m < rows; ++m) slots.push_back((m * 7) % 96);
+        const auto run = [&](Ops& ops) {
+          const Array x = array(ops, qkv, DType::f32, {rows, width});
+          const Array b = array(ops, bias, DType::f32, {width});
+          const Array norm = array(ops, norms, DType::f32, {2, dim});
+          const Array angle = array(ops, angles, DType::f32, {2, rows, dim / 2});
+          const Array slot = ints(ops, slots);
+          QkvTail tail;
+          tail.norm_eps = 1e-6F;
+          if ((options & 1) != 0) tail.bias = b.tensor;
+          if ((options & 2) != 0) {
+            tail.q_norm = Tensor(norm.tensor.as<float>(), DType::f32, {dim});
+            tail.k_norm = Tensor(norm.tensor.as<float>() + dim, DType::f32, {dim});
+          }
+          if ((options & 4) != 0) {
+            tail.cosines = Tensor(angle.tensor.as<float>(), DType::f32, {rows, dim / 2});
+            tail.sines =
+                Tensor(angle.tensor.as<float>() + rows * (dim / 2), DType::f32, {rows, dim / 2});
+          }
+          KvLayer cache{nullptr, ops.kv_page_bytes(2, dim, 32, dtype), 32, 2, dim, dtype};
+          const Array storage = poisoned(
+              ops, dtype, {3, static_cast<std::int64_t>(cache.page_bytes / size_of(dtype))});
+          cache.data = storage.tensor.data();
+          const Array q = poisoned(ops, dtype, {rows, 5 * dim});
+          BatchView batch;
+          batch.slots = slot.tensor;
+          ops.finish_qkv(x.tensor, heads, tail, batch, cache, q.tensor);
+          std::vector<std::byte> bytes = bytes_of(ops, q);
+          // The cache's arrangement is each implementation's own: compare the bag of all elements
+          // (that each is where attention looks for it, the tests above show).
+          std::vector<float> stored = floats_of(ops, storage);
+          std::erase_if(stored, [](float v) { return std::isnan(v); });
+          std::sort(stored.begin(), stored.end(), [](float left, float right) {
+            return std::bit_cast<std::uint32_t>(left) < std::bit_cast<std::uint32_t>(right);
+          });
+          const auto more = std::as_bytes(std::span(stored));
+          bytes.insert(bytes.end(), more.begin(), more.end());
+          return bytes;
+        };
+        const std::vector<std::byte> expected = run(reference());
+        for (const auto& ops : implementations()) {
+          INFO(ops->description() << " head_dim " << dim << " options " << options);
+          CHECK((run(*ops) == expected));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft::testing
