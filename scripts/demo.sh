@@ -18,6 +18,6 @@ if [ ! -e run/adder-model/weft.json ]; then
   "$weft" convert data/adder run/adder-model
 fi
 echo
-weft_mpirun -n "$ranks" "$weft" run configs/adder.yaml
+weft_mpirun -n "$ranks" "$weft" run configs/adder.yaml --set parallel.tp="$ranks"
 echo
 scripts/check_adder.py run/adder/results.jsonl data/adder_answers.jsonl

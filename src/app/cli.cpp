@@ -46,6 +46,14 @@ const CLI::Validator& plain_integer() {
   return validator;
 }
 
+/// The range [low, high]; it stays out of the help text.
+template <class T>
+CLI::Validator within(T low, T high) {
+  CLI::Validator range = CLI::Range(low, high);
+  range.description("");
+  return range;
+}
+
 /// An option that takes an integer within [low, high].
 template <class T, class Target>
 CLI::Option* add_integer(CLI::App* command, const std::string& name, Target& target, T low, T high,
@@ -53,7 +61,7 @@ CLI::Option* add_integer(CLI::App* command, const std::string& name, Target& tar
   const auto take = [&target](const T& value) { target = value; };
   return command->add_option_function<T>(name, take, help)
       ->check(plain_integer())
-      ->check(CLI::Range(low, high))
+      ->check(within(low, high))
       ->type_name("N");
 }
 
@@ -199,10 +207,10 @@ void add_sampling_options(CLI::App* app, GenerateOptions& options) {
   add_integer<std::int64_t>(app, "--max-tokens", options.max_tokens, 1, most,
                             "most tokens to generate (default 128)");
   app->add_option("--temperature", options.temperature, "0 takes the likeliest token (default)")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(within(0.0, 100.0))
       ->type_name("X");
   app->add_option("--top-p", options.top_p, "sample from tokens of this probability together")
-      ->check(CLI::Range(1e-9, 1.0))
+      ->check(within(1e-9, 1.0))
       ->type_name("X");
   add_integer<std::int64_t>(app, "--top-k", options.top_k, 0, most,
                             "sample from that many likeliest tokens; 0: from all");
@@ -248,7 +256,6 @@ int run_command_line(int argc, const char* const* argv) {
   return run_guarded([=] {
     CLI::App app(kDescription, "weft");
     Action action;
-    app.footer(kExamples);
     app.require_subcommand(1);
     app.set_version_flag("--version", version_text, "print version, contract and backends");
     add_convert(app, action);
@@ -258,6 +265,7 @@ int run_command_line(int argc, const char* const* argv) {
     add_plan(app, action);
     add_run(app, action);
     add_generate(app, action);
+    app.footer(kExamples);  // last: the commands would inherit it
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

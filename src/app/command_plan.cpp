@@ -101,7 +101,8 @@ int command_plan(const PlanOptions& options) {
   setting.ranks = options.ranks.value_or(asked.world_size());
   setting.ranks_per_node = std::min(options.gpus_per_node.value_or(setting.ranks), setting.ranks);
   setting.memory = memory_share(setting.ranks_per_node);
-  setting.ops = make_cpu_ops(1, job.engine.isa);
+  setting.ops = make_cpu_ops(threads_of(job.engine.threads, setting.ranks_per_node),
+                             job.engine.isa);
 
   print_model(job, setting);
   if (options.ranks) {

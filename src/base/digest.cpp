@@ -23,15 +23,12 @@ struct Digester::State {
 std::string Digest::hex() const { return fmt::format("{:016x}{:016x}", high, low); }
 
 Digest Digest::from_hex(std::string_view text) {
-  Digest digest;
-  const auto half = [&](std::string_view part, std::uint64_t& value) {
-    const auto [end, status] = std::from_chars(part.data(), part.data() + part.size(), value, 16);
-    return status == std::errc() && end == part.data() + part.size();
-  };
-  if (text.size() != 32 || !half(text.substr(0, 16), digest.high) ||
-      !half(text.substr(16), digest.low)) {
+  if (text.size() != 32 || text.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
     fail_user("'{}' is not a digest of 32 hexadecimal digits", text.substr(0, 64));
   }
+  Digest digest;
+  std::from_chars(text.data(), text.data() + 16, digest.high, 16);
+  std::from_chars(text.data() + 16, text.data() + 32, digest.low, 16);
   return digest;
 }
 

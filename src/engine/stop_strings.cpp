@@ -11,16 +11,20 @@ StopStrings::StopStrings(std::vector<std::string> stops, const Tokenizer* tokeni
   if (stops_.empty()) return;
   require(tokenizer != nullptr, "stop strings need a tokenizer");
   decoder_.emplace(*tokenizer);
-  for (const std::string& stop : stops_) longest_ = std::max(longest_, stop.size());
+  for (const std::string& stop : stops_) require(!stop.empty(), "an empty stop string");
 }
 
 std::optional<std::int64_t> StopStrings::add(TokenId token) {
   if (!decoder_) return std::nullopt;
-  // A stop string may have begun in the text before this token.
-  const std::size_t from = text_.size() - std::min(text_.size(), longest_ - 1);
+  const std::size_t before = text_.size();
   text_ += decoder_->push(token);
   std::size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, text_.find(stop, from));
+  for (const std::string& stop : stops_) {
+    // It may have begun in the text before this token, but must end behind it: one that an earlier
+    // token completed was that token's affair.
+    const std::size_t from = before - std::min(before, stop.size() - 1);
+    first = std::min(first, text_.find(stop, from));
+  }
   if (first == std::string::npos) return std::nullopt;
   return static_cast<std::int64_t>(first);
 }

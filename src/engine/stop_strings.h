@@ -14,16 +14,16 @@ namespace weft {
 /// stop strings.
 class StopStrings {
  public:
-  /// `tokenizer` may be null when `stops` is empty; otherwise it must outlive this object.
+  /// `tokenizer` may be null when `stops` is empty; otherwise it must outlive this object. Throws
+  /// Error for an empty stop string.
   StopStrings(std::vector<std::string> stops, const Tokenizer* tokenizer);
 
-  /// Adds a token. Gives the byte offset in the decoded text at which the first stop string begins,
-  /// when one is complete.
+  /// Adds a token. Gives the byte offset in the decoded text at which the first of the stop strings
+  /// begins that this token completes, when there is one.
   std::optional<std::int64_t> add(TokenId token);
 
  private:
   std::vector<std::string> stops_;
-  std::size_t longest_ = 0;
   std::optional<StreamDecoder> decoder_;
   std::string text_;
 };

@@ -76,8 +76,8 @@ FileHandle open_file(const std::filesystem::path& path, unsigned flags) {
 
 void put_attribute(const DatasetHandle& dataset, const char* name, hid_t type,
                    std::initializer_list<hsize_t> extents, const void* values) {
-  const SpaceHandle space(H5Screate_simple(static_cast<int>(extents.size()), extents.begin(),
-                                           nullptr), name);
+  const SpaceHandle space(
+      H5Screate_simple(static_cast<int>(extents.size()), extents.begin(), nullptr), name);
   const AttributeHandle attribute(
       H5Acreate2(dataset.get(), name, type, space.get(), H5P_DEFAULT, H5P_DEFAULT), name);
   check(H5Awrite(attribute.get(), type, values), name);
@@ -171,17 +171,19 @@ Dataset read_dataset(const FileHandle& file, const std::string& name, Bytes file
   if (id < 0) fail_user("{}: cannot be opened: {}", where, library_reason());
   const DatasetHandle handle(id, where);
   const PropertyHandle creation(H5Dget_create_plist(id), where);
-  if (H5Pget_layout(creation.get()) != H5D_CONTIGUOUS || H5Pget_external_count(creation.get()) != 0) {
+  if (H5Pget_layout(creation.get()) != H5D_CONTIGUOUS ||
+      H5Pget_external_count(creation.get()) != 0) {
     fail_user("{}: is not contiguous", where);
   }
   Dataset dataset;
   dataset.name = name;
   dataset.shape = shape_of(handle, where);
   dataset.dtype = dtype_of(TypeHandle(H5Dget_type(id), where), where);
-  dataset.bytes = size_of(dataset.dtype) * std::accumulate(dataset.shape.begin(), dataset.shape.end(), Bytes{1},
-                                     [](Bytes product, std::int64_t extent) {
-                                       return product * static_cast<Bytes>(extent);
-                                     });
+  dataset.bytes =
+      size_of(dataset.dtype) * std::accumulate(dataset.shape.begin(), dataset.shape.end(), Bytes{1},
+                                               [](Bytes product, std::int64_t extent) {
+                                                 return product * static_cast<Bytes>(extent);
+                                               });
   const haddr_t offset = H5Dget_offset(id);
   if (offset == HADDR_UNDEF || offset > file_size || dataset.bytes > file_size - offset) {
     fail_user("{}: its {} bytes do not lie within the file's {}", where, dataset.bytes, file_size);

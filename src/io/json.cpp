@@ -46,7 +46,8 @@ std::string place_of(std::string_view text, std::size_t position, std::string_vi
   const std::string_view before = text.substr(0, std::min(position, text.size()));
   const auto line = std::count(before.begin(), before.end(), '\n') + 1;
   const std::size_t last = before.rfind('\n');
-  const std::size_t column = last == std::string_view::npos ? before.size() : before.size() - last - 1;
+  const std::size_t column =
+      last == std::string_view::npos ? before.size() : before.size() - last - 1;
   return fmt::format("{}:{}:{}", where, line, std::max<std::size_t>(column, 1));
 }
 
@@ -55,7 +56,8 @@ std::string reason_of(const nlohmann::json::exception& error) {
   std::string_view reason = error.what();
   if (const auto at = reason.find("] "); at != std::string_view::npos) reason.remove_prefix(at + 2);
   if (reason.starts_with("parse error")) {
-    if (const auto at = reason.find(": "); at != std::string_view::npos) reason.remove_prefix(at + 2);
+    if (const auto at = reason.find(": "); at != std::string_view::npos)
+      reason.remove_prefix(at + 2);
   }
   return std::string(reason.substr(0, 300));
 }
@@ -80,7 +82,9 @@ nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLim
       case json::parse_event_t::array_start:
         if (depth >= limits.depth) fail_user("{}: nested deeper than {}", place(), limits.depth);
         break;
-      case json::parse_event_t::object_end: keys.pop_back(); break;
+      case json::parse_event_t::object_end:
+        keys.pop_back();
+        break;
       case json::parse_event_t::key: {
         const auto& key = parsed.get_ref<const std::string&>();
         if (!keys.back().insert(key).second) {
@@ -88,7 +92,8 @@ nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLim
         }
         break;
       }
-      default: break;
+      default:
+        break;
     }
     return true;
   };

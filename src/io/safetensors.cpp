@@ -20,9 +20,9 @@ constexpr Bytes kIndexCap = Bytes{256} << 20;
 /// Bytes of one element of a safetensors type; nothing for types that the format does not know.
 std::optional<Bytes> element_size(std::string_view dtype) {
   static const std::map<std::string_view, Bytes> sizes = {
-      {"BOOL", 1},    {"U8", 1},      {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
-      {"U16", 2},     {"I16", 2},     {"F16", 2}, {"BF16", 2},    {"U32", 4},     {"I32", 4},
-      {"F32", 4},     {"U64", 8},     {"I64", 8}, {"F64", 8}};
+      {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
+      {"U16", 2},  {"I16", 2}, {"F16", 2}, {"BF16", 2},    {"U32", 4},     {"I32", 4},
+      {"F32", 4},  {"U64", 8}, {"I64", 8}, {"F64", 8}};
   const auto found = sizes.find(dtype);
   return found == sizes.end() ? std::nullopt : std::optional(found->second);
 }
@@ -128,8 +128,7 @@ std::string plain_name(const json& value, const std::string& where) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
-    : file_(File::open_read(path)) {
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(File::open_read(path)) {
   const std::string text = read_header(file_);
   const json header = parse_json(text, file_.path() + " (header)", {kHeaderCap, 8});
   for (const auto& [name, value] : header.items()) {
@@ -154,12 +153,14 @@ void SafetensorsFile::read(const SafetensorsEntry& entry, Bytes offset,
 Checkpoint::Checkpoint(const std::filesystem::path& directory) : directory_(directory.string()) {
   const std::filesystem::path single = directory / "model.safetensors";
   const std::filesystem::path index_path = directory / "model.safetensors.index.json";
-  if (std::filesystem::exists(single)) {
+  std::error_code ignored;
+  if (std::filesystem::exists(single, ignored)) {
     add_file(single);
     return;
   }
-  if (!std::filesystem::exists(index_path)) {
-    fail_user("{}: neither model.safetensors nor model.safetensors.index.json is there", directory_);
+  if (!std::filesystem::exists(index_path, ignored)) {
+    fail_user("{}: neither model.safetensors nor model.safetensors.index.json is there",
+              directory_);
   }
   const json index = read_json(index_path, {kIndexCap, 16});
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object() ||

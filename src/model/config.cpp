@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "model/json_fields.h"
+#include "model/rope_config.h"
 
 // The defaults for absent keys, and what each family does with a key, are those of Hugging Face
 // Transformers' configuration and modeling classes (LlamaConfig, MistralConfig, Qwen2Config,
@@ -22,13 +23,11 @@ constexpr std::int64_t kHeadCap = 1 << 14;
 constexpr std::int64_t kHeadDimCap = 1 << 10;
 constexpr std::int64_t kFfnCap = 1 << 24;
 constexpr std::int64_t kVocabCap = 1 << 24;
-constexpr std::int64_t kPositionCap = 1 << 30;
-constexpr double kFactorCap = 1e6;
 
 Architecture parse_architecture(const JsonFields& fields) {
   const std::string type = fields.text("model_type");
-  for (const Architecture architecture : {Architecture::llama, Architecture::mistral,
-                                          Architecture::qwen2, Architecture::qwen3}) {
+  for (const Architecture architecture :
+       {Architecture::llama, Architecture::mistral, Architecture::qwen2, Architecture::qwen3}) {
     if (type == name(architecture)) return architecture;
   }
   fields.refuse("model_type", "not supported; supported are llama, mistral, qwen2 and qwen3");
@@ -51,9 +50,6 @@ void refuse_unsupported(const JsonFields& fields) {
   if (fields.boolean_or("mlp_bias", false)) {
     fields.refuse("mlp_bias", "biases of the feed-forward layers are not supported");
   }
-  if (fields.number_or("partial_rotary_factor", 1, 0, 1) != 1) {
-    fields.refuse("partial_rotary_factor", "only 1 (rotation of whole heads) is supported");
-  }
 }
 
 void parse_sizes(const JsonFields& fields, ModelConfig& config) {
@@ -61,7 +57,7 @@ void parse_sizes(const JsonFields& fields, ModelConfig& config) {
   config.layers = fields.integer("num_hidden_layers", 1, kLayerCap);
   config.ffn = fields.integer("intermediate_size", 1, kFfnCap);
   config.vocab = fields.integer("vocab_size", 1, kVocabCap);
-  config.max_positions = fields.integer("max_position_embeddings", 1, kPositionCap);
+  config.max_positions = fields.integer("max_position_embeddings", 1, kPositionsCap);
   config.norm_eps = static_cast<float>(fields.number_or("rms_norm_eps", 1e-6, 1e-30, 1));
   config.tied_embeddings = fields.boolean_or("tie_word_embeddings", false);
 }
@@ -70,18 +66,21 @@ void parse_sizes(const JsonFields& fields, ModelConfig& config) {
 std::int64_t default_kv_heads(const json& object, const ModelConfig& config) {
   if (object.contains("num_key_value_heads")) return config.query_heads;
   switch (config.architecture) {
-    case Architecture::llama: return config.query_heads;
-    case Architecture::mistral: return 8;
+    case Architecture::llama:
+      return config.query_heads;
+    case Architecture::mistral:
+      return 8;
     case Architecture::qwen2:
-    case Architecture::qwen3: return 32;
+    case Architecture::qwen3:
+      return 32;
   }
   return config.query_heads;
 }
 
 void parse_heads(const JsonFields& fields, const json& object, ModelConfig& config) {
   config.query_heads = fields.integer("num_attention_heads", 1, kHeadCap);
-  config.kv_heads = fields.integer_or("num_key_value_heads", default_kv_heads(object, config), 1,
-                                      kHeadCap);
+  config.kv_heads =
+      fields.integer_or("num_key_value_heads", default_kv_heads(object, config), 1, kHeadCap);
   if (config.query_heads % config.kv_heads != 0) {
     fail_user("{}: num_attention_heads = {} is not a multiple of num_key_value_heads = {}",
               fields.where(), config.query_heads, config.kv_heads);
@@ -93,8 +92,10 @@ void parse_heads(const JsonFields& fields, const json& object, ModelConfig& conf
   } else if (config.hidden % config.query_heads == 0) {
     config.head_dim = config.hidden / config.query_heads;
   } else {
-    fail_user("{}: hidden_size = {} is not a multiple of num_attention_heads = {}, and there is no "
-              "head_dim", fields.where(), config.hidden, config.query_heads);
+    fail_user(
+        "{}: hidden_size = {} is not a multiple of num_attention_heads = {}, and there is no "
+        "head_dim",
+        fields.where(), config.hidden, config.query_heads);
   }
   if (config.head_dim % 2 != 0 || config.head_dim < 2 || config.head_dim > kHeadDimCap) {
     fail_user("{}: head_dim = {}: must be even, from 2 to {}", fields.where(), config.head_dim,
@@ -113,82 +114,11 @@ void parse_biases(const JsonFields& fields, ModelConfig& config) {
     case Architecture::mistral:
       if (attention_bias) fields.refuse("attention_bias", "mistral has no biases");
       break;
-    case Architecture::qwen2: config.qkv_bias = true; break;  // always, whatever the key says
+    case Architecture::qwen2:
+      config.qkv_bias = true;
+      break;  // always, whatever the key says
   }
   config.qk_norm = config.architecture == Architecture::qwen3;
-}
-
-// --- rotary embedding ----------------------------------------------------------------------------
-
-void parse_llama3(const JsonFields& rope, RopeScaling& scaling) {
-  scaling.factor = rope.number("factor", 1, kFactorCap);
-  scaling.low_freq_factor = rope.number("low_freq_factor", 1e-6, kFactorCap);
-  scaling.high_freq_factor = rope.number("high_freq_factor", 1e-6, kFactorCap);
-  if (scaling.high_freq_factor <= scaling.low_freq_factor) {
-    rope.refuse("high_freq_factor", "must be greater than low_freq_factor");
-  }
-}
-
-void parse_yarn(const JsonFields& rope, const ModelConfig& config, RopeScaling& scaling) {
-  const double stretch = static_cast<double>(config.max_positions) / scaling.original_max_positions;
-  scaling.factor = rope.number_or("factor", stretch, 1, kFactorCap);
-  const auto number_unless_zero = [&](const char* key, double fallback) {
-    const double value = rope.number_or(key, fallback, 0, kFactorCap);
-    return value == 0 ? fallback : value;
-  };
-  scaling.beta_fast = number_unless_zero("beta_fast", 32);
-  scaling.beta_slow = number_unless_zero("beta_slow", 1);
-  scaling.truncate = rope.boolean_or("truncate", true);
-  scaling.attention_factor = rope.maybe_number("attention_factor", 0, kFactorCap);
-  scaling.mscale = rope.maybe_number("mscale", 0, kFactorCap);
-  scaling.mscale_all_dim = rope.maybe_number("mscale_all_dim", 0, kFactorCap);
-}
-
-/// The dictionary of rotary parameters: `rope_scaling` of older files, else `rope_parameters`.
-const json* rope_dictionary(const json& object) {
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const auto found = object.find(key);
-    if (found != object.end() && !found->is_null() && !found->empty()) return &*found;
-  }
-  return nullptr;
-}
-
-void parse_rope(const JsonFields& fields, const json& object, ModelConfig& config) {
-  config.rope_theta = fields.number_or("rope_theta", 10000, 1, 1e15);
-  const json* dictionary = rope_dictionary(object);
-  if (dictionary == nullptr) return;
-  const JsonFields rope(*dictionary, fields.where() + ": rope parameters");
-  for (const auto& [key, value] : dictionary->items()) {
-    if (value.is_object()) rope.refuse(key, "rope parameters by kind of layer are not supported");
-  }
-  config.rope_theta = rope.number_or("rope_theta", config.rope_theta, 1, 1e15);
-  if (rope.number_or("partial_rotary_factor", 1, 0, 1) != 1) {
-    rope.refuse("partial_rotary_factor", "only 1 (rotation of whole heads) is supported");
-  }
-  const char* type_key = rope.has("rope_type") ? "rope_type" : "type";
-  const std::string type = rope.text_or(type_key, "default");
-  RopeScaling& scaling = config.rope_scaling;
-  if (type == "default") return;
-  if (type == "linear") {
-    scaling.type = RopeScaling::Type::linear;
-    scaling.factor = rope.number("factor", 1, kFactorCap);
-    return;
-  }
-  if (type != "llama3" && type != "yarn") {
-    rope.refuse(type_key, "not supported; supported are default, linear, llama3 and yarn");
-  }
-  const char* original = "original_max_position_embeddings";
-  scaling.original_max_positions = static_cast<double>(
-      fields.has(original)
-          ? fields.integer(original, 1, kPositionCap)
-          : rope.integer_or(original, config.max_positions, 1, kPositionCap));
-  if (type == "llama3") {
-    scaling.type = RopeScaling::Type::llama3;
-    parse_llama3(rope, scaling);
-  } else {
-    scaling.type = RopeScaling::Type::yarn;
-    parse_yarn(rope, config, scaling);
-  }
 }
 
 // --- sliding windows -----------------------------------------------------------------------------
@@ -197,13 +127,16 @@ void parse_rope(const JsonFields& fields, const json& object, ModelConfig& confi
 std::int64_t parse_window(const JsonFields& fields, const json& object, Architecture architecture) {
   const auto window = [&] {
     const std::int64_t absent = object.contains("sliding_window") ? 0 : 4096;
-    return fields.integer_or("sliding_window", absent, 1, kPositionCap);
+    return fields.integer_or("sliding_window", absent, 1, kPositionsCap);
   };
   switch (architecture) {
-    case Architecture::llama: return 0;
-    case Architecture::mistral: return window();
+    case Architecture::llama:
+      return 0;
+    case Architecture::mistral:
+      return window();
     case Architecture::qwen2:
-    case Architecture::qwen3: return fields.boolean_or("use_sliding_window", false) ? window() : 0;
+    case Architecture::qwen3:
+      return fields.boolean_or("use_sliding_window", false) ? window() : 0;
   }
   return 0;
 }
@@ -227,10 +160,10 @@ std::vector<bool> parse_layer_types(const JsonFields& fields, std::int64_t layer
 
 void parse_windows(const JsonFields& fields, const json& object, ModelConfig& config) {
   const std::int64_t window = parse_window(fields, object, config.architecture);
-  const bool by_layer = config.architecture == Architecture::qwen2 ||
-                        config.architecture == Architecture::qwen3;
+  const bool by_layer =
+      config.architecture == Architecture::qwen2 || config.architecture == Architecture::qwen3;
   const std::int64_t first =
-      by_layer ? fields.integer_or("max_window_layers", 28, 0, kPositionCap) : 0;
+      by_layer ? fields.integer_or("max_window_layers", 28, 0, kPositionsCap) : 0;
   std::vector<bool> sliding;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     sliding.push_back(window > 0 && layer >= first);
@@ -259,8 +192,8 @@ std::vector<TokenId> parse_ids(const JsonFields& fields, const char* key, std::i
   std::vector<TokenId> ids;
   for (const json& id : list) {
     if (!id.is_number_integer() || id < 0 || id >= vocab) {
-      fields.refuse(key, fmt::format("must be a token id, or a list of them, from 0 to {}",
-                                     vocab - 1));
+      fields.refuse(key,
+                    fmt::format("must be a token id, or a list of them, from 0 to {}", vocab - 1));
     }
     ids.push_back(id.get<TokenId>());
   }
@@ -268,8 +201,8 @@ std::vector<TokenId> parse_ids(const JsonFields& fields, const char* key, std::i
 }
 
 void parse_special_tokens(const JsonFields& fields, const json& object, ModelConfig& config) {
-  const bool defaults = config.architecture == Architecture::llama ||
-                        config.architecture == Architecture::mistral;
+  const bool defaults =
+      config.architecture == Architecture::llama || config.architecture == Architecture::mistral;
   const std::vector<TokenId> bos = parse_ids(fields, "bos_token_id", config.vocab);
   if (!bos.empty()) config.bos = bos.front();
   config.eos = parse_ids(fields, "eos_token_id", config.vocab);
@@ -281,10 +214,14 @@ void parse_special_tokens(const JsonFields& fields, const json& object, ModelCon
 
 std::string_view name(Architecture architecture) {
   switch (architecture) {
-    case Architecture::llama: return "llama";
-    case Architecture::mistral: return "mistral";
-    case Architecture::qwen2: return "qwen2";
-    case Architecture::qwen3: return "qwen3";
+    case Architecture::llama:
+      return "llama";
+    case Architecture::mistral:
+      return "mistral";
+    case Architecture::qwen2:
+      return "qwen2";
+    case Architecture::qwen3:
+      return "qwen3";
   }
   fail("no such architecture");
 }
@@ -297,7 +234,9 @@ ModelConfig parse_config(const json& config) {
   parse_sizes(fields, model);
   parse_heads(fields, config, model);
   parse_biases(fields, model);
-  parse_rope(fields, config, model);
+  const RopeConfig rope = parse_rope(fields, config, model.max_positions);
+  model.rope_theta = rope.theta;
+  model.rope_scaling = rope.scaling;
   parse_windows(fields, config, model);
   parse_special_tokens(fields, config, model);
   return model;

@@ -21,12 +21,12 @@ struct RopeScaling {
   enum class Type { none, linear, llama3, yarn };
   Type type = Type::none;
   double factor = 1;
-  double original_max_positions = 0;  ///< llama3, yarn
-  double low_freq_factor = 1;         ///< llama3
-  double high_freq_factor = 4;        ///< llama3
-  double beta_fast = 32;              ///< yarn
-  double beta_slow = 1;               ///< yarn
-  bool truncate = true;               ///< yarn: round the ramp's bounds outwards to integers
+  double original_max_positions = 0;       ///< llama3, yarn
+  double low_freq_factor = 1;              ///< llama3
+  double high_freq_factor = 4;             ///< llama3
+  double beta_fast = 32;                   ///< yarn
+  double beta_slow = 1;                    ///< yarn
+  bool truncate = true;                    ///< yarn: round the ramp's bounds outwards to integers
   std::optional<double> attention_factor;  ///< yarn
   std::optional<double> mscale;            ///< yarn
   std::optional<double> mscale_all_dim;    ///< yarn

@@ -69,8 +69,9 @@ DType choose_dtype(const Checkpoint& checkpoint, const std::vector<TensorSpec>& 
   if (found.size() == 1) return *found.begin();
   const std::optional<DType> stated = config_dtype(config);
   if (!stated || stated == DType::f16) {
-    fail_user("the checkpoint mixes BF16 and F32 tensors and config.json does not decide: say with "
-              "--dtype bf16 or --dtype f32 what to store");
+    fail_user(
+        "the checkpoint mixes BF16 and F32 tensors and config.json does not decide: say with "
+        "--dtype bf16 or --dtype f32 what to store");
   }
   return *stated;
 }
@@ -85,9 +86,12 @@ T load(const std::byte* from) {
 
 float widened(DType from, const std::byte* element) {
   switch (from) {
-    case DType::bf16: return f32_from_bf16(load<std::uint16_t>(element));
-    case DType::f16: return f32_from_f16(load<std::uint16_t>(element));
-    default: return load<float>(element);
+    case DType::bf16:
+      return f32_from_bf16(load<std::uint16_t>(element));
+    case DType::f16:
+      return f32_from_f16(load<std::uint16_t>(element));
+    default:
+      return load<float>(element);
   }
 }
 
@@ -147,8 +151,7 @@ void convert(const std::filesystem::path& hf_dir, const std::filesystem::path& m
   check_tensors(checkpoint, tensors, model);
   const DType dtype = choose_dtype(checkpoint, tensors, config, options.dtype);
   CheckpointSource weights(checkpoint, dtype);
-  write_model({config, dtype, weights,
-               options.copy_tokenizer ? hf_dir : std::filesystem::path()},
+  write_model({config, dtype, weights, options.copy_tokenizer ? hf_dir : std::filesystem::path()},
               model_dir, options);
 }
 

@@ -28,6 +28,10 @@ RegionShape region_shape(const Partition& part, const EngineShape& shape) {
   return region;
 }
 
+std::int64_t largest_k(const Partition& part) {
+  return std::max({part.config.hidden, part.o().columns(), part.down().columns()});
+}
+
 Footprint footprint_of(const Partition& part, const EngineShape& shape, const Ops& ops) {
   Footprint footprint;
   footprint.weights = weight_bytes(part, ops);
@@ -35,7 +39,9 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
   footprint.kv_cache = static_cast<Bytes>(shape.pages) * kv_page_bytes(kv, ops);
   footprint.activations = Workspace::bytes(part, shape.step) + decoder_bytes(part);
   footprint.buffers = region_bytes(region_shape(part, shape)) +
-                      Vocabulary::bytes(part, shape.step.logit_rows);
+                      Vocabulary::bytes(part, shape.step.logit_rows) +
+                      ops.workspace_bytes(shape.step.max_rows, largest_k(part),
+                                          part.config.head_dim);
   return footprint;
 }
 

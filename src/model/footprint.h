@@ -35,6 +35,9 @@ KvShape kv_shape(const Partition& part, std::int64_t page_tokens, std::int64_t p
 /// Room that the rank's region needs.
 RegionShape region_shape(const Partition& part, const EngineShape& shape);
 
+/// Input features of the rank's widest product.
+std::int64_t largest_k(const Partition& part);
+
 /// Exactly the bytes that a `Model` of these shapes takes from `ops.memory()`.
 Footprint footprint_of(const Partition& part, const EngineShape& shape, const Ops& ops);
 

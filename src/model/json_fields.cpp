@@ -43,8 +43,7 @@ double JsonFields::number(std::string_view key, double low, double high) const {
   return value.get<double>();
 }
 
-double JsonFields::number_or(std::string_view key, double fallback, double low,
-                             double high) const {
+double JsonFields::number_or(std::string_view key, double fallback, double low, double high) const {
   return has(key) ? number(key, low, high) : fallback;
 }
 

@@ -196,9 +196,9 @@ void check_shards(const Manifest& manifest, const std::string& path) {
 
 const std::vector<std::string>& tokenizer_file_names() {
   static const std::vector<std::string> names = {
-      "tokenizer.json",   "tokenizer.model",       "vocab.json",
-      "merges.txt",       "tokenizer_config.json", "special_tokens_map.json",
-      "added_tokens.json", "chat_template.jinja",  "generation_config.json"};
+      "tokenizer.json",    "tokenizer.model",       "vocab.json",
+      "merges.txt",        "tokenizer_config.json", "special_tokens_map.json",
+      "added_tokens.json", "chat_template.jinja",   "generation_config.json"};
   return names;
 }
 
@@ -224,7 +224,7 @@ void write_manifest(const std::filesystem::path& directory, Manifest& manifest) 
 
 Manifest read_manifest(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / Manifest::kFileName;
-  if (!std::filesystem::exists(path)) {
+  if (std::error_code ignored; !std::filesystem::exists(path, ignored)) {
     fail_user("{}: not a model directory: it has no {}", directory.string(), Manifest::kFileName);
   }
   const std::string text = read_text(path, kManifestCap);

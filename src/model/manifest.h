@@ -1,10 +1,10 @@
 // weft.json: what a model directory holds, and the digests that everything in it hangs on.
 //
-// The digests form a tree. The manifest's own digest covers the manifest; the manifest has, for each
-// shard file, the extents and the digest of its metadata region (every byte that is not the raw
-// data of a dataset); the metadata region has the datasets' `digests` attributes, one XXH3-128 for
-// each MiB of raw data. So every byte of the directory is covered, and a reader that wants one row
-// checks the manifest, one metadata region and one MiB.
+// The digests form a tree. The manifest's own digest covers the manifest; the manifest has, for
+// each shard file, the extents and the digest of its metadata region (every byte that is not the
+// raw data of a dataset); the metadata region has the datasets' `digests` attributes, one XXH3-128
+// for each MiB of raw data. So every byte of the directory is covered, and a reader that wants one
+// row checks the manifest, one metadata region and one MiB.
 #pragma once
 
 #include <filesystem>

@@ -55,8 +55,8 @@ const ShardReader& ModelReader::shard(std::size_t index) {
   const std::lock_guard lock(opening_);
   if (!shards_[index]) {
     const ShardFile& file = manifest_.shards[index];
-    shards_[index] = std::make_unique<ShardReader>(
-        directory_, file, plan_.pieces_at(file.place), plan_.tensors(), manifest_.dtype);
+    shards_[index] = std::make_unique<ShardReader>(directory_, file, plan_.pieces_at(file.place),
+                                                   plan_.tensors(), manifest_.dtype);
   }
   return *shards_[index];
 }

@@ -35,7 +35,9 @@ class PartialDirectory {
   explicit PartialDirectory(const fs::path& target) : target_(target), path_(target) {
     path_ += ".partial";
     if (fs::exists(fs::symlink_status(path_))) remove_leftover();
-    fs::create_directories(path_);
+    std::error_code status;
+    fs::create_directories(path_, status);
+    if (status) fail_user("{}: cannot be created: {}", path_.string(), status.message());
   }
   PartialDirectory(const PartialDirectory&) = delete;
   PartialDirectory& operator=(const PartialDirectory&) = delete;
@@ -51,7 +53,7 @@ class PartialDirectory {
     sync_directory(path_);
     fs::rename(path_, target_);
     complete_ = true;
-    sync_directory(target_.has_parent_path() ? target_.parent_path() : fs::path("."));
+    sync_directory(target_.parent_path());
   }
 
  private:
@@ -110,10 +112,9 @@ class TensorStream {
     const Piece& piece = target.shard->pieces()[target.index];
     const Range common{std::max(rows.begin, piece.rows.begin), std::min(rows.end, piece.rows.end)};
     if (common.empty()) return;
-    const std::span<const std::byte> part =
-        std::span<const std::byte>(chunk_).subspan(
-            static_cast<Bytes>(common.begin - rows.begin) * row_bytes,
-            static_cast<Bytes>(common.size()) * row_bytes);
+    const std::span<const std::byte> part = std::span<const std::byte>(chunk_).subspan(
+        static_cast<Bytes>(common.begin - rows.begin) * row_bytes,
+        static_cast<Bytes>(common.size()) * row_bytes);
     if (piece.columns.size() == tensor.columns()) {
       target.shard->append(target.index, part);
       return;
@@ -137,8 +138,8 @@ std::vector<ShardFile> write_layer_range(const ModelSource& source, const ShardP
   for (int tp = 0; tp < plan.grid().tp; ++tp) {
     std::vector<Piece> pieces = plan.pieces_at({pp, tp});
     if (pieces.empty()) continue;
-    shards.push_back(std::make_unique<ShardWriter>(directory, ShardPlace{pp, tp},
-                                                   std::move(pieces), tensors, source.dtype));
+    shards.push_back(std::make_unique<ShardWriter>(directory, ShardPlace{pp, tp}, std::move(pieces),
+                                                   tensors, source.dtype));
   }
   std::vector<std::vector<Target>> targets(tensors.size());
   for (const auto& shard : shards) {
@@ -166,8 +167,10 @@ std::vector<TokenizerFile> copy_tokenizer(const fs::path& from, const fs::path& 
   return files;
 }
 
-fs::path without_trailing_slash(const fs::path& path) {
-  return path.has_filename() || !path.has_parent_path() ? path : path.parent_path();
+/// The same place, absolute and without "." or a slash at its end.
+fs::path plain_path(const fs::path& path) {
+  const fs::path plain = fs::absolute(path).lexically_normal();
+  return plain.has_filename() ? plain : plain.parent_path();
 }
 
 }  // namespace
@@ -187,7 +190,7 @@ void write_model(const ModelSource& source, const fs::path& model_dir,
                  const ModelOptions& options) {
   check_writable(model_dir, options);
   const ShardPlan plan(parse_config(source.config), options.caps, {options.tp, options.pp});
-  PartialDirectory partial(without_trailing_slash(model_dir));
+  PartialDirectory partial(plain_path(model_dir));
   Manifest manifest;
   manifest.weft_version = options.weft_version;
   manifest.config = source.config;

@@ -27,8 +27,8 @@ class TensorSource {
 
 /// What a model directory is made from.
 struct ModelSource {
-  const nlohmann::json& config;             ///< the Hugging Face config.json
-  DType dtype = DType::bf16;                ///< that `weights` delivers
+  const nlohmann::json& config;  ///< the Hugging Face config.json
+  DType dtype = DType::bf16;     ///< that `weights` delivers
   TensorSource& weights;
   std::filesystem::path tokenizer_directory;  ///< tokenizer files lie here; empty: there are none
 };

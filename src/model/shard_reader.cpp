@@ -67,9 +67,8 @@ void ShardReader::check_block(const hdf5::Dataset& dataset, Bytes begin,
 Bytes ShardReader::read(std::size_t index, Range rows, const RowSink& sink) const {
   const Piece& piece = pieces_[index];
   const hdf5::Dataset& dataset = datasets_[index];
-  require(rows.begin >= piece.rows.begin && rows.end <= piece.rows.end,
-          "{}: rows {}..{} of {}..{}", piece.dataset, rows.begin, rows.end, piece.rows.begin,
-          piece.rows.end);
+  require(rows.begin >= piece.rows.begin && rows.end <= piece.rows.end, "{}: rows {}..{} of {}..{}",
+          piece.dataset, rows.begin, rows.end, piece.rows.begin, piece.rows.end);
   if (rows.empty()) return 0;
   const Bytes row_bytes = dataset.bytes / static_cast<Bytes>(piece.rows.size());
   const Bytes begin = static_cast<Bytes>(rows.begin - piece.rows.begin) * row_bytes;
@@ -86,9 +85,9 @@ Bytes ShardReader::read(std::size_t index, Range rows, const RowSink& sink) cons
     const std::span piece_bytes(buffer.get() + kept, std::min(kReadBytes, read_end - at));
     file_.pread_all(piece_bytes, dataset.offset + at);
     for (Bytes block = 0; block < piece_bytes.size(); block += hdf5::kDigestBlock) {
-      check_block(dataset, at + block,
-                  piece_bytes.subspan(block, std::min(hdf5::kDigestBlock,
-                                                      piece_bytes.size() - block)));
+      check_block(
+          dataset, at + block,
+          piece_bytes.subspan(block, std::min(hdf5::kDigestBlock, piece_bytes.size() - block)));
     }
     const Bytes skipped = begin > at ? begin - at : 0;  // only in the first read
     const Bytes wanted_end = std::min(end - at, static_cast<Bytes>(piece_bytes.size()));

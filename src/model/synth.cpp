@@ -133,8 +133,7 @@ void synth(const std::filesystem::path& config_json, const std::filesystem::path
   SyntheticSource weights(options.seed, dtype);
   const std::filesystem::path beside =
       config_json.has_parent_path() ? config_json.parent_path() : std::filesystem::path(".");
-  write_model({config, dtype, weights,
-               options.copy_tokenizer ? beside : std::filesystem::path()},
+  write_model({config, dtype, weights, options.copy_tokenizer ? beside : std::filesystem::path()},
               model_dir, options);
 }
 

@@ -59,9 +59,8 @@ void check_shard(const std::filesystem::path& directory, const Manifest& manifes
   const ShardReader shard(directory, file, plan.pieces_at(file.place), plan.tensors(),
                           manifest.dtype);
   for (std::size_t i = 0; i < shard.pieces().size(); ++i) {
-    faults.collect([&] {
-      summary.bytes += shard.read(i, shard.pieces()[i].rows, [](auto, auto, auto) {});
-    });
+    faults.collect(
+        [&] { summary.bytes += shard.read(i, shard.pieces()[i].rows, [](auto, auto, auto) {}); });
   }
 }
 

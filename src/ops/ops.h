@@ -70,6 +70,9 @@ class Ops {
   /// than `max_rows` rows, `max_columns` input features and heads wider than `head_dim`.
   [[nodiscard]] virtual Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                               std::int64_t head_dim) const = 0;
+  /// Takes `workspace_bytes` of memory now, so that no later call within those bounds takes any.
+  virtual void reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,
+                                 std::int64_t head_dim) = 0;
 
   // Between host and device. Both are blocking; sizes must be equal.
   virtual void upload(std::span<const std::byte> from, const Tensor& to) = 0;

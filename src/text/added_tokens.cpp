@@ -57,11 +57,11 @@ AddedToken AddedToken::from_json(const nlohmann::json& object, TokenId id) {
   token.id = id;
   token.content = object.at("content").get<std::string>();
   if (token.content.empty()) fail_user("added token {} is empty", id);
-  token.special = flag(object, "special", false);
-  token.normalized = flag(object, "normalized", !token.special);
-  token.lstrip = flag(object, "lstrip", false);
-  token.rstrip = flag(object, "rstrip", false);
-  token.single_word = flag(object, "single_word", false);
+  token.special = bool_member(object, "special", false);
+  token.normalized = bool_member(object, "normalized", !token.special);
+  token.lstrip = bool_member(object, "lstrip", false);
+  token.rstrip = bool_member(object, "rstrip", false);
+  token.single_word = bool_member(object, "single_word", false);
   return token;
 }
 

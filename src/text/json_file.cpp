@@ -54,14 +54,14 @@ const nlohmann::json& member_or_null(const nlohmann::json& object, const char* k
   return it == object.end() ? null : *it;
 }
 
-bool flag(const nlohmann::json& object, const char* key, bool fallback) {
+bool bool_member(const nlohmann::json& object, const char* key, bool fallback) {
   const nlohmann::json& value = member_or_null(object, key);
   if (value.is_null()) return fallback;
   if (!value.is_boolean()) fail_user("\"{}\" is a {}, not a boolean", key, value.type_name());
   return value.get<bool>();
 }
 
-std::string text(const nlohmann::json& object, const char* key, const char* fallback) {
+std::string string_member(const nlohmann::json& object, const char* key, const char* fallback) {
   const nlohmann::json& value = member_or_null(object, key);
   if (value.is_null()) return fallback;
   if (!value.is_string()) fail_user("\"{}\" is a {}, not a string", key, value.type_name());

@@ -43,7 +43,7 @@ TokenId token_id_from(const nlohmann::json& value);
 const nlohmann::json& member_or_null(const nlohmann::json& object, const char* key);
 
 /// object[key] as a boolean or string; `fallback` if it is not there or null.
-bool flag(const nlohmann::json& object, const char* key, bool fallback);
-std::string text(const nlohmann::json& object, const char* key, const char* fallback);
+bool bool_member(const nlohmann::json& object, const char* key, bool fallback);
+std::string string_member(const nlohmann::json& object, const char* key, const char* fallback);
 
 }  // namespace weft

@@ -139,7 +139,7 @@ Normalizer Normalizer::from_json(const nlohmann::json& spec) {
 }
 
 void Normalizer::add(const nlohmann::json& spec) {
-  const std::string type = text(spec, "type", "");
+  const std::string type = string_member(spec, "type", "");
   if (type == "Sequence") {
     for (const nlohmann::json& part : spec.at("normalizers")) add(part);
   } else if (type == "NFC") {
@@ -162,8 +162,8 @@ void Normalizer::add(const nlohmann::json& spec) {
       text = pattern->replace_all(text, by);
     });
   } else if (type == "Strip") {
-    const bool left = flag(spec, "strip_left", true);
-    const bool right = flag(spec, "strip_right", true);
+    const bool left = bool_member(spec, "strip_left", true);
+    const bool right = bool_member(spec, "strip_right", true);
     steps_.push_back([left, right](std::string& text) { strip(text, left, right); });
   } else {
     fail_user("normalizer \"{}\" is not supported", type);

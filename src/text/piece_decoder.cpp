@@ -68,7 +68,7 @@ void PieceDecoder::trim_opening(char byte) {
 }
 
 void PieceDecoder::add(const nlohmann::json& spec) {
-  const std::string type = text(spec, "type", "");
+  const std::string type = string_member(spec, "type", "");
   if (type == "Sequence") {
     for (const nlohmann::json& part : spec.at("decoders")) add(part);
   } else if (type == "Fuse") {
@@ -89,8 +89,8 @@ void PieceDecoder::add(const nlohmann::json& spec) {
   } else if (type == "Metaspace") {
     const auto space = std::make_shared<const Pattern>(spec.at("replacement").get<std::string>());
     steps_.push_back({[space](std::string& piece) { piece = space->replace_all(piece, " "); }});
-    const char* scheme = flag(spec, "add_prefix_space", true) ? "always" : "never";
-    if (text(spec, "prepend_scheme", scheme) != "never") trim_opening(' ');
+    const char* scheme = bool_member(spec, "add_prefix_space", true) ? "always" : "never";
+    if (string_member(spec, "prepend_scheme", scheme) != "never") trim_opening(' ');
   } else {
     fail_user("decoder \"{}\" is not supported", type);
   }

@@ -74,8 +74,8 @@ class Metaspace : public PreTokenizerStage {
 };
 
 Metaspace::Prepend prepend_scheme(const nlohmann::json& spec) {
-  const std::string scheme =
-      text(spec, "prepend_scheme", flag(spec, "add_prefix_space", true) ? "always" : "never");
+  const std::string scheme = string_member(
+      spec, "prepend_scheme", bool_member(spec, "add_prefix_space", true) ? "always" : "never");
   if (scheme == "always") return Metaspace::Prepend::always;
   if (scheme == "first") return Metaspace::Prepend::first;
   if (scheme == "never") return Metaspace::Prepend::never;
@@ -128,22 +128,23 @@ PreTokenizer PreTokenizer::from_json(const nlohmann::json& spec) {
 }
 
 void PreTokenizer::add(const nlohmann::json& spec) {
-  const std::string type = text(spec, "type", "");
+  const std::string type = string_member(spec, "type", "");
   if (type == "Sequence") {
     for (const nlohmann::json& part : spec.at("pretokenizers")) add(part);
   } else if (type == "ByteLevel") {
-    add_byte_level(flag(spec, "add_prefix_space", true), flag(spec, "use_regex", true));
+    add_byte_level(bool_member(spec, "add_prefix_space", true),
+                   bool_member(spec, "use_regex", true));
   } else if (type == "Split") {
     append<Split>(Pattern::from_json(spec.at("pattern")),
                   split_behavior(spec.at("behavior").get<std::string>()),
-                  flag(spec, "invert", false));
+                  bool_member(spec, "invert", false));
   } else if (type == "Digits") {
-    const bool individual = flag(spec, "individual_digits", false);
+    const bool individual = bool_member(spec, "individual_digits", false);
     append<Split>(regex(R"(\p{N})"),
                   individual ? SplitBehavior::isolated : SplitBehavior::contiguous, false);
   } else if (type == "Punctuation") {
     append<Split>(regex(R"([\p{P}!-/:-@\[-`{-~])"),
-                  split_behavior(text(spec, "behavior", "Isolated")), false);
+                  split_behavior(string_member(spec, "behavior", "Isolated")), false);
   } else if (type == "Whitespace") {
     append<Split>(regex(whitespace_words), SplitBehavior::removed, true);
   } else if (type == "WhitespaceSplit") {
@@ -153,7 +154,7 @@ void PreTokenizer::add(const nlohmann::json& spec) {
   } else if (type == "Metaspace") {
     if (byte_level_) fail_user("Metaspace after ByteLevel is not supported");
     append<Metaspace>(one_character(spec, "replacement"), prepend_scheme(spec),
-                      flag(spec, "split", true));
+                      bool_member(spec, "split", true));
   } else {
     fail_user("pre-tokenizer \"{}\" is not supported", type);
   }

@@ -17,7 +17,9 @@ struct TextRange {
   std::size_t end = 0;
 };
 
-/// A compiled pattern. Matching is const and safe from several threads.
+/// A compiled pattern. Matching is const and safe from several threads. Characters have the
+/// properties that the installed PCRE2's version of Unicode gives them: for one that is younger
+/// (10.42 knows Unicode 14) the cut into words may differ from a tokenizer with newer tables.
 class Regex {
  public:
   /// Compiles a pattern in PCRE2's syntax, with Unicode properties, LF as the only newline, and ^

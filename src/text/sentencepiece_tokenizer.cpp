@@ -17,13 +17,11 @@ namespace {
 
 using Processor = sentencepiece::SentencePieceProcessor;
 
-void load(Processor& processor, std::string_view model, const std::filesystem::path& file) {
+void load(Processor& processor, std::string_view model) {
   const auto status = processor.LoadFromSerializedProto({model.data(), model.size()});
-  if (!status.ok() || processor.GetPieceSize() <= 0) {
-    fail_user("{}: not a SentencePiece model: {}", file.string(), status.ToString());
-  }
+  if (!status.ok() || processor.GetPieceSize() <= 0) fail_user("not a SentencePiece model");
   if (processor.GetPieceSize() > max_vocab_size) {
-    fail_user("{}: {} pieces are too many", file.string(), processor.GetPieceSize());
+    fail_user("{} pieces are too many", processor.GetPieceSize());
   }
 }
 
@@ -43,8 +41,8 @@ class SentencePieceTokenizer : public Tokenizer {
   SentencePieceTokenizer(const std::filesystem::path& file, const TokenizerConfig& config)
       : legacy_(config.legacy) {
     const std::string model = read_tokenizer_file(file);
-    load(first_, model, file);
-    load(rest_, model + std::string(without_dummy_prefix), file);
+    load(first_, model);
+    load(rest_, model + std::string(without_dummy_prefix));
     settings_ = SentencePieceSettings::from_model(model);
     cuts_at_spaces_ = may_cut_at_spaces();
     add_tokens(config);

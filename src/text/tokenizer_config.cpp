@@ -12,7 +12,7 @@ using nlohmann::json;
 
 std::optional<bool> optional_flag(const json& object, const char* key) {
   if (member_or_null(object, key).is_null()) return std::nullopt;
-  return flag(object, key, false);
+  return bool_member(object, key, false);
 }
 
 // "<s>" or {"content": "<s>", ...}.
@@ -43,7 +43,7 @@ std::set<std::string> special_names(const json& object) {
 }
 
 void read_main(const json& object, TokenizerConfig& config) {
-  config.tokenizer_class = text(object, "tokenizer_class", "");
+  config.tokenizer_class = string_member(object, "tokenizer_class", "");
   if (config.tokenizer_class.ends_with("Fast")) {
     config.tokenizer_class.resize(config.tokenizer_class.size() - 4);
   }
@@ -52,7 +52,7 @@ void read_main(const json& object, TokenizerConfig& config) {
   config.add_bos_token = optional_flag(object, "add_bos_token");
   config.add_eos_token = optional_flag(object, "add_eos_token");
   config.add_prefix_space = optional_flag(object, "add_prefix_space");
-  config.legacy = flag(object, "legacy", true);
+  config.legacy = bool_member(object, "legacy", true);
   const json& added = member_or_null(object, "added_tokens_decoder");
   if (added.is_null()) return;
   if (!added.is_object()) fail_user("\"added_tokens_decoder\" is a {}", added.type_name());
@@ -97,7 +97,7 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_dir) {
     with("added_tokens.json", [&](const json& object) { read_older(object, special, config); });
   }
   with("config.json",
-       [&](const json& object) { config.model_type = text(object, "model_type", ""); });
+       [&](const json& object) { config.model_type = string_member(object, "model_type", ""); });
   return config;
 }
 

@@ -16,17 +16,17 @@ void refuse_unless_absent(const json& model, const char* key) {
 }
 
 void read_model(const json& model, BpeTokenizer::Parts& parts) {
-  const std::string type = text(model, "type", "BPE");
+  const std::string type = string_member(model, "type", "BPE");
   if (type != "BPE") fail_user("tokenizer model \"{}\" is not supported, only BPE is", type);
   for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     refuse_unless_absent(model, key);
   }
   parts.vocab = Vocab::from_json(model.at("vocab"));
   parts.merges = merges_from_json(model.at("merges"), parts.vocab);
-  parts.options.byte_fallback = flag(model, "byte_fallback", false);
-  parts.options.fuse_unk = flag(model, "fuse_unk", false);
-  parts.options.ignore_merges = flag(model, "ignore_merges", false);
-  if (const std::string unk = text(model, "unk_token", ""); !unk.empty()) {
+  parts.options.byte_fallback = bool_member(model, "byte_fallback", false);
+  parts.options.fuse_unk = bool_member(model, "fuse_unk", false);
+  parts.options.ignore_merges = bool_member(model, "ignore_merges", false);
+  if (const std::string unk = string_member(model, "unk_token", ""); !unk.empty()) {
     parts.options.unk = parts.vocab.find(unk);
     if (!parts.options.unk) fail_user("the unknown token \"{}\" is not in the vocabulary", unk);
   }
@@ -61,7 +61,7 @@ void read_template(const json& spec, BpeTokenizer::Frame& frame) {
 
 void read_post_processor(const json& spec, BpeTokenizer::Frame& frame) {
   if (spec.is_null()) return;
-  const std::string type = text(spec, "type", "");
+  const std::string type = string_member(spec, "type", "");
   if (type == "ByteLevel") return;  // concerns offsets only
   if (type == "TemplateProcessing") {
     BpeTokenizer::Frame inner;

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/error.h"
 #include "comm/mpi_group.h"
 #include "comm/session.h"
 #include "unit/catch.h"

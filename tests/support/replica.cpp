@@ -1,6 +1,7 @@
 #include "support/replica.h"
 
 #include <algorithm>
+#include <fstream>
 #include <random>
 
 #include "model/synth.h"

@@ -12,7 +12,7 @@
 #include "engine/engine.h"
 #include "model/model.h"
 #include "model/model_reader.h"
-#include "unit/model_files.h"
+#include "unit/temp_dir.h"
 
 namespace weft::test {
 
@@ -24,7 +24,7 @@ class SyntheticModel {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
-  TemporaryDirectory directory_;
+  testing::TempDir directory_;
   std::filesystem::path path_;
 };
 

@@ -90,8 +90,7 @@ TEST_CASE("f32 to bf16 agrees with rounding by arithmetic", "[dtype]") {
     const float value = f32_of(bits);
     if (std::isnan(value)) return (bf16_from_f32(value) & 0x7fffU) > 0x7f80U;
     const float wide = f32_from_bf16(bf16_from_f32(value));
-    return std::bit_cast<std::uint32_t>(wide) ==
-           std::bit_cast<std::uint32_t>(nearest_bf16(value));
+    return std::bit_cast<std::uint32_t>(wide) == std::bit_cast<std::uint32_t>(nearest_bf16(value));
   };
   std::mt19937 random(1);
   for (std::uint32_t high = 0; high < kPatterns; ++high) {
@@ -114,8 +113,8 @@ TEST_CASE("every f16 pattern is its sign, exponent and fraction", "[dtype]") {
       REQUIRE((fraction == 0 ? std::isinf(value) : std::isnan(value)));
       continue;
     }
-    const double magnitude = exponent == 0 ? std::ldexp(fraction, -24)
-                                           : std::ldexp(1024 + fraction, exponent - 25);
+    const double magnitude =
+        exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
     REQUIRE(std::abs(double{value}) == magnitude);
   }
 }
@@ -184,9 +183,8 @@ TEST_CASE("digests are those of XXH3-128 and print as hex", "[digest]") {
   const std::string good = digest.hex();
   for (const std::string& wrong :
        {std::string(), good.substr(1), good + "0", "g" + good.substr(1), " " + good.substr(1),
-        "-" + good.substr(1), "+" + good.substr(1), good.substr(0, 31) + " ",
-        "0x" + good.substr(2), good.substr(0, 15) + "-" + good.substr(16),
-        "ABCDEF" + good.substr(6)}) {
+        "-" + good.substr(1), "+" + good.substr(1), good.substr(0, 31) + " ", "0x" + good.substr(2),
+        good.substr(0, 15) + "-" + good.substr(16), "ABCDEF" + good.substr(6)}) {
     CAPTURE(wrong);
     CHECK_THROWS_AS(Digest::from_hex(wrong), UserError);
   }

@@ -7,16 +7,16 @@
 #include "model_files.h"
 
 using namespace weft;
-using namespace weft::test;
+using namespace weft::testing;
 using nlohmann::json;
 
 namespace {
 
 json base(std::string_view type) {
-  return {{"model_type", type},         {"hidden_size", 64},
-          {"intermediate_size", 96},    {"num_hidden_layers", 4},
-          {"num_attention_heads", 8},   {"num_key_value_heads", 4},
-          {"vocab_size", 300},          {"max_position_embeddings", 1024}};
+  return {{"model_type", type},       {"hidden_size", 64},
+          {"intermediate_size", 96},  {"num_hidden_layers", 4},
+          {"num_attention_heads", 8}, {"num_key_value_heads", 4},
+          {"vocab_size", 300},        {"max_position_embeddings", 1024}};
 }
 
 /// A base config with some keys changed.
@@ -95,7 +95,9 @@ TEST_CASE("biases by family", "[config]") {
                  }),
                  "attention_bias"));
   CHECK_FALSE(parse_config(with(base("qwen2"), {{"attention_bias", true}})).output_bias);
-  CHECK(contains(user_error([] { parse_config(with(base("llama"), {{"mlp_bias", true}})); }),
+  CHECK(contains(user_error([] {
+                   parse_config(with(base("llama"), {{"mlp_bias", true}}));
+                 }),
                  "mlp_bias = true"));
 }
 
@@ -105,7 +107,8 @@ TEST_CASE("rotary parameters, older and newer form", "[config]") {
   CHECK(parse({{"rope_parameters", {{"rope_theta", 2e6}, {"rope_type", "default"}}}}).rope_theta ==
         2e6);
   CHECK(parse({{"rope_theta", 5}, {"rope_parameters", {{"rope_theta", 7}}}}).rope_theta == 7);
-  CHECK(parse({{"rope_theta", 5}, {"rope_parameters", {{"rope_type", "default"}}}}).rope_theta == 5);
+  CHECK(parse({{"rope_theta", 5}, {"rope_parameters", {{"rope_type", "default"}}}}).rope_theta ==
+        5);
   CHECK(parse({{"rope_scaling", nullptr}}).rope_scaling.type == RopeScaling::Type::none);
 
   const ModelConfig linear = parse({{"rope_scaling", {{"type", "linear"}, {"factor", 4}}}});
@@ -237,9 +240,9 @@ TEST_CASE("what is missing or out of range is named", "[config]") {
     refused(without(base("llama"), key), fmt::format("{} is missing", key));
     refused(with(base("llama"), {{key, nullptr}}), fmt::format("{} is missing", key));
   }
-  for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers",
-                          "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size",
-                          "max_position_embeddings"}) {
+  for (const char* key :
+       {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+        "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings"}) {
     for (const json& value : {json(0), json(-1), json(1.5), json("8"), json(true),
                               json(std::uint64_t{1} << 63), json(std::int64_t{1} << 40)}) {
       refused(with(base("llama"), {{key, value}}), fmt::format("{} = {}", key, value.dump()));
@@ -276,7 +279,9 @@ TEST_CASE("special tokens", "[config]") {
   CHECK(parse_generation_config({{"eos_token_id", {5, 6}}}, 10) == std::vector<TokenId>{5, 6});
   CHECK(parse_generation_config({{"eos_token_id", 5}}, 10) == std::vector<TokenId>{5});
   CHECK(parse_generation_config({{"temperature", 0.6}}, 10).empty());
-  CHECK(contains(user_error([] { parse_generation_config({{"eos_token_id", 10}}, 10); }),
+  CHECK(contains(user_error([] {
+                   parse_generation_config({{"eos_token_id", 10}}, 10);
+                 }),
                  "generation_config.json: eos_token_id = 10"));
 }
 

@@ -8,13 +8,13 @@
 #include "model_files.h"
 
 using namespace weft;
-using namespace weft::test;
+using namespace weft::testing;
 
 namespace {
 
 /// What opening a file with these contents complains about.
 std::string complaint(std::string_view contents) {
-  const TemporaryDirectory directory;
+  const TempDir directory;
   const auto path = directory.path() / "model.safetensors";
   write_file(path, contents);
   return user_error([&] { SafetensorsFile file(path); });
@@ -33,7 +33,7 @@ std::string length_prefix(std::uint64_t length) {
 }  // namespace
 
 TEST_CASE("a valid safetensors file is read", "[safetensors]") {
-  const TemporaryDirectory directory;
+  const TempDir directory;
   const auto path = directory.path() / "model.safetensors";
   write_file(path, safetensors({{"a", {"F32", {2, 1}, "01234567"}},
                                 {"b", {"BF16", {3}, "abcdef"}},
@@ -62,7 +62,8 @@ TEST_CASE("impossible header lengths are refused", "[safetensors]") {
   CHECK(contains(complaint(""), "too short"));
   CHECK(contains(complaint("1234567"), "too short"));
   CHECK(contains(complaint(length_prefix(100)), "header of 100 bytes"));
-  CHECK(contains(complaint(length_prefix(~std::uint64_t{0}) + "{}"), "header of 18446744073709551615"));
+  CHECK(contains(complaint(length_prefix(~std::uint64_t{0}) + "{}"),
+                 "header of 18446744073709551615"));
   CHECK(contains(complaint(length_prefix(std::uint64_t{1} << 63) + "{}"), "header of"));
   CHECK(contains(complaint(length_prefix(0)), "not a JSON object"));
   CHECK(contains(complaint("plain text, not a checkpoint at all"), "not a safetensors file"));
@@ -77,10 +78,10 @@ TEST_CASE("headers that are not strict JSON are refused", "[safetensors]") {
   const std::string a = entry("F32", "[1]", "[0,4]");
   CHECK(contains(complaint(safetensors("{\"a\":" + a + ",\"a\":" + a + "}", "0123")),
                  "duplicate key \"a\""));
-  CHECK(contains(complaint(safetensors(
-                     R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
-                     "0123")),
-                 "duplicate key"));
+  CHECK(contains(
+      complaint(safetensors(
+          R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "0123")),
+      "duplicate key"));
   std::string deep = "{\"a\":";
   for (int i = 0; i < 10000; ++i) deep += "[";
   CHECK(contains(complaint(safetensors(deep, "")), "nested deeper"));
@@ -113,21 +114,23 @@ TEST_CASE("wrong fields are refused with the tensor's name", "[safetensors]") {
 
 TEST_CASE("data must be covered exactly", "[safetensors]") {
   const auto two = [](std::string_view first, std::string_view second, std::string_view data) {
-    return complaint(safetensors("{\"a\":" + entry("F32", "[1]", first) +
-                                     ",\"b\":" + entry("F32", "[1]", second) + "}", data));
+    return complaint(safetensors(
+        "{\"a\":" + entry("F32", "[1]", first) + ",\"b\":" + entry("F32", "[1]", second) + "}",
+        data));
   };
   CHECK(two("[0,4]", "[4,8]", "01234567").empty());
   CHECK(two("[4,8]", "[0,4]", "01234567").empty());
-  CHECK(contains(two("[0,4]", "[0,4]", "01234567"), "begins at byte 0"));           // overlap
-  CHECK(contains(two("[0,4]", "[2,6]", "01234567"), "begins at byte 2"));           // overlap
-  CHECK(contains(two("[0,4]", "[8,12]", "012345678901"), "begins at byte 8"));      // hole
-  CHECK(contains(two("[4,8]", "[8,12]", "012345678901"), "begins at byte 4"));      // hole in front
-  CHECK(contains(two("[0,4]", "[4,8]", "0123456"), "but the file has 7"));          // truncated
-  CHECK(contains(two("[0,4]", "[4,8]", "012345678"), "but the file has 9"));        // trailing
+  CHECK(contains(two("[0,4]", "[0,4]", "01234567"), "begins at byte 0"));       // overlap
+  CHECK(contains(two("[0,4]", "[2,6]", "01234567"), "begins at byte 2"));       // overlap
+  CHECK(contains(two("[0,4]", "[8,12]", "012345678901"), "begins at byte 8"));  // hole
+  CHECK(contains(two("[4,8]", "[8,12]", "012345678901"), "begins at byte 4"));  // hole in front
+  CHECK(contains(two("[0,4]", "[4,8]", "0123456"), "but the file has 7"));      // truncated
+  CHECK(contains(two("[0,4]", "[4,8]", "012345678"), "but the file has 9"));    // trailing
 }
 
 TEST_CASE("every truncation of a valid file is refused", "[safetensors]") {
-  const std::string whole = safetensors({{"a", {"F32", {2, 1}, "01234567"}}, {"b", {"U8", {1}, "x"}}});
+  const std::string whole =
+      safetensors({{"a", {"F32", {2, 1}, "01234567"}}, {"b", {"U8", {1}, "x"}}});
   for (std::size_t length = 0; length < whole.size(); ++length) {
     INFO(length);
     CHECK_FALSE(complaint(whole.substr(0, length)).empty());
@@ -135,7 +138,7 @@ TEST_CASE("every truncation of a valid file is refused", "[safetensors]") {
 }
 
 TEST_CASE("an index names the files of a checkpoint", "[safetensors]") {
-  const TemporaryDirectory directory;
+  const TempDir directory;
   const auto open = [&](std::string_view weight_map) {
     write_file(directory.path() / "model.safetensors.index.json",
                fmt::format(R"({{"metadata":{{"total_size":9}},"weight_map":{}}})", weight_map));
@@ -177,7 +180,7 @@ TEST_CASE("JSON errors name file, line and column", "[json]") {
 }
 
 TEST_CASE("files are replaced whole and logs keep whole lines", "[file]") {
-  const TemporaryDirectory directory;
+  const TempDir directory;
   const auto path = directory.path() / "file";
   write_text(path, "first");
   write_text(path, "second, longer");
@@ -195,10 +198,10 @@ TEST_CASE("files are replaced whole and logs keep whole lines", "[file]") {
     lines.append("");
     CHECK_THROWS_AS(lines.append("two\nlines"), Error);
   }
-  write_file(log, read_file(log) + "torn " + std::string(10000, 'x'));
+  write_file(log, contents_of(log) + "torn " + std::string(10000, 'x'));
   LineLog(log).append("two");
-  CHECK(read_file(log) == "one\n\ntwo\n");
+  CHECK(contents_of(log) == "one\n\ntwo\n");
   write_file(log, "torn from the start");
   LineLog(log).append("again");
-  CHECK(read_file(log) == "again\n");
+  CHECK(contents_of(log) == "again\n");
 }

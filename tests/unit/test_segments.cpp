@@ -194,7 +194,8 @@ float sequential(const Values& values) {
 float pairwise_with_odd_carry(Values values) {
   while (values.size() > 1) {
     Values sums;
-    for (std::size_t i = 0; i + 1 < values.size(); i += 2) sums.push_back(values[i] + values[i + 1]);
+    for (std::size_t i = 0; i + 1 < values.size(); i += 2)
+      sums.push_back(values[i] + values[i + 1]);
     if (values.size() % 2 != 0) sums.push_back(values.back());
     values = std::move(sums);
   }

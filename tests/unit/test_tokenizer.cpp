@@ -199,6 +199,13 @@ TEST_CASE("SentencePiece models agree with the reference", "[tokenizer]") {
     CHECK(tokenizer->decode(ids) == "the model");
     CHECK(tokenizer->decode(ids, {.skip_special = true, .continuation = true}) == " the model");
   }
+  SECTION("a model without the dummy prefix keeps an opening space") {
+    dir.write("tokenizer.model",
+              from_base64(table["model_base64"]) + std::string("\x1A\x02\x18\x00", 4));
+    const auto changed = load_tokenizer(dir.path());
+    CHECK(changed->decode(changed->encode(" the")) == " the");
+    CHECK(changed->encode("the") != tokenizer->encode("the"));
+  }
   SECTION("tokenizer_config.json decides about BOS and further tokens") {
     dir.write("tokenizer_config.json",
               R"({"add_bos_token": false, "add_eos_token": true, "legacy": false,
@@ -324,6 +331,25 @@ TEST_CASE("several threads may encode at once", "[tokenizer]") {
   }
   for (std::thread& thread : threads) thread.join();
   for (const bool ok : same) CHECK(ok);
+}
+
+TEST_CASE("merges are applied by rank, whatever was possible before", "[tokenizer]") {
+  const auto encoded = [](const json& vocab, const json& merges, const char* text) {
+    const ScratchDir dir;
+    dir.write("tokenizer.json", json{{"model", {{"vocab", vocab}, {"merges", merges}}}}.dump());
+    return load_tokenizer(dir.path())->encode(text);
+  };
+  const json letters{{"a", 0},  {"b", 1},  {"c", 2},   {"d", 3},
+                     {"ab", 4}, {"bc", 5}, {"bcd", 6}, {"abc", 7}};
+  // "a b" is out of date once "b c" is done, and must not make "a bc" come early.
+  CHECK(encoded(letters, {"b c", "a b", "bc d", "a bc"}, "abcd") == std::vector<TokenId>{0, 6});
+  CHECK(encoded(letters, {"b c", "a b", "a bc", "bc d"}, "abcd") == std::vector<TokenId>{7, 3});
+  // Leftmost first among equals.
+  const json run{{"a", 0}, {"aa", 1}};
+  CHECK(encoded(run, {"a a"}, "aaaaa") == std::vector<TokenId>{1, 1, 0});
+  // A merge across a space forbids cutting there.
+  const json spaced{{"a", 0}, {"▁", 1}, {"b", 2}, {"a▁", 3}, {"a▁b", 4}};
+  CHECK(encoded(spaced, {"a ▁", "a▁ b"}, "a▁b") == std::vector<TokenId>{4});
 }
 
 TEST_CASE("merging stays near-linear", "[tokenizer]") {

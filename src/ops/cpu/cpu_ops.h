@@ -20,6 +20,8 @@ class CpuOps final : public Ops {
   [[nodiscard]] std::string_view description() const override { return description_; }
   [[nodiscard]] Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                       std::int64_t head_dim) const override;
+  void reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,
+                         std::int64_t head_dim) override;
 
   void upload(std::span<const std::byte> from, const Tensor& to) override;
   void download(const Tensor& from, std::span<std::byte> to) override;

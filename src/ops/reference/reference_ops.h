@@ -16,6 +16,7 @@ class ReferenceOps final : public Ops {
   [[nodiscard]] Bytes workspace_bytes(std::int64_t, std::int64_t, std::int64_t) const override {
     return 0;
   }
+  void reserve_workspace(std::int64_t, std::int64_t, std::int64_t) override {}
 
   void upload(std::span<const std::byte> from, const Tensor& to) override;
   void download(const Tensor& from, std::span<std::byte> to) override;
