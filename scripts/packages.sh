@@ -7,7 +7,7 @@ weft_needs() {
 command:g++                                   g++
 command:cmake                                 cmake
 command:ninja                                 ninja-build
-command:python3                               python3-minimal
+command:python3                               python3
 command:pkg-config                            pkg-config
 command:mpirun                                openmpi-bin
 header:openmpi/include/mpi.h                  libopenmpi-dev
@@ -27,6 +27,13 @@ LIST
 weft_test_needs() {
   cat <<'LIST'
 header:catch2/catch.hpp,catch2/catch_test_macros.hpp  catch2
+LIST
+}
+
+# The second MPI that the program must build with.
+weft_mpich_needs() {
+  cat <<'LIST'
+command:mpicc.mpich                           libmpich-dev
 LIST
 }
 

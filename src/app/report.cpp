@@ -117,7 +117,7 @@ std::string to_text(const RunReport& r) {
   if (!r.ttft_seconds.empty()) text += line("TTFT", percentiles_of(r.ttft_seconds));
   if (!r.tpot_seconds.empty()) text += line("TPOT", percentiles_of(r.tpot_seconds));
   text +=
-      fmt::format("  time       {} = load {}, prefill {}, decode {}, output {}, other\n",
+      fmt::format("  time       {} in all: load {}, prefill {}, decode {}, output {}\n",
                   readable(r.wall_seconds), readable(r.load_seconds), readable(r.prefill_seconds),
                   readable(r.decode_seconds), readable(r.output_seconds));
   text += fmt::format("  memory     {} at most on a rank, {} planned\n", readable(r.peak_memory),

@@ -98,9 +98,9 @@ struct Dataset {
 };
 
 /// Creates a new file in the format of HDF5 1.10, whose metadata carry checksums, with the given
-/// datasets: contiguous, on 4 KiB boundaries, allocated but not filled. Writes all attributes,
-/// `digests` as zeros; fills in `offset` and `bytes` of each. The file holds no times, so equal
-/// contents give equal bytes. Throws Error.
+/// datasets: contiguous, allocated but not filled, those of 4 KiB and more on 4 KiB boundaries.
+/// Writes all attributes, `digests` as zeros; fills in `offset` and `bytes` of each. The file holds
+/// no times, so equal contents give equal bytes. Throws Error.
 void create(const std::filesystem::path& path, std::span<Dataset> datasets);
 
 /// Writes the `digests` attributes of a file made by `create`. Throws Error.

@@ -29,6 +29,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string_view>
 
 #include "base/dtype.h"
 #include "model/model_options.h"
