@@ -15,6 +15,7 @@
 #include "app/results.h"
 #include "base/error.h"
 #include "comm/session.h"
+#include "comm/watchdog.h"
 #include "io/file.h"
 
 namespace weft {
@@ -25,12 +26,13 @@ namespace {
 class ReplicaRun {
  public:
   ReplicaRun(const Job& job, Deployment& deployment, std::vector<RowState> rows,
-             JournalPart* journal, RunReport& report)
+             JournalPart* journal, RunReport& report, Watchdog& watchdog)
       : job_(job),
         deployment_(deployment),
         rows_(std::move(rows)),
         journal_(journal),
         report_(report),
+        watchdog_(watchdog),
         prompts_(job.input.file, prompt_rules(job, deployment.reader().config().vocab)),
         engine_(deployment.make_engine(job.output.digest)) {}
 
@@ -38,6 +40,7 @@ class ReplicaRun {
   void run() {
     do {
       fill();
+      watchdog_.beat(fmt::format("step {}", engine_->stats().steps));
     } while (engine_->step(
         nullptr, [&](const Sequence&, const Completion& completion) { write(completion); }));
     const EngineStats& stats = engine_->stats();
@@ -113,6 +116,7 @@ class ReplicaRun {
   std::vector<RowState> rows_;
   JournalPart* journal_;
   RunReport& report_;
+  Watchdog& watchdog_;
   PromptReader prompts_;
   std::unique_ptr<Engine> engine_;
   std::unordered_map<std::int64_t, PromptLine> lines_;  ///< of requests in the engine
@@ -232,10 +236,15 @@ int run(const RunOptions& options, Group& world) {
   report.load_seconds = load.seconds();
   report.planned_memory = deployment.footprint().total();
 
+  Watchdog watchdog(job.engine.watchdog_seconds,
+                    fmt::format("rank {} on {}", world.rank(), host_name()));
   std::optional<JournalPart> journal;
   if (deployment.leads_replica()) journal.emplace(job.output.dir, deployment.place().dp);
-  ReplicaRun(job, deployment, opened.rows, journal ? &*journal : nullptr, report).run();
+  ReplicaRun(job, deployment, opened.rows, journal ? &*journal : nullptr, report, watchdog)
+      .run();
   if (journal) journal->close();
+  // Replicas finish at different times, however long that takes: no watch over the end.
+  watchdog.stop();
   report.peak_memory = deployment.ops().memory().peak();
   merge_reports(report, world);
   return finish(job, opened, report, wall, world);

@@ -1,16 +1,14 @@
 #include "app/journal.h"
 
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <system_error>
 #include <utility>
 
+#include "app/file_lock.h"
 #include "app/journal_frame.h"
 #include "base/error.h"
 #include "io/json.h"
@@ -46,25 +44,16 @@ std::string own_name() {
   return fmt::format("{}, process {}", host, ::getpid());
 }
 
-/// Takes the lock of the output directory; it is released when the file is closed, or the process
-/// ends in any way.
+/// Takes the lock of the output directory.
 File lock(const Path& output) {
   File file = File::open_append(journal_of(output) / "lock");
-  if (::flock(file.fd(), LOCK_EX | LOCK_NB) == 0) {
-    file.truncate(0);
-    file.write_all(bytes_of(own_name()));
-    return file;
-  }
-  if (errno == EWOULDBLOCK) {
+  if (!lock_exclusively(file)) {
     std::string holder(std::min<Bytes>(file.size(), 300), '\0');
     file.pread_all(std::as_writable_bytes(std::span(holder.data(), holder.size())), 0);
     fail_user("{}: another run is using this output directory ({})", output.string(), holder);
   }
-  if (errno != ENOSYS && errno != EOPNOTSUPP && errno != ENOLCK) {
-    fail("{}: flock: {}", file.path(), errno_text());
-  }
-  fmt::print(stderr, "weft: {}: no file locks here; do not start a second run on it\n",
-             output.string());
+  file.truncate(0);
+  file.write_all(bytes_of(own_name()));
   return file;
 }
 
@@ -79,7 +68,8 @@ void write_identity(const Path& output, const JobIdentity& identity) {
 std::string difference_from(const Path& stored, const JobIdentity& identity) {
   const nlohmann::json file = read_json(stored);
   const auto parts = file.find("identity");
-  if (parts == file.end() || !parts->is_object() || file.value("format", 0) != 1) {
+  if (parts == file.end() || !parts->is_object() || !file.contains("format") ||
+      file["format"] != 1) {
     fail_user("{}: not an identity file of this version", stored.string());
   }
   std::string difference;

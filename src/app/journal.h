@@ -79,7 +79,8 @@ class JournalPart {
   using Seconds = std::chrono::duration<double>;
 
   /// Opens or creates OUT/journal/part-NNNN.jsonl; a torn last line is cut off. `sync_interval`:
-  /// rows are on the disk at most that much later.
+  /// rows are on the disk at most that much later. Throws UserError when a process of an earlier
+  /// run still has it open.
   JournalPart(const std::filesystem::path& output_dir, int replica,
               Seconds sync_interval = Seconds(5));
   JournalPart(const JournalPart&) = delete;
@@ -97,6 +98,7 @@ class JournalPart {
  private:
   using Clock = std::chrono::steady_clock;
 
+  File lock_;  ///< the part once more, locked
   LineLog log_;
   Seconds interval_;
   Clock::time_point last_sync_ = Clock::now();

@@ -1,12 +1,31 @@
+#include "app/file_lock.h"
 #include "app/journal.h"
 #include "app/journal_frame.h"
 #include "base/error.h"
 
 namespace weft {
 
+namespace {
+
+/// How long a process of a killed run may take to end before its part is given up on.
+constexpr std::chrono::seconds kPatience(10);
+
+/// Opens the part and locks it, so that no straggler of an earlier run writes to it as well.
+File locked(const std::filesystem::path& part) {
+  File file = File::open_append(part);
+  if (!lock_exclusively(file, kPatience)) {
+    fail_user("{}: a process of an earlier run is still writing to it", file.path());
+  }
+  return file;
+}
+
+}  // namespace
+
 JournalPart::JournalPart(const std::filesystem::path& output_dir, int replica,
                          Seconds sync_interval)
-    : log_(journal_part_path(output_dir / "journal", replica)), interval_(sync_interval) {
+    : lock_(locked(journal_part_path(output_dir / "journal", replica))),
+      log_(lock_.path()),
+      interval_(sync_interval) {
   sync_directory(output_dir / "journal");
 }
 
