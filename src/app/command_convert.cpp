@@ -7,7 +7,6 @@
 
 #include "app/commands.h"
 #include "base/error.h"
-#include "base/version.h"
 #include "model/synth.h"
 
 namespace weft {
@@ -19,7 +18,6 @@ ModelOptions model_options(const ConvertOptions& options) {
   model.seed = options.seed;
   model.tp = options.tp;
   model.pp = options.pp;
-  model.weft_version = kVersion;
   if (options.segments) {
     if (!std::has_single_bit(static_cast<unsigned>(*options.segments))) {
       fail_user("--segments: must be a power of two, not {}", *options.segments);

@@ -83,7 +83,7 @@ int generate(const GenerateOptions& options, Group& world) {
   JobParallel parallel;
   parallel.tp = options.tp;
   parallel.dp = 1;
-  Deployment deployment(options.model_dir, parallel, engine_for(options), world);
+  Deployment deployment(options.model_dir, parallel, engine_for(options), world, true);
   agree(world, [&] { deployment.load(); });
   const std::unique_ptr<Engine> engine = deployment.make_engine(options.digest);
   agree(world, [&] { engine->submit(request_of(options, deployment.tokenizer())); });

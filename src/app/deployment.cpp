@@ -75,7 +75,7 @@ void check_device(const JobEngine& engine) {
 }
 
 Deployment::Deployment(const std::filesystem::path& model, const JobParallel& parallel,
-                       const JobEngine& engine, Group& world) {
+                       const JobEngine& engine, Group& world, bool may_shorten) {
   const int ranks_on_host = host_share(world).ranks;
   agree(world, [&] { open(model, parallel, engine, world, ranks_on_host); });
   replica_ = world.split(place_.dp);
@@ -84,7 +84,9 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
   agree(world, [&] {
     const std::vector<Partition> parts =
         partitions_of(facts, layout_.tp, engine.layers.value_or(0));
-    sizes_ = size_engine(wishes_of(engine, memory), parts, memory, *ops_);
+    EngineWishes wishes = wishes_of(engine, memory);
+    wishes.may_shorten = may_shorten;
+    sizes_ = size_engine(wishes, parts, memory, *ops_);
     part_ = parts[static_cast<std::size_t>(place_.tp)];
   });
 }

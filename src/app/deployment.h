@@ -39,9 +39,10 @@ void check_device(const JobEngine& engine);
 class Deployment {
  public:
   /// Opens the model, checks the layout and sizes the engine; UserErrors are agreed on by all
-  /// ranks. Loads nothing yet. `world` must outlive the deployment.
+  /// ranks. Loads nothing yet. `world` must outlive the deployment. `may_shorten`: see
+  /// EngineWishes.
   Deployment(const std::filesystem::path& model, const JobParallel& parallel,
-             const JobEngine& engine, Group& world);
+             const JobEngine& engine, Group& world, bool may_shorten = false);
 
   /// Loads the weights and takes all memory.
   void load();

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/version.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "model/config.h"
@@ -34,7 +35,7 @@ std::string extents_text(const std::vector<ByteExtent>& extents) {
 
 json numerics_json(const ModelConfig& config, const SegmentCaps& caps) {
   const ModelSegments segments = segments_of(config, caps);
-  return {{"contract", kNumericsContractVersion},
+  return {{"contract", kContractVersion},
           {"vocabulary_block", kVocabBlock},
           {"segment_caps", {{"split", caps.split}, {"whole", caps.whole}}},
           {"segments",
@@ -109,9 +110,9 @@ std::vector<ByteExtent> parse_extents(const JsonFields& fields, Bytes file_bytes
 SegmentCaps parse_numerics(const JsonFields& fields) {
   const JsonFields numerics(fields.at("numerics"), fields.where() + ": numerics");
   const std::int64_t version = numerics.integer("contract", 0, 1 << 30);
-  if (version != kNumericsContractVersion) {
+  if (version != kContractVersion) {
     fail_user("{}: written for version {} of the numerics contract; this program implements {}",
-              fields.where(), version, kNumericsContractVersion);
+              fields.where(), version, kContractVersion);
   }
   const JsonFields caps(numerics.at("segment_caps"), numerics.where() + ": segment_caps");
   const auto cap = [&](const char* key) {

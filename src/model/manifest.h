@@ -21,7 +21,6 @@
 namespace weft {
 
 inline constexpr int kModelFormatVersion = 1;
-inline constexpr int kNumericsContractVersion = 1;
 /// Largest segment cap that a manifest may hold.
 inline constexpr int kSegmentCapLimit = 64;
 

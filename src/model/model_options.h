@@ -19,7 +19,6 @@ struct ModelOptions {
   int pp = 1;                          ///< layer ranges, 1 … min(layers, 64)
   SegmentCaps caps;                    ///< powers of two; part of the numerics contract
   bool copy_tokenizer = true;          ///< copy the tokenizer files that lie beside the source
-  std::string weft_version = "0.1.0";  ///< noted in the manifest
 };
 
 }  // namespace weft

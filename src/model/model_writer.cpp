@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/version.h"
 #include "io/file.h"
 #include "model/config.h"
 #include "model/manifest.h"
@@ -192,7 +193,7 @@ void write_model(const ModelSource& source, const fs::path& model_dir,
   const ShardPlan plan(parse_config(source.config), options.caps, {options.tp, options.pp});
   PartialDirectory partial(plain_path(model_dir));
   Manifest manifest;
-  manifest.weft_version = options.weft_version;
+  manifest.weft_version = kVersion;
   manifest.config = source.config;
   manifest.dtype = source.dtype;
   manifest.caps = options.caps;

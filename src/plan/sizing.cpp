@@ -52,9 +52,9 @@ EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>
   if (wishes.layers > config.layers) {
     fail_user("engine.layers is {}, the model has {}", wishes.layers, config.layers);
   }
-  const bool length_given = wishes.max_sequence_length > 0;
   EngineSizes sizes;
-  sizes.max_sequence_length = length_given ? wishes.max_sequence_length : config.max_positions;
+  sizes.max_sequence_length =
+      wishes.max_sequence_length > 0 ? wishes.max_sequence_length : config.max_positions;
   sizes.shape.page_tokens = wishes.page_tokens;
   StepShape& step = sizes.shape.step;
   step.max_rows = wishes.max_batch_tokens;
@@ -78,10 +78,11 @@ EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>
   sizes.shape.pages = std::min(wanted, static_cast<std::int64_t>(kv_bytes / page));
   const std::int64_t room = sizes.shape.pages * wishes.page_tokens;
   if (room < sizes.max_sequence_length) {
-    if (length_given || room == 0) {
-      fail_user("the key/value cache of {} holds {} tokens, the longest sequence is {} "
-                "(engine.max_sequence_length): raise engine.kv_memory or lower the length",
-                human_bytes(kv_bytes), room, sizes.max_sequence_length);
+    if (!wishes.may_shorten || room == 0) {
+      fail_user("the key/value cache of {} holds {} tokens, but sequences may have {}: set "
+                "engine.max_sequence_length to at most {}, raise engine.kv_memory, or split the "
+                "model over more ranks",
+                human_bytes(kv_bytes), room, sizes.max_sequence_length, room);
     }
     sizes.max_sequence_length = room;
     step.table_width = sizes.shape.pages;

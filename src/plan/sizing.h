@@ -16,7 +16,10 @@ namespace weft {
 struct EngineWishes {
   std::int64_t max_batch_tokens = 2048;
   std::int64_t max_sequences = 256;
-  std::int64_t max_sequence_length = 0;  ///< 0: the model's, or what the cache holds
+  std::int64_t max_sequence_length = 0;  ///< 0: the model's
+  /// Take a shorter length where the cache cannot hold the longest sequence. Not for jobs: which
+  /// requests fit would then depend on the layout.
+  bool may_shorten = false;
   std::int64_t page_tokens = 32;
   std::int64_t prefill_chunk = 0;
   std::int64_t layers = 0;               ///< 0: all
@@ -45,7 +48,7 @@ std::vector<Partition> partitions_of(const ModelFacts& model, int tp, std::int64
 
 /// Sizes for a replica of tp = parts.size() ranks, each with `memory` bytes for everything. Throws
 /// UserError when the weights and activations do not fit, or when the cache cannot hold one
-/// sequence of the longest length asked for.
+/// sequence of the longest length and the wishes do not allow a shorter one.
 EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>& parts,
                         Bytes memory, const Ops& ops);
 

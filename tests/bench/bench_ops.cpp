@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <random>
 #include <vector>
@@ -97,7 +98,9 @@ double fma_limit(int threads) {
 class Bench {
  public:
   Bench(int threads, Isa isa)
-      : threads_(threads), ops_(make_cpu_ops(threads, isa)), large_(ops_->memory(), kLargeBytes) {}
+      : threads_(threads), ops_(make_cpu_ops(threads, isa)), large_(ops_->memory(), kLargeBytes) {
+    std::memset(large_.data(), 1, large_.bytes());  // untouched memory is not memory
+  }
 
   void run() {
     fmt::print("{}\n", ops_->description());
