@@ -13,6 +13,7 @@ Segments Segments::cut(std::int64_t k, std::int64_t unit_width, int cap) {
   const std::int64_t units = ceil_div(k, unit_width);
   const auto limit = static_cast<std::uint64_t>(std::min<std::int64_t>(cap, units));
   const auto count = static_cast<std::int64_t>(std::bit_floor(limit));
+  require(count >= 1, "{} columns make no segment", k);
   Segments segments;
   for (std::int64_t i = 0; i <= count; ++i) {
     segments.begins_.push_back(std::min(i * units / count * unit_width, k));

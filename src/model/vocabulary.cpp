@@ -89,6 +89,7 @@ std::vector<TokenId> Vocabulary::argmax(const Tensor& logits) {
       const Candidate& candidate = all[rank * mine.size() + row];
       if (best == nullptr || candidate.value > best->value) best = &candidate;
     }
+    require(best != nullptr, "no rank holds any of the vocabulary");
     tokens.push_back(best->token);
   }
   return tokens;

@@ -167,9 +167,9 @@ class MainJob(WeftTest):
             "engine.max_sequences=3",
             "engine.threads=1",
             "engine.threads=3",
-        ] + [f"engine.isa={isa}" for isa in instruction_sets()]
+        ]
         together = ["engine.max_batch_tokens=33", "engine.prefill_chunk=16", "engine.kv_block=48",
-                    "engine.max_sequences=5", "engine.threads=2", "engine.isa=plain"]
+                    "engine.max_sequences=5", "engine.threads=2"]
         cases = [(None, {}, [setting]) for setting in alone]
         cases += [(None, {}, together), (2, {"tp": 2}, together), (3, {"tp": 3}, together)]
         job = self.sampled_job()
@@ -179,6 +179,18 @@ class MainJob(WeftTest):
                 results = self.run_job(job, self.folder / f"settings-{number}",
                                        *settings_of(layout), *settings, ranks=ranks)
                 self.assert_same_rows(results, reference, str(settings))
+
+    def test_instruction_sets_do_not_show(self):
+        some = write_rows(self.folder / "some.jsonl", sampled_requests()[1:48:6])  # plain is slow
+        job = self.write_job("some", some, output__digest=True)
+        reference = self.run_job(job, self.folder / "isa")
+        cases = [(None, 1, isa) for isa in instruction_sets()]
+        cases += [(2, 2, isa) for isa in instruction_sets()]
+        for ranks, tp, isa in cases:
+            with self.subTest(tp=tp, isa=isa):
+                results = self.run_job(job, self.folder / f"isa-{tp}-{isa}", f"parallel.tp={tp}",
+                                       f"engine.isa={isa}", ranks=ranks)
+                self.assert_same_rows(results, reference, f"{isa}, tp={tp}")
 
     def test_preemption_does_not_show(self):
         """A cache so small that sequences lose their pages and are computed again."""

@@ -13,6 +13,8 @@ struct BlockView {
   const W* keys[kGroups];
   const W* values[kGroups];
   std::int64_t value_stride;
+  const W* next_keys[kGroups];  ///< of the next block, null where there are none
+  bool in_memory;               ///< not widened: probably not in cache yet
 };
 
 /// Query vectors of one register tile, with their running results.
@@ -83,10 +85,16 @@ WEFT_INLINE TokenGroup<W> group_at(const AttentionTask& task, std::int64_t token
   return {head + offset * task.head_dim, head + (task.page_tokens + offset) * task.head_dim};
 }
 
-/// Groups [begin, end) of the block at `base`, where they lie.
+/// Groups [begin, end) of the block at `base`, where they lie; keys of the item end at `end`.
 template <class W>
-void view_block(const AttentionState& state, std::int64_t base, Range groups, BlockView<W>& view) {
+void view_block(const AttentionState& state, std::int64_t base, Range groups, std::int64_t end,
+                BlockView<W>& view) {
   view.value_stride = state.task.head_dim;
+  view.in_memory = true;
+  for (std::int64_t g = 0; g < kGroups; ++g) {
+    const std::int64_t token = base + kKeyBlock + g * kKeyGroup;
+    view.next_keys[g] = token < end ? group_at<W>(state.task, token).keys : nullptr;
+  }
   for (std::int64_t g = groups.begin; g < groups.end; ++g) {
     const TokenGroup<W> group = group_at<W>(state.task, base + g * kKeyGroup);
     view.keys[g] = group.keys;
@@ -100,6 +108,7 @@ void widen_block(const AttentionState& state, std::int64_t base, Range groups, s
                  BlockView<float>& view) {
   const std::int64_t dim = state.task.head_dim;
   view.value_stride = state.width;
+  view.in_memory = false;
   for (std::int64_t g = groups.begin; g < groups.end; ++g) {
     const TokenGroup<W> group = group_at<W>(state.task, base + g * kKeyGroup);
     float* const keys = state.wide_keys + g * kKeyGroup * dim;
@@ -118,23 +127,28 @@ void widen_block(const AttentionState& state, std::int64_t base, Range groups, s
   }
 }
 
-/// scores[r][j] = q_r . k_j for the groups [begin, end).
-template <int R, class W>
+/// scores[r][j] = q_r . k_j for the groups [begin, end), V groups at a time. When the block lies in
+/// memory, its values are asked for at the same pace.
+template <int R, int V, class W>
 WEFT_INLINE void score_groups(const AttentionState& state, const QueryBlock& block,
                               const BlockView<W>& view, Range groups) {
   std::int64_t g = groups.begin;
-  for (; g + kTileVecs <= groups.end; g += kTileVecs) {
-    Tile<R, kTileVecs> tile;
+  for (; g + V <= groups.end; g += V) {
+    Tile<R, V> tile;
     tile.clear();
-    const std::int64_t next = kTileVecs == 1 ? 0 : view.keys[g + kTileVecs - 1] - view.keys[g];
-    tile.template multiply<R, 1>(block.q, view.keys[g], kKeyGroup, next, state.task.head_dim);
+    if (view.in_memory) {
+      std::int64_t offset = 0;
+      tile.template multiply_groups<R>(block.q, view.keys + g, state.task.head_dim, [&] {
+        WEFT_UNROLL for (int v = 0; v < V; ++v) __builtin_prefetch(view.values[g + v] + offset);
+        offset += kKeyGroup;
+      });
+    } else {
+      tile.template multiply_groups<R>(block.q, view.keys + g, state.task.head_dim);
+    }
     tile.store_to(state.scores + g * kKeyGroup, kKeyBlock);
   }
-  for (; g < groups.end; ++g) {
-    Tile<R, 1> tile;
-    tile.clear();
-    tile.template multiply<R, 1>(block.q, view.keys[g], kKeyGroup, 0, state.task.head_dim);
-    tile.store_to(state.scores + g * kKeyGroup, kKeyBlock);
+  if constexpr (V > 1) {
+    if (g < groups.end) score_groups<R, V / 2>(state, block, view, {g, groups.end});
   }
 }
 
@@ -183,6 +197,13 @@ WEFT_INLINE void weigh_columns(const AttentionState& state, const BlockView<W>& 
   for (std::int64_t j = keys.begin; j < keys.end;) {
     const std::int64_t group = j / kKeyGroup;
     const std::int64_t stop = min_of(keys.end, (group + 1) * kKeyGroup);
+    if (view.in_memory && column == 0 && view.next_keys[group] != nullptr) {
+      const W* const next = view.next_keys[group];
+      const std::int64_t size = state.task.head_dim * kKeyGroup;
+      for (std::int64_t i = 0; i < size; i += 64 / static_cast<int>(sizeof(W))) {
+        __builtin_prefetch(next + i);
+      }
+    }
     const W* const values =
         view.values[group] + (j - group * kKeyGroup) * view.value_stride + column;
     tile.template multiply<1, static_cast<int>(kKeyBlock)>(p + j, values, view.value_stride, 16,
@@ -194,15 +215,12 @@ WEFT_INLINE void weigh_columns(const AttentionState& state, const BlockView<W>& 
 
 template <int R, int V, class W>
 WEFT_INLINE void weigh(const AttentionState& state, const BlockView<W>& view, const float* p,
-                       float* out, Range keys, bool resume) {
-  std::int64_t column = 0;
+                       float* out, Range keys, bool resume, std::int64_t column = 0) {
   for (; column + V * 16 <= state.width; column += V * 16) {
     weigh_columns<R, V>(state, view, p, out, column, keys, resume);
   }
   if constexpr (V > 1) {
-    for (; column < state.width; column += 16) {
-      weigh_columns<R, 1>(state, view, p, out, column, keys, resume);
-    }
+    if (column < state.width) weigh<R, V / 2>(state, view, p, out, keys, resume, column);
   }
 }
 
@@ -210,8 +228,8 @@ WEFT_INLINE void weigh(const AttentionState& state, const BlockView<W>& view, co
 template <class W>
 __attribute__((noinline)) void weigh_row(const AttentionState& state, const BlockView<W>& view,
                                          std::int64_t r, Range keys, bool resume) {
-  weigh<1, 4>(state, view, state.scores + r * kKeyBlock, state.local + r * state.width, keys,
-              resume);
+  weigh<1, tile_vecs(1)>(state, view, state.scores + r * kKeyBlock, state.local + r * state.width,
+                         keys, resume);
 }
 
 /// local[r] = sum of p_j v_j over the visible keys of r, ascending. Keys that all rows see are
@@ -238,7 +256,7 @@ WEFT_INLINE void weigh_block(const AttentionState& state, const QueryBlock& bloc
       weigh_row(state, view, r, {seen ? block.begin[r] : common.begin, common.begin}, false);
     }
   }
-  weigh<R, kTileVecs>(state, view, state.scores, state.local, common, resume);
+  weigh<R, tile_vecs(R)>(state, view, state.scores, state.local, common, resume);
   for (int r = 0; r < R; ++r) {
     if (block.end[r] > common.end && block.begin[r] < block.end[r]) {
       weigh_row(state, view, r, {common.end, block.end[r]}, true);
@@ -285,7 +303,8 @@ __attribute__((noinline)) void attend(const AttentionState& state, QueryBlock& b
     seen = {min_of(seen.begin, begin), max_of(seen.end, end)};
   }
   if (seen.begin >= seen.end) return;
-  score_groups<R>(state, block, view, {seen.begin / kKeyGroup, ceil_of(seen.end, kKeyGroup)});
+  score_groups<R, (tile_vecs(R) < 4 ? tile_vecs(R) : 4)>(
+      state, block, view, {seen.begin / kKeyGroup, ceil_of(seen.end, kKeyGroup)});
   Softmax softmax[R] = {};
   for (int r = 0; r < R; ++r) {
     if (block.begin[r] >= block.end[r]) continue;
@@ -352,7 +371,7 @@ void attention_of(const AttentionTask& task) {
     BlockView<W> view;
     BlockView<float> wide;
     if (direct) {
-      view_block<W>(state, base, groups, view);
+      view_block<W>(state, base, groups, keys.end, view);
     } else {
       widen_block<W>(state, base, groups, keys.end - base, wide);
     }

@@ -55,7 +55,11 @@ __attribute__((noinline)) void run_piece(const Piece& piece, const W* w) {
   } else {
     sums.clear();
   }
-  sums.template multiply<R, 1, Lines>(piece.x, w, kPanelRows, 16, piece.count, piece.ahead);
+  const char* ahead = piece.ahead;
+  sums.template multiply<R, 1>(piece.x, w, kPanelRows, 16, piece.count, [&] {
+    WEFT_UNROLL for (int line = 0; line < Lines; ++line) __builtin_prefetch(ahead + line * 64);
+    ahead += Lines * 64;
+  });
   if (!piece.last) return sums.store_to(top, kPanelRows);
   const float* left = top;
   for (int i = 0; i < piece.leaf.merges; ++i) {

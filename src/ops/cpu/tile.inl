@@ -63,6 +63,11 @@ WEFT_INLINE void put(T* to, Vec a, int n) {
   store_part(to, a, n);
 }
 
+/// Does nothing.
+struct Nothing {
+  WEFT_INLINE void operator()() const {}
+};
+
 /// Sums of R rows and V vectors of 16 columns.
 template <int R, int V>
 struct Tile {
@@ -95,13 +100,12 @@ struct Tile {
   }
 
   /// at[r][v] = fma(x[k*XK + r*XR], w[k*wk + v*wv + lane], at[r][v]) for ascending k < count.
-  /// Meanwhile asks for `Lines` cache lines per k from `ahead`.
-  template <int XK, int XR, int Lines = 0, class W>
+  /// `meanwhile` is called once per k: a place to ask for memory that is needed later.
+  template <int XK, int XR, class W, class Meanwhile = Nothing>
   WEFT_INLINE void multiply(const float* x, const W* w, std::int64_t wk, std::int64_t wv,
-                            std::int64_t count, const char* ahead = nullptr) {
+                            std::int64_t count, Meanwhile meanwhile = {}) {
     for (; count > 0; --count) {
-      WEFT_UNROLL for (int line = 0; line < Lines; ++line) __builtin_prefetch(ahead + line * 64);
-      ahead += Lines * 64;
+      meanwhile();
       Vec b[V];
       WEFT_UNROLL for (int v = 0; v < V; ++v) b[v] = load(w + v * wv);
       WEFT_UNROLL for (int r = 0; r < R; ++r) {
@@ -110,6 +114,24 @@ struct Tile {
       }
       x += XK;
       w += wk;
+    }
+  }
+
+  /// The same for vectors of columns that lie anywhere: w[v] + k*16.
+  template <int XK, class W, class Meanwhile = Nothing>
+  WEFT_INLINE void multiply_groups(const float* x, const W* const* w, std::int64_t count,
+                                   Meanwhile meanwhile = {}) {
+    const W* from[V];
+    WEFT_UNROLL for (int v = 0; v < V; ++v) from[v] = w[v];
+    for (std::int64_t k = 0; k < count; ++k) {
+      meanwhile();
+      Vec b[V];
+      WEFT_UNROLL for (int v = 0; v < V; ++v) b[v] = load(from[v] + k * 16);
+      WEFT_UNROLL for (int r = 0; r < R; ++r) {
+        const Vec a = splat(x[r]);
+        WEFT_UNROLL for (int v = 0; v < V; ++v) at[r][v] = fma(a, b[v], at[r][v]);
+      }
+      x += XK;
     }
   }
 };

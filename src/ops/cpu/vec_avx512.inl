@@ -17,6 +17,8 @@ namespace {
 constexpr int kTileRows = 12;
 constexpr int kTileVecs = 2;
 constexpr int kDirectRows = 12;
+/// Vectors that a tile of so many rows can have without leaving the registers.
+constexpr int tile_vecs(int rows) { return rows <= 3 ? 8 : rows <= 6 ? 4 : 2; }
 
 struct Vec {
   __m512 v;

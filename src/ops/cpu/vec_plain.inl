@@ -13,6 +13,8 @@ namespace {
 constexpr int kTileRows = 4;
 constexpr int kTileVecs = 1;
 constexpr int kDirectRows = 1;
+/// Vectors that a tile of so many rows can have without leaving the registers.
+constexpr int tile_vecs(int rows) { return rows == 1 ? 2 : 1; }
 
 struct Vec {
   float v[16];
