@@ -13,6 +13,7 @@
 #include "app/prompts.h"
 #include "app/report.h"
 #include "app/results.h"
+#include "app/stop_request.h"
 #include "base/error.h"
 #include "comm/session.h"
 #include "comm/watchdog.h"
@@ -36,9 +37,11 @@ class ReplicaRun {
         prompts_(job.input.file, prompt_rules(job, deployment.reader().config().vocab)),
         engine_(deployment.make_engine(job.output.digest)) {}
 
-  /// Completes every request of the share that has no row yet.
+  /// Completes every request of the share that has no row yet, or as many as there is time for
+  /// until a signal asks to stop; what is then unfinished is left to the next run.
   void run() {
     do {
+      if (deployment_.leader_says(StopRequest::pending())) break;
       fill();
       watchdog_.beat(fmt::format("step {}", engine_->stats().steps));
     } while (engine_->step(
@@ -185,21 +188,24 @@ void merge_reports(RunReport& report, Group& world) {
   report.hosts = gather_strings(world, host_name());
 }
 
+/// Writes what rank 0 writes at the end; gives the job's exit status.
 int finish(const Job& job, Opened& opened, RunReport& report, const Stopwatch& wall, Group& world) {
-  std::uint64_t failed = 0;
+  int status = kExitSuccess;
   if (world.rank() == 0) {
     const RowCounts counts = opened.journal->finish();
+    const bool complete = opened.journal->complete();
     report.requests = static_cast<std::int64_t>(opened.rows.size());
     report.succeeded = counts.succeeded;
     report.failed = counts.failed;
-    report.results = (job.output.dir / "results.jsonl").string();
+    if (complete) report.results = (job.output.dir / "results.jsonl").string();
     report.wall_seconds = wall.seconds();
     write_text(job.output.dir / "summary.json", to_json(report));
     std::fputs(to_text(report).c_str(), stdout);
-    failed = static_cast<std::uint64_t>(counts.failed);
+    if (!complete) fmt::print("stopped before the end: run it again to go on\n");
+    status = !complete ? kExitResumable : counts.failed > 0 ? kExitSomeFailed : kExitSuccess;
   }
-  world.broadcast(std::as_writable_bytes(std::span(&failed, 1)), 0);
-  return failed > 0 ? kExitSomeFailed : kExitSuccess;
+  world.broadcast(std::as_writable_bytes(std::span(&status, 1)), 0);
+  return status;
 }
 
 int already_complete(const Job& job, const Opened& opened, Group& world) {
@@ -238,6 +244,7 @@ int run(const RunOptions& options, Group& world) {
 
   Watchdog watchdog(job.engine.watchdog_seconds,
                     fmt::format("rank {} on {}", world.rank(), host_name()));
+  const StopRequest stop_request;
   std::optional<JournalPart> journal;
   if (deployment.leads_replica()) journal.emplace(job.output.dir, deployment.place().dp);
   ReplicaRun(job, deployment, opened.rows, journal ? &*journal : nullptr, report, watchdog)

@@ -115,6 +115,12 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
   return std::make_unique<Engine>(*model_, tokenizer_.get(), std::move(options));
 }
 
+bool Deployment::leader_says(bool mine) {
+  std::byte answer{static_cast<unsigned char>(mine ? 1 : 0)};
+  replica_->broadcast({&answer, 1}, 0);
+  return answer != std::byte{0};
+}
+
 Footprint Deployment::footprint() const { return footprint_of(part_, sizes_.shape, *ops_); }
 
 }  // namespace weft

@@ -60,6 +60,8 @@ class Deployment {
   [[nodiscard]] Ops& ops() { return *ops_; }
   /// This rank leads its replica: it writes the replica's rows.
   [[nodiscard]] bool leads_replica() const { return replica_->rank() == 0; }
+  /// What the replica's leader says, on all its ranks: decisions that no rank may take alone.
+  [[nodiscard]] bool leader_says(bool mine);
   /// What the plan says that this rank holds.
   [[nodiscard]] Footprint footprint() const;
 

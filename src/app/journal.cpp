@@ -160,9 +160,8 @@ RowCounts Journal::finish() {
     states[i] = state_of(row);
     places[i] = place;
   });
-  const auto missing = std::find(states.begin(), states.end(), RowState::missing);
-  require(missing == states.end(), "{}: the row of request {} is missing from the journal",
-          directory_.string(), missing - states.begin());
+  rows_ = std::move(states);
+  if (std::find(rows_.begin(), rows_.end(), RowState::missing) != rows_.end()) return counts();
 
   const Path results = results_of(directory_);
   const Path partial = directory_ / "results.jsonl.tmp";
@@ -173,7 +172,6 @@ RowCounts Journal::finish() {
   std::filesystem::rename(partial, results, failed);
   if (failed) fail("{}: cannot be renamed: {}", partial.string(), failed.message());
   sync_directory(directory_);
-  rows_ = std::move(states);
   complete_ = true;
   return counts();
 }

@@ -58,11 +58,11 @@ class Journal {
   [[nodiscard]] RowCounts counts() const;
   /// Lines that were passed over because they are torn or damaged.
   [[nodiscard]] std::int64_t damaged_lines() const { return damaged_; }
-  /// The job was finished by an earlier run: results.jsonl is there.
+  /// The job is finished, by an earlier run or by `finish`: results.jsonl is there.
   [[nodiscard]] bool complete() const { return complete_; }
 
-  /// Reads all parts again and writes results.jsonl: every row, in the order of the input, by
-  /// rename. Throws Error when a row is missing. All parts must be closed.
+  /// Reads all parts again. When every request has a row, writes results.jsonl: the rows in the
+  /// order of the input, by rename; `complete` then holds. All parts must be closed.
   RowCounts finish();
 
  private:

@@ -34,9 +34,12 @@ EXIT_SOME_FAILED = 3
 
 # Open MPI refuses root, and more ranks than cores, unless it is told otherwise.
 OPEN_MPI_FLAGS = ["-q", "--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1"]
-OPEN_MPI_ENVIRONMENT = {
+ENVIRONMENT = {
+    **os.environ,
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    # More threads than cores must sleep when they wait, or a step takes a hundred times as long.
+    "OMP_WAIT_POLICY": "passive",
 }
 
 
@@ -148,15 +151,14 @@ class Result:
 def start(*arguments, ranks=None, out=subprocess.DEVNULL, err=subprocess.DEVNULL):
     """Starts a weft command and returns at once."""
     return subprocess.Popen(command(*arguments, ranks=ranks), stdin=subprocess.DEVNULL, stdout=out,
-                            stderr=err, env={**os.environ, **OPEN_MPI_ENVIRONMENT})
+                            stderr=err, env=ENVIRONMENT)
 
 
 def weft(*arguments, ranks=None, stdin="", limit=TIME_LIMIT):
     """Runs a weft command to its end. Standard input is text, or bytes as they are."""
     vector = command(*arguments, ranks=ranks)
     with subprocess.Popen(vector, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE,
-                          env={**os.environ, **OPEN_MPI_ENVIRONMENT}) as process:
+                          stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
         try:
             data = stdin if isinstance(stdin, bytes) else stdin.encode()
             out, err = process.communicate(data, timeout=limit)

@@ -89,8 +89,8 @@ Bytes CpuOps::workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
 
 void CpuOps::reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,
                                std::int64_t head_dim) {
-  workspace(static_cast<std::int64_t>(workspace_bytes(max_rows, max_columns, head_dim) /
-                                      sizeof(float)));
+  workspace(
+      static_cast<std::int64_t>(workspace_bytes(max_rows, max_columns, head_dim) / sizeof(float)));
 }
 
 Bytes CpuOps::matrix_bytes(const MatrixShape& shape) const {
