@@ -218,6 +218,15 @@ void add_sampling_options(CLI::App* app, GenerateOptions& options) {
                              std::numeric_limits<std::uint64_t>::max(), "seed of the sampling");
 }
 
+void add_processor_options(CLI::App* app, std::optional<int>& threads, Isa& isa) {
+  add_integer<int>(app, "--threads", threads, 1, 1 << 16,
+                   "threads of each rank; default: its share of the host's cores");
+  app->add_option_function<std::string>(
+         "--isa", [&isa](const std::string& text) { isa = isa_from_name(text); },
+         "CPU instruction set (default auto)")
+      ->type_name("auto|avx512|avx2|plain");
+}
+
 void add_generate(CLI::App& app, Action& action) {
   const auto [command, options] = add_command<GenerateOptions>(
       app, action, "generate", "complete one prompt, printed as it is generated", command_generate);
@@ -225,17 +234,20 @@ void add_generate(CLI::App& app, Action& action) {
   add_prompt_options(command, *options);
   add_sampling_options(command, *options);
   add_integer<int>(command, "--tp", options->tp, 1, 1 << 20, "ranks that share each layer");
-  add_integer<int>(command, "--threads", options->threads, 1, 1 << 16,
-                   "threads of each rank; default: its share of the host's cores");
-  GenerateOptions& target = *options;
-  command
-      ->add_option_function<std::string>(
-          "--isa", [&target](const std::string& text) { target.isa = isa_from_name(text); },
-          "CPU instruction set (default auto)")
-      ->type_name("auto|avx512|avx2|plain");
+  add_processor_options(command, options->threads, options->isa);
   add_integer<std::int64_t>(command, "--max-sequence-length", options->max_sequence_length, 1,
                             std::int64_t{1} << 24, "prompt and completion; default: the model's");
   command->add_flag("--digest", options->digest, "print the digest of the logits at the end");
+}
+
+void add_bench(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<BenchOptions>(
+      app, action, "bench", "time a model's steps beside this machine's limits", command_bench);
+  add_model_dir(command, options->model_dir);
+  add_processor_options(command, options->threads, options->isa);
+  add_integer<int>(command, "--runs", options->runs, 1, 1000, "timed steps of each case");
+  command->add_flag("--long", options->long_cases,
+                    "also 4,096 prompt tokens, and decode behind 8,192");
 }
 
 /// What the parser throws: help and version, which are no errors, and the user's mistakes.
@@ -244,6 +256,10 @@ int report(const CLI::App& app, const CLI::ParseError& error) {
   if (!mistake) {
     if (launched_as_rank_zero()) app.exit(error);
     return kExitSuccess;
+  }
+  const std::vector<std::string> unknown = app.remaining();
+  if (app.get_subcommands().empty() && !unknown.empty()) {
+    fail_user("'{}' is no command of weft\nSee weft --help", unknown.front());
   }
   std::string name = "weft";
   for (const CLI::App* command : app.get_subcommands()) name += ' ' + command->get_name();
@@ -265,6 +281,7 @@ int run_command_line(int argc, const char* const* argv) {
     add_plan(app, action);
     add_run(app, action);
     add_generate(app, action);
+    add_bench(app, action);
     app.footer(kExamples);  // last: the commands would inherit it
     try {
       app.parse(argc, argv);

@@ -78,6 +78,16 @@ struct GenerateOptions {
 };
 int command_generate(const GenerateOptions& options);
 
+/// `weft bench MODEL_DIR`: on all ranks as one tensor-parallel replica.
+struct BenchOptions {
+  std::filesystem::path model_dir;
+  std::optional<int> threads;  ///< nothing: the rank's share of its host's cores
+  Isa isa = Isa::automatic;
+  int runs = 7;             ///< timed steps of each case
+  bool long_cases = false;  ///< also 4,096 prompt tokens, and decode behind 8,192
+};
+int command_bench(const BenchOptions& options);
+
 /// `weft --version`: version, contract, backends, instruction set.
 std::string version_text();
 

@@ -22,6 +22,16 @@ Bytes least(Group& group, Bytes value) {
   return *std::min_element(all.begin(), all.end());
 }
 
+/// Refuses tokenizer files that are not the ones that the manifest names.
+void check_tokenizer_files(const ModelReader& reader) {
+  for (const TokenizerFile& file : reader.manifest().tokenizer) {
+    const std::filesystem::path path = reader.directory() / file.name;
+    if (digest_of_file(path) != file.digest) {
+      fail_user("{}: damaged, or changed since it was written", path.string());
+    }
+  }
+}
+
 }  // namespace
 
 EngineWishes wishes_of(const JobEngine& engine, Bytes memory) {
@@ -97,8 +107,10 @@ void Deployment::open(const std::filesystem::path& model, const JobParallel& par
   reader_ = std::make_unique<ModelReader>(model);
   layout_ = layout_of(parallel, facts_of(*reader_), world.size());
   place_ = place_of(layout_, world.rank());
+  check_tokenizer_files(*reader_);
   if (!reader_->manifest().tokenizer.empty()) tokenizer_ = load_tokenizer(model);
-  ops_ = make_cpu_ops(threads_of(engine.threads, ranks_on_host), engine.isa);
+  threads_ = threads_of(engine.threads, ranks_on_host);
+  ops_ = make_cpu_ops(threads_, engine.isa);
 }
 
 void Deployment::load() {

@@ -56,6 +56,9 @@ class Deployment {
   [[nodiscard]] const EngineSizes& sizes() const { return sizes_; }
   /// Null when the model directory has no tokenizer.
   [[nodiscard]] const Tokenizer* tokenizer() const { return tokenizer_.get(); }
+  [[nodiscard]] int threads() const { return threads_; }
+  /// The loaded model.
+  [[nodiscard]] Model& model() { return *model_; }
   [[nodiscard]] const Ops& ops() const { return *ops_; }
   [[nodiscard]] Ops& ops() { return *ops_; }
   /// This rank leads its replica: it writes the replica's rows.
@@ -74,6 +77,7 @@ class Deployment {
   Layout layout_;
   Place place_;
   std::unique_ptr<Group> replica_;
+  int threads_ = 1;
   std::unique_ptr<Ops> ops_;
   Partition part_;
   EngineSizes sizes_;

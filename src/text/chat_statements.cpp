@@ -101,6 +101,14 @@ class StatementParser {
     return result;
   }
 
+  // The same for a block that is written elsewhere: a loop around it cannot be left from inside.
+  Block separate_body(std::string_view end) {
+    const int outer_loops = std::exchange(loops_, 0);
+    Block result = body(end);
+    loops_ = outer_loops;
+    return result;
+  }
+
   void tag(Block& result) {
     const std::string name = tokens_.expect(TokenKind::name, "the name of a statement");
     if (name == "if") {
@@ -116,7 +124,7 @@ class StatementParser {
     } else if (name == "filter") {
       Statement statement = make(Kind::filter_block);
       statement.expression = piped(expressions_.one_filter(captured()));
-      statement.body = body("endfilter");
+      statement.body = separate_body("endfilter");
       result.push_back(std::move(statement));
     } else if (name == "break" || name == "continue") {
       if (loops_ == 0) throw Fault(fmt::format("'{}' outside of a loop", name));
@@ -209,7 +217,7 @@ class StatementParser {
     statement.kind = Kind::assign_block;
     if (statement.targets.size() != 1) throw Fault("a block cannot be assigned to several names");
     statement.expression = piped(captured());
-    statement.body = body("endset");
+    statement.body = separate_body("endset");
     return statement;
   }
 
@@ -227,9 +235,7 @@ class StatementParser {
       }
       statement.parameters.push_back(std::move(parameter));
     }
-    const int outer_loops = std::exchange(loops_, 0);
-    statement.body = body("endmacro");
-    loops_ = outer_loops;
+    statement.body = separate_body("endmacro");
     return statement;
   }
 

@@ -23,6 +23,12 @@ class Fault : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What a template says with raise_exception: it refuses the conversation.
+class Refusal : public Fault {
+ public:
+  using Fault::Fault;
+};
+
 /// What one rendering may still use. Every operation takes from it, so that a hostile template
 /// ends with a Fault instead of running on.
 class Budget {

@@ -158,6 +158,9 @@ struct MaximaTask {
   Range rows;
 };
 
+/// Independent chains of `spin_fma`: enough to hide the latency of a multiply-add.
+constexpr int kSpinChains = 16;
+
 struct CpuKernels {
   const char* name;
   std::int64_t tile_rows;  ///< most rows of a row block
@@ -169,6 +172,7 @@ struct CpuKernels {
   void (*swiglu)(const SwigluTask&);
   void (*add_tree)(const TreeTask&);
   void (*block_maxima)(const MaximaTask&);
+  float (*spin_fma)(std::int64_t rounds, float seed);
 };
 
 /// Floats that `linear` needs for `rows` rows and `slots` stack entries.

@@ -5,6 +5,7 @@
 #include "ops/cpu/tile.inl"
 
 #include "ops/cpu/attention.inl"
+#include "ops/cpu/limits.inl"
 #include "ops/cpu/linear.inl"
 #include "ops/cpu/rows.inl"
 
@@ -13,7 +14,8 @@ namespace {
 
 CpuKernels kernel_table(const char* name) {
   return {name,       kTileRows, pack,   linear,   rms_norm,
-          finish_qkv, attention, swiglu, add_tree, block_maxima};
+          finish_qkv, attention, swiglu, add_tree, block_maxima,
+          spin_fma};
 }
 
 }  // namespace

@@ -1,0 +1,111 @@
+// `weft bench`: speed of a model's steps beside this machine's limits.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <span>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/deployment.h"
+#include "base/error.h"
+#include "comm/session.h"
+#include "ops/limits.h"
+#include "plan/measure.h"
+
+namespace weft {
+namespace {
+
+/// Prefill of a prompt, decode of few and many sequences, decode behind a long context.
+std::vector<StepCase> cases_of(const BenchOptions& options) {
+  std::vector<StepCase> cases = {{1, 1, 128}, {4, 1, 128}, {16, 1, 128}, {32, 1, 128}, {1, 512, 0}};
+  if (options.long_cases) {
+    cases.push_back({1, 1, 8192});
+    cases.push_back({1, 4096, 0});
+  }
+  return cases;
+}
+
+JobEngine engine_for(const BenchOptions& options, const std::vector<StepCase>& cases) {
+  JobEngine engine;
+  engine.isa = options.isa;
+  engine.threads = options.threads;
+  engine.max_sequences = 0;
+  for (const StepCase& step : cases) {
+    engine.max_batch_tokens = std::max(engine.max_batch_tokens, step.tokens());
+    engine.max_sequences = std::max(engine.max_sequences, step.sequences);
+    engine.max_sequence_length =
+        std::max(engine.max_sequence_length, step.context + step.rows + 1);
+  }
+  return engine;
+}
+
+/// The sum of all ranks' values.
+double sum_over(Group& group, double value) {
+  std::vector<double> all(static_cast<std::size_t>(group.size()));
+  group.all_gather(std::as_bytes(std::span(&value, 1)), std::as_writable_bytes(std::span(all)),
+                   equal_counts(group, sizeof(double)));
+  double sum = 0;
+  for (const double part : all) sum += part;
+  return sum;
+}
+
+void print_case(const StepCase& step, std::vector<double> seconds, const StepWork& work,
+                const CpuLimits& limits) {
+  std::sort(seconds.begin(), seconds.end());
+  const double time = seconds[seconds.size() / 2];
+  const std::string what =
+      step.rows > 1 ? fmt::format("prefill {} tokens", step.rows)
+                    : fmt::format("decode {} x 1 behind {}", step.sequences, step.context);
+  fmt::print("{:<26}{:>10.2f} ms [{:.2f} … {:.2f}] {:>9.1f} tok/s {:>7.1f} GB/s ({:>3.0f} %) "
+             "{:>7.1f} GFLOP/s ({:>3.0f} %)\n",
+             what, time * 1e3, seconds.front() * 1e3, seconds.back() * 1e3,
+             static_cast<double>(step.tokens()) / time, work.bytes / time / 1e9,
+             100 * work.bytes / time / limits.read_bytes_per_second, work.flops / time / 1e9,
+             100 * work.flops / time / limits.flops_per_second);
+  std::fflush(stdout);
+}
+
+int bench(const BenchOptions& options, Group& world) {
+  const std::vector<StepCase> cases = cases_of(options);
+  JobParallel parallel;
+  parallel.tp = world.size();
+  parallel.dp = 1;
+  Deployment deployment(options.model_dir, parallel, engine_for(options, cases), world);
+  CpuLimits limits;
+  agree(world, [&] {
+    limits = measure_cpu_limits(deployment.threads(), options.isa);
+  });
+  limits.read_bytes_per_second = sum_over(world, limits.read_bytes_per_second);
+  limits.flops_per_second = sum_over(world, limits.flops_per_second);
+  const Stopwatch load;
+  agree(world, [&] { deployment.load(); });
+  if (world.rank() == 0) {
+    const auto read = static_cast<double>(deployment.reader().bytes_read());
+    fmt::print("{} ranks, each {}; weights loaded at {:.2f} GB/s a rank\n", world.size(),
+               deployment.ops().description(), read / load.seconds() / 1e9);
+    fmt::print("limits of all ranks together: read {:.1f} GB/s, fp32 multiply-add {:.0f} GFLOP/s\n",
+               limits.read_bytes_per_second / 1e9, limits.flops_per_second / 1e9);
+    fmt::print("medians of {} steps [fastest … slowest]\n", options.runs);
+  }
+  for (const StepCase& step : cases) {
+    if (pages_of(step, deployment.sizes().shape.page_tokens) > deployment.sizes().shape.pages) {
+      if (world.rank() == 0) fmt::print("skipped for want of memory: {} tokens\n", step.context);
+      continue;
+    }
+    const std::vector<double> seconds = time_steps(step, deployment.model(), options.runs);
+    StepWork work = work_of(step, deployment.model().partition());
+    work.bytes = sum_over(world, work.bytes);
+    work.flops = sum_over(world, work.flops);
+    if (world.rank() == 0) print_case(step, seconds, work, limits);
+  }
+  return kExitSuccess;
+}
+
+}  // namespace
+
+int command_bench(const BenchOptions& options) {
+  return with_session([&](Group& world) { return bench(options, world); });
+}
+
+}  // namespace weft

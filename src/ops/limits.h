@@ -1,0 +1,17 @@
+// What this machine can do at most, measured: the yardstick of every benchmark.
+#pragma once
+
+#include "ops/ops.h"
+
+namespace weft {
+
+/// Rates of `threads` threads together, medians of several runs.
+struct CpuLimits {
+  double read_bytes_per_second = 0;  ///< from memory, of an array beyond all caches
+  double flops_per_second = 0;       ///< fp32 multiply-adds from registers, two operations each
+};
+
+/// Takes about two seconds and 1 GiB of memory. Throws UserError when the processor lacks `isa`.
+CpuLimits measure_cpu_limits(int threads, Isa isa);
+
+}  // namespace weft

@@ -1,0 +1,86 @@
+#include "plan/measure.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+
+namespace weft {
+namespace {
+
+Batch batch_of(const StepCase& step, std::int64_t page_tokens, std::int64_t vocab) {
+  Batch batch;
+  batch.table_width = ceil_div(step.context + step.rows, page_tokens);
+  batch.query_begin.push_back(0);
+  for (std::int64_t sequence = 0; sequence < step.sequences; ++sequence) {
+    const std::int64_t first_page = sequence * batch.table_width;
+    for (std::int64_t i = 0; i < batch.table_width; ++i) {
+      batch.page_table.push_back(static_cast<std::int32_t>(first_page + i));
+    }
+    for (std::int64_t row = 0; row < step.rows; ++row) {
+      const std::int64_t position = step.context + row;
+      // Any tokens will do; these are spread over the vocabulary.
+      batch.tokens.push_back(static_cast<TokenId>((sequence * 7919 + position * 104729) % vocab));
+      batch.positions.push_back(static_cast<std::int32_t>(position));
+      batch.slots.push_back(static_cast<std::int32_t>(first_page * page_tokens + position));
+    }
+    batch.query_begin.push_back(static_cast<std::int32_t>(batch.tokens.size()));
+    batch.logit_rows.push_back(static_cast<std::int32_t>(batch.tokens.size()) - 1);
+  }
+  return batch;
+}
+
+double elements(const MatrixShape& shape) {
+  return static_cast<double>(shape.rows) * static_cast<double>(shape.columns());
+}
+
+}  // namespace
+
+std::int64_t pages_of(const StepCase& step, std::int64_t page_tokens) {
+  return step.sequences * ceil_div(step.context + step.rows, page_tokens);
+}
+
+StepWork work_of(const StepCase& step, const Partition& part) {
+  const auto layers = static_cast<double>(part.layers);
+  const double head = elements(part.vocabulary());
+  const double layer = elements(part.qkv()) + elements(part.o()) + elements(part.gate_up()) +
+                       elements(part.down());
+  const auto sequences = static_cast<double>(step.sequences);
+  const auto rows = static_cast<double>(step.rows);
+  const auto context = static_cast<double>(step.context);
+  const auto element_bytes = static_cast<double>(size_of(part.dtype));
+  StepWork work;
+  double keys_read = 0;
+  double pairs = 0;  // of a query and a key that it sees
+  for (std::int64_t i = 0; i < part.layers; ++i) {
+    const auto window = static_cast<double>(part.config.windows[static_cast<std::size_t>(i)]);
+    const double seen = context + (rows + 1) / 2;  // by a row, on average
+    pairs += sequences * rows * (window > 0 ? std::min(window, seen) : seen);
+    const double kept = context + rows;
+    keys_read += sequences * (window > 0 ? std::min(window + rows, kept) : kept);
+  }
+  const auto kv_columns = static_cast<double>(part.heads.kv_heads * part.heads.head_dim);
+  work.bytes = (layers * layer + head + 2 * kv_columns * keys_read) * element_bytes;
+  work.flops = 2 * (sequences * rows * layers * layer + sequences * head) +
+               4 * pairs * static_cast<double>(part.query_columns());
+  return work;
+}
+
+std::vector<double> time_steps(const StepCase& step, Model& model, int runs) {
+  const Batch batch =
+      batch_of(step, model.shape().page_tokens, model.partition().config.vocab);
+  const auto most = static_cast<std::size_t>(model.shape().step.logit_rows);
+  std::vector<double> seconds;
+  for (int run = -1; run < runs; ++run) {
+    const Stopwatch watch;
+    model.decoder().forward(batch);
+    const std::span<const std::int32_t> rows(batch.logit_rows);
+    for (std::size_t first = 0; first < rows.size(); first += most) {
+      const std::size_t count = std::min(most, rows.size() - first);
+      model.vocabulary().argmax(model.decoder().logits(rows.subspan(first, count)));
+    }
+    if (run >= 0) seconds.push_back(watch.seconds());
+  }
+  return seconds;
+}
+
+}  // namespace weft
