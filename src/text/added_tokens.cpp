@@ -2,6 +2,8 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
+
 #include "text/json_file.h"
 #include "text/utf8.h"
 
@@ -79,6 +81,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& norma
       std::string content = token.content;
       normalizer.apply(content);
       in_normalized_.add(content, i);
+      special_in_normalized_ = special_in_normalized_ || token.special;
     } else {
       as_given_.add(token.content, i);
     }
@@ -95,14 +98,39 @@ const AddedToken* AddedTokens::find(std::string_view content) const {
   return it == by_content_.end() ? nullptr : &tokens_[it->second];
 }
 
-void AddedTokens::split(std::string_view text, bool normalized, bool parse_special,
+TextRange SpecialScope::next_exception(std::size_t begin) const {
+  const auto range = std::partition_point(
+      except.begin(), except.end(), [&](const TextRange& r) { return r.end <= begin + offset; });
+  constexpr std::size_t nowhere = std::string_view::npos;
+  if (range == except.end()) return {nowhere, nowhere};
+  return {range->begin > offset ? range->begin - offset : 0, range->end - offset};
+}
+
+void AddedTokens::split(std::string_view text, bool normalized, SpecialScope scope,
                         const Visit& visit) const {
   const TokenTrie& trie = normalized ? in_normalized_ : as_given_;
   std::size_t done = 0;
-  for (std::size_t from = 0; const auto match = trie.find(text, from);) {
+  for (std::size_t from = 0; auto match = trie.find(text, from);) {
+    if (tokens_[match->value].special) {
+      const TextRange except = scope.next_exception(match->range.begin);
+      const bool apart = match->range.end <= except.begin;
+      if (!scope.anywhere ||
+          (except.begin <= match->range.begin && match->range.end <= except.end)) {
+        from = match->range.end;
+        continue;
+      }
+      if (!apart) {
+        // It begins or ends in what a user wrote. A shorter one may not.
+        from = match->range.begin;
+        match = from < except.begin ? trie.find(text.substr(0, except.begin), from) : std::nullopt;
+        if (!match || match->range.begin != from) {
+          ++from;
+          continue;
+        }
+      }
+    }
     from = match->range.end;
     const AddedToken& token = tokens_[match->value];
-    if (token.special && !parse_special) continue;
     if (token.single_word && !stands_alone(text, match->range)) continue;
     const TextRange range = widened(text, match->range, token, done);
     if (range.begin > done) visit(text.substr(done, range.begin - done), nullptr);

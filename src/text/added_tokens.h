@@ -4,6 +4,7 @@
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -29,6 +30,19 @@ struct AddedToken {
   static AddedToken from_json(const nlohmann::json& object, TokenId id);
 };
 
+/// Where in a text special tokens are looked for.
+struct SpecialScope {
+  bool anywhere = false;
+  /// With `anywhere`: ranges, sorted and disjoint, that a special token must not reach into; they
+  /// count from the start of a text in which the one at hand starts at `offset`.
+  std::span<const TextRange> except = {};
+  std::size_t offset = 0;
+
+  /// The first of the ranges that reaches behind `begin`, clipped to nothing before the text at
+  /// hand; empty at the end of the address space if there is none.
+  [[nodiscard]] TextRange next_exception(std::size_t begin) const;
+};
+
 /// All added tokens of a tokenizer.
 class AddedTokens {
  public:
@@ -46,8 +60,11 @@ class AddedTokens {
   /// Calls `visit` for the consecutive parts of `text`: stretches without an added token (null),
   /// and occurrences of one. Of the tokens that start at the same place the longest counts.
   /// `normalized` chooses which tokens are looked for: those found in normalised text, or the
-  /// others. Without `parse_special` the text of a special token belongs to a stretch.
-  void split(std::string_view text, bool normalized, bool parse_special, const Visit& visit) const;
+  /// others. Where special tokens are not looked for, their text belongs to a stretch.
+  void split(std::string_view text, bool normalized, SpecialScope scope, const Visit& visit) const;
+
+  /// Are there special tokens that are found in normalised text?
+  [[nodiscard]] bool any_special_in_normalized() const { return special_in_normalized_; }
 
  private:
   std::vector<AddedToken> tokens_;
@@ -55,6 +72,7 @@ class AddedTokens {
   std::unordered_map<std::string_view, std::size_t> by_content_;  // views into tokens_
   TokenTrie as_given_;
   TokenTrie in_normalized_;
+  bool special_in_normalized_ = false;
 };
 
 }  // namespace weft

@@ -79,29 +79,64 @@ void BpeTokenizer::check_and_render(const Parts& parts) {
 std::vector<TokenId> BpeTokenizer::encode(std::string_view text, EncodeOptions options) const {
   std::string storage;
   const std::string_view valid = well_formed(text, storage);
+  require(options.user_ranges.empty() || storage.empty(), "ranges of a text that is not UTF-8");
   std::vector<TokenId> ids;
   if (options.add_special) ids = frame_.before;
 
   SharedWordCache::Lease cache(cache_);
+  const SpecialScope scope{options.parse_special, options.user_ranges};
   const auto visit = [&](std::string_view part, const AddedToken* token) {
     if (token != nullptr) {
       ids.push_back(token->id);
     } else {
-      encode_stretch(part, part.data() == valid.data(), options.parse_special, cache, ids);
+      SpecialScope inside = scope;
+      inside.offset = static_cast<std::size_t>(part.data() - valid.data());
+      encode_stretch(part, part.data() == valid.data(), inside, cache, ids);
     }
   };
-  added_tokens_.split(valid, false, options.parse_special, visit);
+  added_tokens_.split(valid, false, scope, visit);
 
   if (options.add_special) ids.insert(ids.end(), frame_.behind.begin(), frame_.behind.end());
   return ids;
 }
 
-void BpeTokenizer::encode_stretch(std::string_view text, bool is_first, bool parse_special,
+std::size_t BpeTokenizer::count_special(std::string_view normalized) const {
+  std::size_t count = 0;
+  added_tokens_.split(normalized, true, {true}, [&](std::string_view, const AddedToken* token) {
+    count += token != nullptr && token->special ? 1 : 0;
+  });
+  return count;
+}
+
+// Normalising moves text, so that ranges of it are lost. If the parts that no user wrote hold as
+// many special tokens as the whole, then the whole has none from a user.
+void BpeTokenizer::check_special_after_normalizing(std::string_view text, const SpecialScope& scope,
+                                                   std::string_view normalized) const {
+  std::size_t count = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const TextRange except = scope.next_exception(begin);
+    std::string part(text.substr(begin, except.begin - begin));
+    normalizer_.apply(part);
+    count += count_special(part);
+    begin = except.end;
+  }
+  if (count != count_special(normalized)) {
+    fail_user(
+        "the text may hold the name of a special token that this tokenizer finds only after "
+        "normalising, where text of a user cannot be told from the template's");
+  }
+}
+
+void BpeTokenizer::encode_stretch(std::string_view text, bool is_first, SpecialScope scope,
                                   SharedWordCache::Lease& cache, std::vector<TokenId>& ids) const {
   std::string storage;
   if (!normalizer_.empty()) {
     storage = text;
     normalizer_.apply(storage);
+    if (scope.anywhere && !scope.except.empty() && added_tokens_.any_special_in_normalized()) {
+      check_special_after_normalizing(text, scope, storage);
+    }
+    scope.except = {};
     text = storage;
   }
   Bpe::Workspace work;
@@ -123,7 +158,7 @@ void BpeTokenizer::encode_stretch(std::string_view text, bool is_first, bool par
       pre_tokenizer_.run({part, is_first && part.data() == text.data()}, encode_word);
     }
   };
-  added_tokens_.split(text, true, parse_special, visit);
+  added_tokens_.split(text, true, scope, visit);
 }
 
 std::string_view BpeTokenizer::token_bytes(TokenId id) const {

@@ -53,8 +53,11 @@ class BpeTokenizer : public Tokenizer {
 
  private:
   void check_and_render(const Parts& parts);
-  void encode_stretch(std::string_view text, bool is_first, bool parse_special,
+  void encode_stretch(std::string_view text, bool is_first, SpecialScope scope,
                       SharedWordCache::Lease& cache, std::vector<TokenId>& ids) const;
+  [[nodiscard]] std::size_t count_special(std::string_view normalized) const;
+  void check_special_after_normalizing(std::string_view text, const SpecialScope& scope,
+                                       std::string_view normalized) const;
 
   AddedTokens added_tokens_;
   Normalizer normalizer_;

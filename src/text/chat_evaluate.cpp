@@ -14,8 +14,6 @@ namespace {
 
 using Kind = Expression::Kind;
 
-/// Deepest nesting of evaluations, macros that call each other included.
-constexpr int max_depth = 500;
 constexpr std::int64_t max_range = 100'000;
 
 constexpr std::array<std::string_view, 5> functions = {"range", "namespace", "dict",
@@ -105,8 +103,7 @@ Value Interpreter::variable(const std::string& name) const {
 Value Interpreter::evaluate(const Expression& node) {
   place_.line = node.line;
   budget_.steps(1);
-  if (depth_ >= max_depth) throw Fault("expressions and macros are nested too deeply");
-  ++depth_;
+  descend();
   const auto operand = [&](std::size_t i) { return evaluate(*node.operands[i]); };
   Value result;
   switch (node.kind) {

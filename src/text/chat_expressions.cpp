@@ -94,7 +94,8 @@ ExpressionPtr ExpressionParser::expression(bool with_conditional) {
 
 ExpressionPtr ExpressionParser::logical_or() {
   ExpressionPtr left = logical_and();
-  while (tokens_.skip_name("or")) left = with(make(Kind::logical_or), std::move(left), logical_and());
+  while (tokens_.skip_name("or"))
+    left = with(make(Kind::logical_or), std::move(left), logical_and());
   return left;
 }
 
@@ -366,7 +367,8 @@ ExpressionPtr ExpressionParser::one_filter(ExpressionPtr input) {
   add(*node, std::move(input));
   node->name = tokens_.expect(TokenKind::name, "the name of a filter");
   node->filter = find_filter(node->name);
-  if (node->filter == nullptr) throw Fault(fmt::format("the filter '{}' is not supported", node->name));
+  if (node->filter == nullptr)
+    throw Fault(fmt::format("the filter '{}' is not supported", node->name));
   if (tokens_.current().is_op("(")) arguments(*node);
   return node;
 }

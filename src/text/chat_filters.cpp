@@ -76,7 +76,8 @@ Text indentation(const Value* width) {
   if (width == nullptr) return Text("    ");
   if (const Text* text = width->text()) return *text;
   const std::int64_t spaces = int_of(*width, "is no width");
-  return Text(std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(spaces, 0, 1000)), ' '));
+  return Text(
+      std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(spaces, 0, 1000)), ' '));
 }
 
 Value indent(const Value& input, const Arguments& arguments, Budget& budget) {

@@ -13,6 +13,7 @@ namespace {
 using Kind = Statement::Kind;
 
 constexpr std::size_t max_output = std::size_t{64} << 20;
+constexpr int max_depth = 600;  // of blocks and expressions, macros that call each other included
 
 }  // namespace
 
@@ -38,12 +39,19 @@ void Interpreter::write(const Text& text) {
   }
 }
 
+void Interpreter::descend() {
+  if (++depth_ > max_depth) throw Fault("blocks, expressions and macros are nested too deeply");
+}
+
 Interpreter::Flow Interpreter::execute(const Block& block) {
+  descend();
+  Flow flow = Flow::normal;
   for (const Statement& statement : block) {
-    const Flow flow = execute(statement);
-    if (flow != Flow::normal) return flow;
+    flow = execute(statement);
+    if (flow != Flow::normal) break;
   }
-  return Flow::normal;
+  --depth_;
+  return flow;
 }
 
 Interpreter::Flow Interpreter::execute(const Statement& statement) {
@@ -196,9 +204,9 @@ Value Interpreter::call_macro(const Statement& macro, const Arguments& arguments
     const Statement::Parameter& parameter = macro.parameters[i];
     const Value* given = arguments.find(i, parameter.name);
     frames_.back()[parameter.name] =
-        given != nullptr       ? *given
+        given != nullptr      ? *given
         : parameter.otherwise ? evaluate(*parameter.otherwise)
-                               : undefined_value(fmt::format("'{}' is undefined", parameter.name));
+                              : undefined_value(fmt::format("'{}' is undefined", parameter.name));
   }
   Text written;
   Text* const outer = std::exchange(output_, &written);

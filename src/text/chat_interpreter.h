@@ -37,6 +37,7 @@ class Interpreter {
   enum class Flow { normal, next_item, leave_loop };
   using Frame = std::map<std::string, Value, std::less<>>;
 
+  void descend();
   Flow execute(const Block& block);
   Flow execute(const Statement& statement);
   Flow conditional(const Statement& statement);

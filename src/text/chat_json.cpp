@@ -69,8 +69,7 @@ class Builder : public nlohmann::json_sax<json> {
   bool close() {
     Open done = std::move(open_.back());
     open_.pop_back();
-    return put(done.is_dict ? dict_value(std::move(done.dict))
-                            : list_value(std::move(done.items)));
+    return put(done.is_dict ? dict_value(std::move(done.dict)) : list_value(std::move(done.items)));
   }
 
   bool put(Value value) {

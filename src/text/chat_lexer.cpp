@@ -61,9 +61,9 @@ class Lexer {
 
   // Moves on to `to`, counting lines.
   void move_to(std::size_t to) {
-    place_.line += static_cast<int>(std::count(source_.begin() + static_cast<std::ptrdiff_t>(pos_),
-                                               source_.begin() + static_cast<std::ptrdiff_t>(to),
-                                               '\n'));
+    place_.line +=
+        static_cast<int>(std::count(source_.begin() + static_cast<std::ptrdiff_t>(pos_),
+                                    source_.begin() + static_cast<std::ptrdiff_t>(to), '\n'));
     pos_ = to;
   }
 
@@ -259,8 +259,8 @@ class Lexer {
       }
     }
     if (end < source_.size() && is_name_char(source_[end])) {
-      throw Fault(fmt::format("'{}' is no number that is supported",
-                              source_.substr(pos_, end + 1 - pos_)));
+      throw Fault(
+          fmt::format("'{}' is no number that is supported", source_.substr(pos_, end + 1 - pos_)));
     }
     std::string text = source_.substr(pos_, end - pos_);
     std::erase(text, '_');

@@ -7,8 +7,19 @@
 
 namespace weft::chat {
 
-enum class TokenKind { data, variable_begin, variable_end, block_begin, block_end, name, string,
-                       integer, real, op, end };
+enum class TokenKind {
+  data,
+  variable_begin,
+  variable_end,
+  block_begin,
+  block_end,
+  name,
+  string,
+  integer,
+  real,
+  op,
+  end
+};
 
 struct Token {
   TokenKind kind = TokenKind::end;

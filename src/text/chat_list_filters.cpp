@@ -201,9 +201,8 @@ Value unique(const Value& input, const Arguments& arguments, Budget& budget) {
   Items seen;
   for (const Value& item : items_of(input, budget)->items()) {
     const Value key = folded(member(item, arguments.find(1, "attribute"), budget), case_sensitive);
-    const bool is_new = std::none_of(seen.begin(), seen.end(), [&](const Value& other) {
-      return equal(key, other, budget);
-    });
+    const bool is_new = std::none_of(seen.begin(), seen.end(),
+                                     [&](const Value& other) { return equal(key, other, budget); });
     if (!is_new) continue;
     seen.push_back(key);
     result.push_back(item);
@@ -233,8 +232,8 @@ Value sum(const Value& input, const Arguments& arguments, Budget& budget) {
   const Value* start = arguments.find(1, "start");
   Value total = start != nullptr ? *start : int_value(0);
   for (const Value& item : items_of(input, budget)->items()) {
-    total = calculate(Arithmetic::add, total,
-                      member(item, arguments.find(0, "attribute"), budget), budget);
+    total = calculate(Arithmetic::add, total, member(item, arguments.find(0, "attribute"), budget),
+                      budget);
   }
   return total;
 }

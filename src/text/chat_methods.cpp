@@ -16,13 +16,13 @@ namespace {
 // What Python has beside the methods of the table below. Those that change a list or dictionary
 // are forbidden to templates anyway.
 constexpr std::array<std::string_view, 24> other_string_methods = {
-    "casefold",     "center",    "encode",     "expandtabs",  "format",       "format_map",
-    "isalnum",      "isalpha",   "isascii",    "isdecimal",   "isdigit",      "isidentifier",
-    "islower",      "isnumeric", "isprintable", "isspace",    "istitle",      "isupper",
-    "ljust",        "maketrans", "partition",  "rpartition",  "swapcase",     "zfill"};
+    "casefold", "center",    "encode",      "expandtabs", "format",   "format_map",
+    "isalnum",  "isalpha",   "isascii",     "isdecimal",  "isdigit",  "isidentifier",
+    "islower",  "isnumeric", "isprintable", "isspace",    "istitle",  "isupper",
+    "ljust",    "maketrans", "partition",   "rpartition", "swapcase", "zfill"};
 constexpr std::array<std::string_view, 9> other_list_methods = {
     "append", "clear", "copy", "extend", "insert", "pop", "remove", "reverse", "sort"};
-constexpr std::array<std::string_view, 6> other_dict_methods = {"clear",      "fromkeys", "pop",
+constexpr std::array<std::string_view, 6> other_dict_methods = {"clear",   "fromkeys",   "pop",
                                                                 "popitem", "setdefault", "update"};
 
 struct Call {
@@ -105,8 +105,8 @@ Value replaced(const Call& call) {
   call.arguments.allow("replace", {"", "", "count"});
   const std::int64_t most = optional_int(call, 2, "count");
   call.budget.bytes(call.text().size());
-  return string_value(replace(call.text(), needed_text(call, 0).str(), needed_text(call, 1), most,
-                              call.budget));
+  return string_value(
+      replace(call.text(), needed_text(call, 0).str(), needed_text(call, 1), most, call.budget));
 }
 
 Value joined(const Call& call) {
@@ -141,9 +141,9 @@ Value counted(const Call& call) {
   if (const List* list = call.self.list()) {
     const Value* wanted = call.arguments.find(0, "");
     if (wanted == nullptr) throw Fault("an argument is missing");
-    return int_value(std::count_if(
-        list->items().begin(), list->items().end(),
-        [&](const Value& item) { return equal(item, *wanted, call.budget); }));
+    return int_value(
+        std::count_if(list->items().begin(), list->items().end(),
+                      [&](const Value& item) { return equal(item, *wanted, call.budget); }));
   }
   const auto parts = split(call.text(), needed_text(call, 0).str(), -1, call.budget);
   return int_value(static_cast<std::int64_t>(parts.size()) - 1);
@@ -258,8 +258,8 @@ const Value* Arguments::find(std::size_t position, std::string_view name) const 
 void Arguments::allow(std::string_view callee,
                       std::initializer_list<std::string_view> names) const {
   if (positional.size() > names.size()) {
-    throw Fault(fmt::format("{}: {} arguments, at most {} are supported", callee,
-                            positional.size(), names.size()));
+    throw Fault(fmt::format("{}: {} arguments, at most {} are supported", callee, positional.size(),
+                            names.size()));
   }
   for (const auto& [given, value] : named) {
     if (given.empty() || std::find(names.begin(), names.end(), given) == names.end()) {

@@ -78,8 +78,8 @@ Value on_integers(Arithmetic op, std::int64_t a, std::int64_t b) {
 }
 
 Value on_floats(Arithmetic op, double a, double b) {
-  const bool divides = op == Arithmetic::divide || op == Arithmetic::floor_divide ||
-                       op == Arithmetic::modulo;
+  const bool divides =
+      op == Arithmetic::divide || op == Arithmetic::floor_divide || op == Arithmetic::modulo;
   if (divides && b == 0) throw Fault("division by zero");
   switch (op) {
     case Arithmetic::add:

@@ -33,8 +33,7 @@ bool is_printable(char32_t c) {
 }
 
 void append_repr(std::string& out, std::string_view text) {
-  const char quote =
-      text.find('\'') != text.npos && text.find('"') == text.npos ? '"' : '\'';
+  const char quote = text.find('\'') != text.npos && text.find('"') == text.npos ? '"' : '\'';
   out += quote;
   for (std::size_t pos = 0; pos < text.size();) {
     const char32_t c = next_char(text, pos);
@@ -169,9 +168,8 @@ class Writer {
     std::vector<std::size_t> order(items.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     if (json_ != nullptr && json_->sort_keys) {
-      std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return items[a].first < items[b].first;
-      });
+      std::sort(order.begin(), order.end(),
+                [&](std::size_t a, std::size_t b) { return items[a].first < items[b].first; });
     }
     block('{', '}', items.size(), [&](std::size_t i) {
       string(items[order[i]].first, dict.user_keys());
@@ -198,8 +196,8 @@ std::string float_text(double value) {
   std::string text(buffer.data(), scientific.ptr);
   const int exponent = std::stoi(text.substr(text.find('e') + 1));
   if (exponent < -4 || exponent >= 16) return text;
-  const auto fixed = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                   std::chars_format::fixed);
+  const auto fixed =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
   text.assign(buffer.data(), fixed.ptr);
   if (text.find('.') == text.npos) text += ".0";
   return text;

@@ -68,7 +68,9 @@ class StatementParser {
         tokens_.expect(TokenKind::variable_end, "'}}'");
       } else if (token.kind == TokenKind::block_begin) {
         tokens_.take();
-        const auto is_current = [&](std::string_view end) { return tokens_.current().is_name(end); };
+        const auto is_current = [&](std::string_view end) {
+          return tokens_.current().is_name(end);
+        };
         if (std::any_of(ends.begin(), ends.end(), is_current)) break;
         tag(result);
       } else {

@@ -149,7 +149,8 @@ std::vector<Text> split_at_space(const Text& text, std::int64_t most, Budget& bu
     while (begin < s.size() && is_python_space(next_char(s, pos))) begin = pos;
     pos = begin;
   }
-  if (begin < s.size()) parts.push_back(strip(rest.part(begin, s.size()), std::nullopt, false, true));
+  if (begin < s.size())
+    parts.push_back(strip(rest.part(begin, s.size()), std::nullopt, false, true));
   return parts;
 }
 

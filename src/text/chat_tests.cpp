@@ -120,9 +120,8 @@ constexpr std::array<Test, 36> tests = {{
 }  // namespace
 
 const Test* find_test(std::string_view name) {
-  const auto at = std::find_if(tests.begin(), tests.end(), [name](const Test& test) {
-    return test.name == name;
-  });
+  const auto at = std::find_if(tests.begin(), tests.end(),
+                               [name](const Test& test) { return test.name == name; });
   return at == tests.end() ? nullptr : &*at;
 }
 

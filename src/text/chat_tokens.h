@@ -14,8 +14,7 @@ namespace weft::chat {
 /// A position in a list of tokens that ends with an `end`.
 class TokenStream {
  public:
-  TokenStream(std::vector<Token> tokens, Place& place)
-      : tokens_(std::move(tokens)), place_(place) {
+  TokenStream(std::vector<Token> tokens, Place& place) : tokens_(std::move(tokens)), place_(place) {
     place_.line = current().line;
   }
 

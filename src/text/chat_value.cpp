@@ -116,9 +116,9 @@ Value method_value(std::string_view name, Value self) {
 
 std::string_view type_name(const Value& value) {
   if (const List* list = value.list(); list != nullptr && list->is_tuple()) return "tuple";
-  constexpr std::array<std::string_view, 11> names = {
-      "undefined", "NoneType", "bool",      "int",  "float",   "str",
-      "list",      "dict",     "namespace", "loop", "function"};
+  constexpr std::array<std::string_view, 11> names = {"undefined", "NoneType", "bool",    "int",
+                                                      "float",     "str",      "list",    "dict",
+                                                      "namespace", "loop",     "function"};
   return names[value.data.index()];
 }
 

@@ -52,10 +52,11 @@ class SentencePieceTokenizer : public Tokenizer {
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const override {
     std::string storage;
     const std::string_view valid = well_formed(text, storage);
+    require(options.user_ranges.empty() || storage.empty(), "ranges of a text that is not UTF-8");
     std::vector<TokenId> ids;
     if (options.add_special && bos_first_) ids.push_back(*bos_);
     SharedWordCache::Lease cache(cache_);
-    added_tokens_.split(valid, false, options.parse_special,
+    added_tokens_.split(valid, false, {options.parse_special, options.user_ranges},
                         [&](std::string_view part, const AddedToken* token) {
                           if (token != nullptr) {
                             ids.push_back(token->id);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "text/regex.h"
 
 namespace weft {
 
@@ -22,6 +23,9 @@ struct EncodeOptions {
   /// wrote: there it is ordinary text. Added tokens that the model's files do not call special
   /// (often "<think>") are part of the vocabulary and recognised in either case.
   bool parse_special = false;
+  /// With `parse_special`: byte ranges, sorted and disjoint, that a user wrote. No special token is
+  /// found that reaches into one of them. The text must then be well-formed UTF-8.
+  std::span<const TextRange> user_ranges = {};
 };
 
 /// How tokens become text.

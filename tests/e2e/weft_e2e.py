@@ -31,6 +31,7 @@ TIME_LIMIT = 180  # seconds, for one process; ordinary ones take about one
 EXIT_OK = 0
 EXIT_USER_ERROR = 2
 EXIT_SOME_FAILED = 3
+EXIT_RESUMABLE = 75
 
 # Open MPI refuses root, and more ranks than cores, unless it is told otherwise.
 OPEN_MPI_FLAGS = ["-q", "--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1"]
@@ -49,8 +50,8 @@ def launcher():
         return shlex.split(os.environ["WEFT_MPIRUN"])
     if shutil.which("mpirun") is None:
         sys.exit("mpirun is missing: on Debian or Ubuntu, apt-get install openmpi-bin")
-    version = subprocess.run(["mpirun", "--version"], stdout=subprocess.PIPE, text=True, check=False,
-                             timeout=60).stdout
+    version = subprocess.run(["mpirun", "--version"], stdout=subprocess.PIPE, text=True,
+                             check=False, timeout=60).stdout
     return ["mpirun"] + (OPEN_MPI_FLAGS if "Open MPI" in version else [])
 
 
