@@ -13,10 +13,8 @@ weft_build "$build" -DWEFT_TESTS=OFF
 weft=$build/bin/weft
 
 mkdir -p run
-rm -rf run/adder
-if [ ! -e run/adder-model/weft.json ]; then
-  "$weft" convert data/adder run/adder-model
-fi
+rm -rf run/adder run/adder-model
+"$weft" convert data/adder run/adder-model
 echo
 weft_mpirun -n "$ranks" "$weft" run configs/adder.yaml --set parallel.tp="$ranks"
 echo

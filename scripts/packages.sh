@@ -30,6 +30,13 @@ header:catch2/catch.hpp,catch2/catch_test_macros.hpp  catch2
 LIST
 }
 
+# What only continuous integration uses.
+weft_ci_needs() {
+  cat <<'LIST'
+command:clang-format                          clang-format
+LIST
+}
+
 # The second MPI that the program must build with.
 weft_mpich_needs() {
   cat <<'LIST'
@@ -39,13 +46,15 @@ LIST
 
 # weft_present KIND:NAME[,NAME…] — whether any of the names is there.
 weft_present() {
-  local kind=${1%%:*} names=${1#*:} name
+  local kind=${1%%:*} names=${1#*:} name candidate
   for name in ${names//,/ }; do
     case $kind in
       command) command -v "$name" >/dev/null && return 0 ;;
       header)
-        ls /usr/include/"$name" /usr/local/include/"$name" \
-          /usr/include/*-linux-gnu/"$name" /usr/lib/*-linux-gnu/"$name" >/dev/null 2>&1 && return 0 ;;
+        for candidate in /usr/include/"$name" /usr/local/include/"$name" \
+          /usr/include/*-linux-gnu/"$name" /usr/lib/*-linux-gnu/"$name"; do
+          [ -e "$candidate" ] && return 0
+        done ;;
     esac
   done
   return 1
@@ -84,5 +93,9 @@ weft_build() {
 # Open MPI asks to be told that running as root is meant, and binds ranks to single cores.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 weft_mpirun() {
-  mpirun --oversubscribe --bind-to none "$@"
+  if mpirun --version 2>/dev/null | grep -q 'Open MPI'; then
+    mpirun --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 "$@"
+  else
+    mpirun "$@"
+  fi
 }

@@ -200,6 +200,17 @@ void add_prompt_options(CLI::App* app, GenerateOptions& options) {
       "--ids", [&options](const std::string& text) { options.ids = parse_ids(text); },
       "token ids, such as 1,2,3", "IDS");
   prompt->require_option(1);
+  CLI::Option* chat = app->add_flag(
+      "--chat", options.chat, "apply the model's chat template: the text is a user's message");
+  chat->excludes(prompt->get_option("--ids"));
+  app->add_option_function<std::string>(
+         "--system", [&options](const std::string& text) { options.system = text; },
+         "with --chat: a system message before it")
+      ->type_name("TEXT")
+      ->needs(chat);
+  app->add_flag("--no-thinking", options.no_thinking,
+                "with --chat: ask the template for an answer without thinking")
+      ->needs(chat);
 }
 
 void add_sampling_options(CLI::App* app, GenerateOptions& options) {
@@ -259,11 +270,12 @@ int report(const CLI::App& app, const CLI::ParseError& error) {
   }
   const std::vector<std::string> unknown = app.remaining();
   if (app.get_subcommands().empty() && !unknown.empty()) {
-    fail_user("'{}' is no command of weft\nSee weft --help", unknown.front());
+    return report_bad_command_line(
+        fmt::format("'{}' is no command of weft\nSee weft --help", unknown.front()));
   }
   std::string name = "weft";
   for (const CLI::App* command : app.get_subcommands()) name += ' ' + command->get_name();
-  fail_user("{}\nSee {} --help", error.what(), name);
+  return report_bad_command_line(fmt::format("{}\nSee {} --help", error.what(), name));
 }
 
 }  // namespace
@@ -287,6 +299,8 @@ int run_command_line(int argc, const char* const* argv) {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
       return report(app, error);
+    } catch (const UserError& error) {
+      return report_bad_command_line(error.what());
     }
     return action();
   });

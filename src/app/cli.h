@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 
 namespace weft {
 
@@ -10,9 +11,13 @@ namespace weft {
 int run_command_line(int argc, const char* const* argv);
 
 /// Calls `body` and turns what it throws into a message on standard error and an exit status: 2 for
-/// UserError, 1 for everything else. Under a launcher, before MPI has started, only rank 0 prints a
-/// user's mistake, as every rank makes the same one.
+/// UserError, 1 for everything else. (Commands that use MPI settle their errors themselves; see
+/// comm/session.h.)
 int run_guarded(const std::function<int()>& body);
+
+/// Prints what is wrong with the command line; gives status 2. Under a launcher, where every rank
+/// was given the same command line, only rank 0 prints.
+int report_bad_command_line(std::string_view message);
 
 /// Whether the launcher's environment (Open MPI, PMIx, PMI, Slurm) says that this is rank 0, or
 /// that there is no launcher.

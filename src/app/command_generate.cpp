@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/deployment.h"
+#include "app/prompt_tokens.h"
 #include "base/error.h"
 #include "comm/session.h"
 #include "io/file.h"
@@ -25,14 +26,24 @@ JobEngine engine_for(const GenerateOptions& options) {
   return engine;
 }
 
+std::vector<TokenId> chat_tokens(const GenerateOptions& options, const Tokenizer* tokenizer,
+                                 const std::string& text) {
+  Conversation conversation = single_turn(text, options.system);
+  if (options.no_thinking) {
+    conversation.variables.emplace_back("enable_thinking", chat::bool_value(false));
+  }
+  return PromptTokens(options.model_dir, tokenizer).of(conversation);
+}
+
 std::vector<TokenId> prompt_tokens(const GenerateOptions& options, const Tokenizer* tokenizer) {
   if (options.ids) return *options.ids;
   if (tokenizer == nullptr) {
     fail_user("{} has no tokenizer: give the prompt as token ids (--ids)",
               options.model_dir.string());
   }
-  return tokenizer->encode(options.prompt ? *options.prompt
-                                          : read_text(*options.prompt_file, kPromptFileCap));
+  const std::string text =
+      options.prompt ? *options.prompt : read_text(*options.prompt_file, kPromptFileCap);
+  return options.chat ? chat_tokens(options, tokenizer, text) : tokenizer->encode(text);
 }
 
 Request request_of(const GenerateOptions& options, const Tokenizer* tokenizer) {
@@ -50,7 +61,7 @@ Request request_of(const GenerateOptions& options, const Tokenizer* tokenizer) {
 class Printer {
  public:
   Printer(const Tokenizer* tokenizer, bool prints) : prints_(prints) {
-    if (tokenizer != nullptr) decoder_.emplace(*tokenizer, DecodeOptions{true, true});
+    if (tokenizer != nullptr) decoder_.emplace(*tokenizer, kCompletionText);
   }
 
   void token(TokenId token) { put(decoder_ ? decoder_->push(token) : fmt::format("{} ", token)); }

@@ -65,6 +65,9 @@ struct GenerateOptions {
   std::optional<std::string> prompt;
   std::optional<std::filesystem::path> prompt_file;
   std::optional<std::vector<TokenId>> ids;
+  bool chat = false;                  ///< the prompt is a user's message, for the chat template
+  std::optional<std::string> system;  ///< with `chat`: a system message before it
+  bool no_thinking = false;           ///< with `chat`: the template's enable_thinking is false
   std::int64_t max_tokens = 128;
   double temperature = 0;
   double top_p = 1;

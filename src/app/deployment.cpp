@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/machine.h"
+#include "base/version.h"
 #include "comm/session.h"
 #include "cuda/devices.h"
 
@@ -32,6 +33,14 @@ void check_tokenizer_files(const ModelReader& reader) {
   }
 }
 
+/// Whether there is more than the stop tokens of generation_config.json.
+bool has_tokenizer(const ModelReader& reader) {
+  const std::vector<TokenizerFile>& files = reader.manifest().tokenizer;
+  return std::any_of(files.begin(), files.end(), [](const TokenizerFile& file) {
+    return file.name != "generation_config.json";
+  });
+}
+
 }  // namespace
 
 EngineWishes wishes_of(const JobEngine& engine, Bytes memory) {
@@ -51,7 +60,8 @@ EngineWishes wishes_of(const JobEngine& engine, Bytes memory) {
 
 Layout layout_of(const JobParallel& parallel, const ModelFacts& model, int ranks) {
   Layout layout{parallel.tp, parallel.pp, parallel.sp, parallel.ep, 1};
-  layout.dp = parallel.dp.value_or(std::max(1, ranks / std::max(1, layout.replica_size())));
+  const std::int64_t replica = std::max<std::int64_t>(1, layout.replica_size());
+  layout.dp = parallel.dp.value_or(std::max(1, static_cast<int>(ranks / replica)));
   const std::vector<std::string> found = violations(layout, layout_limits(model), ranks);
   if (!found.empty()) {
     fail_user("this layout is not legal here:\n  {}", fmt::join(found, "\n  "));
@@ -88,7 +98,9 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
                        const JobEngine& engine, Group& world, bool may_shorten) {
   const int ranks_on_host = host_share(world).ranks;
   agree(world, [&] { open(model, parallel, engine, world, ranks_on_host); });
-  replica_ = world.split(place_.dp);
+  watchdog_ = std::make_unique<Watchdog>(
+      engine.watchdog_seconds, fmt::format("rank {} on {}", world.rank(), host_name()));
+  replica_ = make_watched_group(world.split(place_.dp), *watchdog_);
   const Bytes memory = least(world, memory_share(ranks_on_host));
   const ModelFacts facts = facts_of(*reader_);
   agree(world, [&] {
@@ -108,7 +120,7 @@ void Deployment::open(const std::filesystem::path& model, const JobParallel& par
   layout_ = layout_of(parallel, facts_of(*reader_), world.size());
   place_ = place_of(layout_, world.rank());
   check_tokenizer_files(*reader_);
-  if (!reader_->manifest().tokenizer.empty()) tokenizer_ = load_tokenizer(model);
+  if (has_tokenizer(*reader_)) tokenizer_ = load_tokenizer(model);
   threads_ = threads_of(engine.threads, ranks_on_host);
   ops_ = make_cpu_ops(threads_, engine.isa);
 }
@@ -127,10 +139,34 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
   return std::make_unique<Engine>(*model_, tokenizer_.get(), std::move(options));
 }
 
-bool Deployment::leader_says(bool mine) {
-  std::byte answer{static_cast<unsigned char>(mine ? 1 : 0)};
-  replica_->broadcast({&answer, 1}, 0);
-  return answer != std::byte{0};
+bool Deployment::any_rank_says(bool mine) {
+  const std::byte answer{static_cast<unsigned char>(mine ? 1 : 0)};
+  std::vector<std::byte> all(static_cast<std::size_t>(replica_->size()));
+  replica_->all_gather({&answer, 1}, all, equal_counts(*replica_, 1));
+  return std::any_of(all.begin(), all.end(), [](std::byte said) { return said != std::byte{0}; });
+}
+
+void Deployment::check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
+                                       Group& world) const {
+  Digest prompts_digest;
+  agree(world, [&] { prompts_digest = digest_of_file(prompts); });
+  const std::pair<const char*, std::string> mine[] = {
+      {"program (version and numerics contract)", fmt::format("{} {}", kVersion, kContractVersion)},
+      {"job", digest_of(job).hex()},
+      {"model", reader_->manifest().digest.hex()},
+      {"prompt file", prompts_digest.hex()}};
+  const std::vector<std::string> hosts = gather_strings(world, host_name());
+  for (const auto& [what, value] : mine) {
+    const std::vector<std::string> values = gather_strings(world, value);
+    const auto other = std::find_if(values.begin(), values.end(),
+                                    [&](const std::string& v) { return v != values.front(); });
+    if (other == values.end()) continue;
+    const auto rank = static_cast<std::size_t>(other - values.begin());
+    agree(world, [&] {
+      fail_user("rank {} on {} has another {} than rank 0 on {}", rank, hosts[rank], what,
+                hosts.front());
+    });
+  }
 }
 
 Footprint Deployment::footprint() const { return footprint_of(part_, sizes_.shape, *ops_); }

@@ -7,6 +7,7 @@
 
 #include "app/job.h"
 #include "comm/group.h"
+#include "comm/watchdog.h"
 #include "engine/engine.h"
 #include "layout/grid.h"
 #include "model/model.h"
@@ -63,8 +64,12 @@ class Deployment {
   [[nodiscard]] Ops& ops() { return *ops_; }
   /// This rank leads its replica: it writes the replica's rows.
   [[nodiscard]] bool leads_replica() const { return replica_->rank() == 0; }
-  /// What the replica's leader says, on all its ranks: decisions that no rank may take alone.
-  [[nodiscard]] bool leader_says(bool mine);
+  /// Whether any rank of the replica says so: for decisions that no rank may take alone.
+  [[nodiscard]] bool any_rank_says(bool mine);
+  /// Throws UserError on all ranks, naming a host, when the ranks were given different jobs, models,
+  /// prompt files or programs (stale copies on a node's own disk, say). `job` is the job as text.
+  void check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
+                             Group& world) const;
   /// What the plan says that this rank holds.
   [[nodiscard]] Footprint footprint() const;
 
@@ -76,6 +81,7 @@ class Deployment {
   std::unique_ptr<Tokenizer> tokenizer_;
   Layout layout_;
   Place place_;
+  std::unique_ptr<Watchdog> watchdog_;
   std::unique_ptr<Group> replica_;
   int threads_ = 1;
   std::unique_ptr<Ops> ops_;

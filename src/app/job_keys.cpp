@@ -5,13 +5,14 @@
 #include "app/job.h"
 #include "app/yaml_value.h"
 #include "base/error.h"
+#include "layout/grid.h"
 
 namespace weft {
 namespace {
 
 using Value = YamlValue;
 
-constexpr std::int64_t kMaxSize = std::int64_t{1} << 24;  ///< of an axis, a batch, a length
+constexpr std::int64_t kMaxSize = std::int64_t{1} << 24;  ///< of a batch, a length
 constexpr std::int64_t kMaxTokenId = std::numeric_limits<TokenId>::max();
 constexpr std::size_t kMaxStops = 16;
 
@@ -50,7 +51,7 @@ std::string written(const MemoryAmount& amount) {
                                  : fmt::format("{}", amount.bytes);
 }
 
-int axis(const Value& value) { return static_cast<int>(value.integer(1, kMaxSize)); }
+int axis(const Value& value) { return static_cast<int>(value.integer(1, kLargestAxis)); }
 
 std::optional<int> axis_or_auto(const Value& value) {
   if (value.is_word("auto")) return std::nullopt;
@@ -190,7 +191,7 @@ const JobKey kKeys[] = {
      [](const Value& v, Job& j) { j.parallel.dp = axis_or_auto(v); },
      [](const Job& j) { return written(j.parallel.dp); }},
 
-    {"engine.device", "`auto`, `cpu`, `cuda`", "What computes; `auto`: a GPU where there is one.", false,
+    {"engine.device", "`auto`, `cpu`, `cuda`", "What computes; only CPUs in this version, and `auto` means them.", false,
      [](const Value& v, Job& j) { j.engine.device = Device{v.choice({"auto", "cpu", "cuda"})}; },
      [](const Job& j) { return std::string(name(j.engine.device)); }},
     {"engine.numerics", "`invariant`, `fast`",
@@ -234,7 +235,7 @@ const JobKey kKeys[] = {
      },
      [](const Job& j) { return written(j.engine.layers); }},
     {"engine.watchdog_seconds", "number, at least 0",
-     "A rank that makes no progress for that long ends the job; 0: wait for ever.", false,
+     "A rank that waits that long for another one ends the job; 0: wait for ever.", false,
      [](const Value& v, Job& j) { j.engine.watchdog_seconds = v.number(0, 1e6); },
      [](const Job& j) { return written(j.engine.watchdog_seconds); }},
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "app/chat_body.h"
 #include "app/completion_body.h"
 #include "base/error.h"
 #include "io/json.h"
@@ -15,6 +16,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::string_view kCompletions = "/v1/completions";
+constexpr std::string_view kChatCompletions = "/v1/chat/completions";
 constexpr int kPromptDepth = 64;  ///< deepest nesting of a line's JSON
 
 /// Where a compressed file begins, and what it is.
@@ -68,14 +71,10 @@ void check_envelope(const json& object) {
            fmt::format("'method' must be \"POST\", not {}", shown(json(method))));
   }
   const std::string& url = text_member(object, "url");
-  if (url == "/v1/chat/completions") {
+  if (url != kCompletions && url != kChatCompletions) {
     refuse("url", "unsupported_url",
-           "chat requests need a chat template, which this version does not support; use "
-           "/v1/completions");
-  }
-  if (url != "/v1/completions") {
-    refuse("url", "unsupported_url",
-           fmt::format("url {} is not supported; use /v1/completions", shown(json(url))));
+           fmt::format("url {} is not supported; use {} or {}", shown(json(url)), kCompletions,
+                       kChatCompletions));
   }
   for (const auto& [key, value] : object.items()) {
     if (key != "custom_id" && key != "method" && key != "url" && key != "body") {
@@ -94,7 +93,11 @@ void read_openai(std::string_view text, const PromptRules& rules, PromptLine& li
   if (!body->is_object()) {
     refuse("body", "invalid_type", fmt::format("'body' must be an object, not {}", shown(*body)));
   }
-  read_completion_body(*body, rules, line);
+  if (object["url"] == kChatCompletions) {
+    read_chat_body(*body, text, rules, line);
+  } else {
+    read_completion_body(*body, rules, line);
+  }
 }
 
 /// The id of a line that brings none.

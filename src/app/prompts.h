@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/types.h"
 #include "engine/request.h"
+#include "text/chat_template.h"
 
 namespace weft {
 
@@ -31,9 +32,10 @@ struct PromptSource {
 /// A request that can be run.
 struct PromptLine {
   PromptSource source;
-  std::variant<std::string, std::vector<TokenId>> prompt;  ///< text, or ids to take as they are
-  SamplingParams sampling;                                 ///< complete, with its seed
-  std::string model;  ///< the request's "model", repeated in its result; may be empty
+  /// Text, ids to take as they are, or a chat.
+  std::variant<std::string, std::vector<TokenId>, Conversation> prompt;
+  SamplingParams sampling;  ///< complete, with its seed
+  std::string model;        ///< the request's "model", repeated in its result; may be empty
 };
 
 /// A request that cannot be run: it becomes an error row.

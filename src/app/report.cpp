@@ -98,11 +98,11 @@ void add_completion(RunReport& report, const Completion& completion) {
 
 double tokens_per_second(const RunReport& report) {
   return rate(static_cast<double>(report.completion_tokens),
-              report.prefill_seconds + report.decode_seconds);
+              report.wall_seconds - report.load_seconds);
 }
 
 std::string to_text(const RunReport& r) {
-  const double busy = r.prefill_seconds + r.decode_seconds;
+  const double busy = r.wall_seconds - r.load_seconds;
   std::string text =
       fmt::format("weft {}, numerics {} (contract {})\n", kVersion, r.numerics, kContractVersion);
   text += fmt::format("  model      {}\n", r.model);

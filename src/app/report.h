@@ -59,7 +59,7 @@ struct RunReport {
 /// Adds a completion's tokens and times.
 void add_completion(RunReport& report, const Completion& completion);
 
-/// Generated tokens a second, over prefill and decode.
+/// Generated tokens a second, over all of the run but loading.
 double tokens_per_second(const RunReport& report);
 
 /// For people: under 20 lines, no escape codes.

@@ -42,16 +42,21 @@ std::string line_of(const ordered_json& row) {
 
 std::string completion_row(const PromptLine& prompt, const Completion& completion,
                            std::string_view text, bool digest) {
-  const ordered_json choice = {{"index", 0},
-                               {"text", text},
-                               {"logprobs", nullptr},
-                               {"finish_reason", name(completion.reason)}};
+  const bool chat = std::holds_alternative<Conversation>(prompt.prompt);
+  ordered_json choice = {{"index", 0}};
+  if (chat) {
+    choice["message"] = {{"role", "assistant"}, {"content", text}};
+  } else {
+    choice["text"] = text;
+  }
+  choice["logprobs"] = nullptr;
+  choice["finish_reason"] = name(completion.reason);
   const ordered_json usage = {
       {"prompt_tokens", completion.prompt_tokens},
       {"completion_tokens", completion.completion_tokens},
       {"total_tokens", completion.prompt_tokens + completion.completion_tokens}};
-  ordered_json body = {{"id", "cmpl-" + id_of(prompt.source)},
-                       {"object", "text_completion"},
+  ordered_json body = {{"id", (chat ? "chatcmpl-" : "cmpl-") + id_of(prompt.source)},
+                       {"object", chat ? "chat.completion" : "text_completion"},
                        {"created", 0},
                        {"model", prompt.model.empty() ? std::string(kNoModel) : prompt.model},
                        {"choices", ordered_json::array({choice})},

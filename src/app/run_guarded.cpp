@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string_view>
+#include <thread>
 
 #include "app/cli.h"
 #include "app/exit_status.h"
@@ -17,10 +19,8 @@ namespace {
 constexpr std::array<const char*, 5> kRankVariables = {
     "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID"};
 
-/// The exit status of this process when all ranks agree on `status`: the first rank's speaks for
-/// them. mpirun ends every rank as soon as one fails, perhaps before the first one's message is
-/// out, and Open MPI 4.1's crashes now and then when several fail at once.
-int status_of_all(int status) { return launched_as_rank_zero() ? status : kExitSuccess; }
+/// What a launcher needs to pass on the first rank's message before it ends everybody.
+constexpr std::chrono::milliseconds kHeadStart(500);
 
 }  // namespace
 
@@ -32,12 +32,21 @@ bool launched_as_rank_zero() {
   return true;
 }
 
+int report_bad_command_line(std::string_view message) {
+  if (launched_as_rank_zero()) {
+    fmt::print(stderr, "weft: {}\n", message);
+  } else {
+    std::this_thread::sleep_for(kHeadStart);
+  }
+  return kExitUserError;
+}
+
 int run_guarded(const std::function<int()>& body) {
   try {
-    return status_of_all(body());
+    return body();
   } catch (const UserError& error) {
-    if (launched_as_rank_zero()) fmt::print(stderr, "weft: {}\n", error.what());
-    return status_of_all(kExitUserError);
+    fmt::print(stderr, "weft: {}\n", error.what());
+    return kExitUserError;
   } catch (const std::exception& error) {
     fmt::print(stderr, "weft: error: {}\n", error.what());
     return kExitFailure;

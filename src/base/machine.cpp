@@ -11,6 +11,8 @@
 namespace weft {
 namespace {
 
+constexpr Bytes kUnlimited = std::numeric_limits<Bytes>::max();
+
 /// MemAvailable of /proc/meminfo.
 Bytes kernel_estimate() {
   std::ifstream file("/proc/meminfo");
@@ -20,27 +22,55 @@ Bytes kernel_estimate() {
   while (file >> key >> kibibytes && std::getline(file, rest)) {
     if (key == "MemAvailable:") return kibibytes << 10;
   }
-  return std::numeric_limits<Bytes>::max();
+  return kUnlimited;
 }
 
-/// A number in a file of the control group; nothing when absent or "max".
-Bytes group_number(const char* path, Bytes otherwise) {
+/// A number in a file; `otherwise` when absent or "max".
+Bytes number_in(const std::string& path, Bytes otherwise) {
   std::ifstream file(path);
   Bytes value = 0;
   return file >> value ? value : otherwise;
 }
 
-/// What is left of the control group's limit (version 2, then version 1).
-Bytes group_estimate() {
-  constexpr Bytes kNone = std::numeric_limits<Bytes>::max();
-  Bytes limit = group_number("/sys/fs/cgroup/memory.max", kNone);
-  Bytes used = group_number("/sys/fs/cgroup/memory.current", 0);
-  if (limit == kNone) {
-    limit = group_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", kNone);
-    used = group_number("/sys/fs/cgroup/memory/memory.usage_in_bytes", 0);
+/// What one control group has left under its own limit. Cached file pages count as free: the
+/// kernel gives them up first.
+Bytes left_in(const std::string& group, const char* limit_file, const char* usage_file) {
+  const Bytes limit = number_in(group + limit_file, kUnlimited);
+  if (limit == kUnlimited) return kUnlimited;
+  Bytes used = number_in(group + usage_file, 0);
+  std::ifstream statistics(group + "/memory.stat");
+  std::string key;
+  Bytes value = 0;
+  while (statistics >> key >> value) {
+    if (key == "inactive_file") used -= std::min(used, value);
   }
-  if (limit == kNone) return kNone;
   return limit > used ? limit - used : 0;
+}
+
+/// The least of what this process's control group and the groups above it have left. Batch systems
+/// put a job's limit there.
+Bytes group_estimate() {
+  std::ifstream file("/proc/self/cgroup");
+  std::string line;
+  Bytes least = kUnlimited;
+  while (std::getline(file, line)) {
+    // "0::/path" is version 2; "N:…memory…:/path" version 1.
+    const std::size_t first = line.find(':');
+    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool unified = controllers.empty();
+    if (!unified && controllers.find("memory") == std::string::npos) continue;
+    const std::string root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
+      const std::string group = root + (path == "/" ? "" : path);
+      least = std::min(least, unified ? left_in(group, "/memory.max", "/memory.current")
+                                      : left_in(group, "/memory.limit_in_bytes",
+                                                "/memory.usage_in_bytes"));
+      if (path.empty() || path == "/") break;
+    }
+  }
+  return least;
 }
 
 }  // namespace

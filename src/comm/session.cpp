@@ -61,8 +61,10 @@ int with_session(const std::function<int(Group& world)>& body) {
   } catch (...) {
     abort_job("unknown exception", 1);
   }
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Finalize();
-  return status;
+  return rank == 0 ? status : 0;
 }
 
 void agree(Group& group, const std::function<void()>& action) {

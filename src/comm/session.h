@@ -9,7 +9,8 @@
 
 namespace weft {
 
-/// Runs `body` with the group of all ranks and returns the job's exit status, equal on all ranks:
+/// Runs `body` with the group of all ranks and returns this process's exit status. Rank 0 speaks
+/// for all of them, the others return 0, since launchers end everybody as soon as one fails:
 ///   * the largest of `body`'s values, when it returns everywhere;
 ///   * 2 when `agree` found a mistake of the user's: it is printed once, by rank 0.
 /// Any other exception prints rank, host and message and aborts the whole job (with status 2 for a

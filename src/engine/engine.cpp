@@ -27,6 +27,9 @@ void Engine::submit(Request request) {
       fail_user("prompt token {} is outside the vocabulary of {}", token, vocab);
     }
   }
+  if (!request.sampling.stop.empty() && tokenizer_ == nullptr) {
+    fail_user("stop strings need a tokenizer, and the model has none");
+  }
   const std::int64_t id = next_sequence_++;
   const std::int64_t longest =
       std::min(options_.max_sequence_length, length + request.sampling.max_tokens);

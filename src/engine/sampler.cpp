@@ -1,7 +1,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "base/elementary.h"
@@ -71,8 +71,10 @@ TokenId draw(const std::vector<Candidate>& candidates, double u) {
 
 TokenId greedy_token(std::span<const float> logits) {
   std::size_t best = 0;
-  for (std::size_t id = 1; id < logits.size(); ++id) {
-    if (logits[id] > logits[best] || (std::isnan(logits[best]) && !std::isnan(logits[id]))) {
+  float largest = -std::numeric_limits<float>::infinity();
+  for (std::size_t id = 0; id < logits.size(); ++id) {
+    if (logits[id] > largest) {
+      largest = logits[id];
       best = id;
     }
   }

@@ -8,7 +8,8 @@
 
 namespace weft {
 
-/// The token of the largest logit; the lowest id among equals; NaN counts as smallest.
+/// The token of the largest logit, the lowest id among equals; NaN never wins. Token 0 when nothing
+/// is above -infinity: the rule of `Ops::block_maxima`.
 TokenId greedy_token(std::span<const float> logits);
 
 /// A token drawn from softmax(logits / temperature), restricted in this order to tokens

@@ -10,7 +10,7 @@ StopStrings::StopStrings(std::vector<std::string> stops, const Tokenizer* tokeni
     : stops_(std::move(stops)) {
   if (stops_.empty()) return;
   require(tokenizer != nullptr, "stop strings need a tokenizer");
-  decoder_.emplace(*tokenizer);
+  decoder_.emplace(*tokenizer, kCompletionText);
   for (const std::string& stop : stops_) require(!stop.empty(), "an empty stop string");
 }
 

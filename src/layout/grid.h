@@ -1,9 +1,13 @@
 // Where a rank stands: rank <-> (dp, pp, sp, tp). Pure arithmetic.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace weft {
+
+/// The largest axis that a job may ask for.
+inline constexpr int kLargestAxis = 4096;
 
 /// Sizes of the parallel axes. A replica is pp * sp * tp ranks; ep divides sp * tp.
 struct Layout {
@@ -14,9 +18,9 @@ struct Layout {
   int dp = 1;
 
   /// Ranks of one replica.
-  [[nodiscard]] int replica_size() const { return pp * sp * tp; }
+  [[nodiscard]] std::int64_t replica_size() const { return std::int64_t{pp} * sp * tp; }
   /// Ranks of the whole job.
-  [[nodiscard]] int world_size() const { return dp * replica_size(); }
+  [[nodiscard]] std::int64_t world_size() const { return dp * replica_size(); }
   bool operator==(const Layout&) const = default;
 };
 

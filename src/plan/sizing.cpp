@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 
 #include "base/error.h"
 
@@ -31,6 +33,17 @@ Bytes largest_page(const std::vector<Partition>& parts, std::int64_t page_tokens
   return largest;
 }
 
+/// MPI-3.1 counts bytes in ints: what one exchange moves must stay below 2 GiB.
+void check_messages(const std::vector<Partition>& parts, const EngineShape& shape) {
+  for (const Partition& part : parts) {
+    const Bytes bytes = region_bytes(region_shape(part, shape));
+    if (bytes < std::numeric_limits<std::int32_t>::max()) continue;
+    fail_user("engine.max_batch_tokens is {}: an exchange between {} ranks would move {}, and 2 GiB "
+              "is the most; lower it",
+              shape.step.max_rows, part.ranks, human_bytes(bytes));
+  }
+}
+
 }  // namespace
 
 LayoutLimits layout_limits(const ModelFacts& model) {
@@ -53,6 +66,10 @@ EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>
     fail_user("engine.layers is {}, the model has {}", wishes.layers, config.layers);
   }
   EngineSizes sizes;
+  if (wishes.max_sequence_length > config.max_positions) {
+    fail_user("engine.max_sequence_length is {}, the model's positions end at {}",
+              wishes.max_sequence_length, config.max_positions);
+  }
   sizes.max_sequence_length =
       wishes.max_sequence_length > 0 ? wishes.max_sequence_length : config.max_positions;
   sizes.shape.page_tokens = wishes.page_tokens;
@@ -73,6 +90,11 @@ EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>
               human_bytes(fixed.weights), human_bytes(fixed.activations + fixed.buffers),
               human_bytes(std::max(kv_bytes, page)), human_bytes(memory));
   }
+  if (kv_bytes < page) {
+    fail_user("engine.kv_memory is {}, but a page of {} tokens takes {}", human_bytes(kv_bytes),
+              wishes.page_tokens, human_bytes(page));
+  }
+  check_messages(parts, sizes.shape);
   // No more pages than the sequences can fill.
   const std::int64_t wanted = step.max_sequences * step.table_width;
   sizes.shape.pages = std::min(wanted, static_cast<std::int64_t>(kv_bytes / page));

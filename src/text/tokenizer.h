@@ -43,6 +43,9 @@ struct OpeningTrim {
   bool goes_on = false;   // if nothing is left of this token, the next one is an opening too
 };
 
+/// How completions are decoded: they follow a prompt.
+inline constexpr DecodeOptions kCompletionText{.skip_special = true, .continuation = true};
+
 /// A model's tokenizer. All methods may be called from several threads at once.
 class Tokenizer {
  public:

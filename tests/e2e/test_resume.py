@@ -62,10 +62,9 @@ class Resume(WeftTest):
         self.assert_same_rows(results, self.whole, f"{output.name}, tp={tp} on {ranks} ranks")
 
     def test_kills_at_random_moments(self):
-        """Each time on another layout; some kills hit the start, most the middle."""
+        """Each time on another layout; most in the middle, some at the start."""
         random_numbers = random.Random(2024)
         output = self.folder / "killed"
-        in_the_middle = 0
         for kill in range(KILLS):
             ranks, tp = LAYOUTS[kill % len(LAYOUTS)]
             rows = random_numbers.randint(1, 8)
@@ -73,14 +72,12 @@ class Resume(WeftTest):
             self.assertTrue(self.kill_after(output, rows, ranks, tp, delay),
                             f"the job ended before kill {kill}")
             self.assertFalse((output / "results.jsonl").exists())
-            in_the_middle += 1
         for _ in range(3):  # before, while or after the model is loaded
             process = self.start_job(output, 2, 2)
             time.sleep(random_numbers.uniform(0, 0.4))
             kill_family(process)
-        self.assertGreaterEqual(in_the_middle, 8)
         done = journal_rows(output)
-        self.assertGreater(done, 8)
+        self.assertGreaterEqual(done, KILLS)
         self.finish(output, 3, 3)
         summary = json.loads((output / "summary.json").read_text())
         self.assertGreaterEqual(summary["requests"]["resumed"], done - KILLS)
@@ -133,8 +130,6 @@ class Resume(WeftTest):
         output = self.folder / "changed"
         self.assertTrue(self.kill_after(output, 3))
         other_model = self.folder / "other-model"
-        converted = weft("convert", self.model.parents[0] / "nowhere", other_model)
-        self.assertEqual(converted.status, 2, converted)
         synthesized = weft("synth", self.config_of_model(), other_model)
         self.assertEqual(synthesized.status, EXIT_OK, synthesized)
         rows = [bare(request) for request in adder_requests(300)]

@@ -243,6 +243,9 @@ class WeftTest(unittest.TestCase):
             sys.exit(f"{WEFT} is missing: build it, or set WEFT_BINARY")
         cls.folder = Path(tempfile.mkdtemp(prefix="weft-e2e-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        # What Open MPI leaves behind when it is killed goes with the folder.
+        ENVIRONMENT["TMPDIR"] = str(cls.folder)
+        ENVIRONMENT["OMPI_MCA_btl_vader_backing_directory"] = str(cls.folder)
         cls.model = cls.folder / "adder"
         converted = weft("convert", ADDER, cls.model)
         if converted.status != EXIT_OK:

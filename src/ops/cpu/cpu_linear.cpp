@@ -13,8 +13,8 @@ namespace {
 constexpr std::int64_t kPassRows = 504;
 constexpr std::int64_t kPassFloats = std::int64_t{16} << 20;
 
-/// Stack entries that a tree node of 16 leaves needs.
-constexpr std::int64_t kUsualSlots = 5;
+/// Stack entries that a tree node of 64 leaves needs, the most that a model can have.
+constexpr std::int64_t kUsualSlots = 7;
 
 std::int64_t pass_rows(std::int64_t rows, std::int64_t columns) {
   const std::int64_t fitting = std::max<std::int64_t>(kPassFloats / columns, 1);

@@ -1,0 +1,37 @@
+// From a request's prompt to token ids.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/prompts.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace weft {
+
+/// Tokenizer and chat template of a model. The template is read when it is first needed, so that
+/// one which is not understood does not matter to other requests.
+class PromptTokens {
+ public:
+  /// `tokenizer` may be null: then only prompts of ids work. It must outlive this object.
+  PromptTokens(std::filesystem::path model_dir, const Tokenizer* tokenizer)
+      : model_dir_(std::move(model_dir)), tokenizer_(tokenizer) {}
+
+  /// Token ids of a request's prompt. UserError if the model cannot do that.
+  std::vector<TokenId> of(const PromptLine& line);
+  std::vector<TokenId> of(const Conversation& conversation);
+
+ private:
+  const ChatTemplate& chat_template();
+
+  std::filesystem::path model_dir_;
+  const Tokenizer* tokenizer_;
+  std::unique_ptr<const ChatTemplate> template_;
+  std::optional<std::string> template_error_;
+};
+
+}  // namespace weft
