@@ -34,8 +34,7 @@ JobEngine engine_for(const BenchOptions& options, const std::vector<StepCase>& c
   for (const StepCase& step : cases) {
     engine.max_batch_tokens = std::max(engine.max_batch_tokens, step.tokens());
     engine.max_sequences = std::max(engine.max_sequences, step.sequences);
-    engine.max_sequence_length =
-        std::max(engine.max_sequence_length, step.context + step.rows + 1);
+    engine.max_sequence_length = std::max(engine.max_sequence_length, step.context + step.rows + 1);
   }
   return engine;
 }
@@ -57,12 +56,13 @@ void print_case(const StepCase& step, std::vector<double> seconds, const StepWor
   const std::string what =
       step.rows > 1 ? fmt::format("prefill {} tokens", step.rows)
                     : fmt::format("decode {} x 1 behind {}", step.sequences, step.context);
-  fmt::print("{:<26}{:>10.2f} ms [{:.2f} … {:.2f}] {:>9.1f} tok/s {:>7.1f} GB/s ({:>3.0f} %) "
-             "{:>7.1f} GFLOP/s ({:>3.0f} %)\n",
-             what, time * 1e3, seconds.front() * 1e3, seconds.back() * 1e3,
-             static_cast<double>(step.tokens()) / time, work.bytes / time / 1e9,
-             100 * work.bytes / time / limits.read_bytes_per_second, work.flops / time / 1e9,
-             100 * work.flops / time / limits.flops_per_second);
+  fmt::print(
+      "{:<26}{:>10.2f} ms [{:.2f} … {:.2f}] {:>9.1f} tok/s {:>7.1f} GB/s ({:>3.0f} %) "
+      "{:>7.1f} GFLOP/s ({:>3.0f} %)\n",
+      what, time * 1e3, seconds.front() * 1e3, seconds.back() * 1e3,
+      static_cast<double>(step.tokens()) / time, work.bytes / time / 1e9,
+      100 * work.bytes / time / limits.read_bytes_per_second, work.flops / time / 1e9,
+      100 * work.flops / time / limits.flops_per_second);
   std::fflush(stdout);
 }
 
@@ -73,9 +73,7 @@ int bench(const BenchOptions& options, Group& world) {
   parallel.dp = 1;
   Deployment deployment(options.model_dir, parallel, engine_for(options, cases), world);
   CpuLimits limits;
-  agree(world, [&] {
-    limits = measure_cpu_limits(deployment.threads(), options.isa);
-  });
+  agree(world, [&] { limits = measure_cpu_limits(deployment.threads(), options.isa); });
   limits.read_bytes_per_second = sum_over(world, limits.read_bytes_per_second);
   limits.flops_per_second = sum_over(world, limits.flops_per_second);
   const Stopwatch load;

@@ -99,12 +99,12 @@ int command_plan(const PlanOptions& options) {
   setting.engine = job.engine;
   const JobParallel& parallel = job.parallel;
   const Layout asked{parallel.tp, parallel.pp, parallel.sp, parallel.ep, parallel.dp.value_or(1)};
-  setting.ranks = options.ranks.value_or(
-      static_cast<int>(std::min<std::int64_t>(asked.world_size(), std::numeric_limits<int>::max())));
+  setting.ranks = options.ranks.value_or(static_cast<int>(
+      std::min<std::int64_t>(asked.world_size(), std::numeric_limits<int>::max())));
   setting.ranks_per_node = std::min(options.gpus_per_node.value_or(setting.ranks), setting.ranks);
   setting.memory = memory_share(setting.ranks_per_node);
-  setting.ops = make_cpu_ops(threads_of(job.engine.threads, setting.ranks_per_node),
-                             job.engine.isa);
+  setting.ops =
+      make_cpu_ops(threads_of(job.engine.threads, setting.ranks_per_node), job.engine.isa);
 
   print_model(job, setting);
   if (options.ranks) {

@@ -76,18 +76,25 @@ RunReport begin_report(const Job& job, const Deployment& deployment, const Opene
   report.processor = deployment.ops().description();
   report.layout = deployment.layout();
   report.requests = static_cast<std::int64_t>(opened.rows.size());
-  report.resumed = report.requests -
-                   std::count(opened.rows.begin(), opened.rows.end(), RowState::missing);
+  report.resumed =
+      report.requests - std::count(opened.rows.begin(), opened.rows.end(), RowState::missing);
   return report;
 }
 
-void announce(const Job& job, const RunReport& report, const Opened& opened) {
+void announce(const Job& job, const Deployment& deployment, const RunReport& report,
+              const Opened& opened) {
   write_text(job.output.dir / "job.yaml", to_yaml(job));
   fmt::print("weft: {} requests, {} done by earlier runs; {} on {}\n", report.requests,
              report.resumed, to_string(report.layout), report.processor);
   if (opened.journal->damaged_lines() > 0) {
     fmt::print("weft: {} damaged lines of the journal are left out and computed again\n",
                opened.journal->damaged_lines());
+  }
+  if (deployment.threads_per_core() > 1 && deployment.threads() > 1) {
+    fmt::print(
+        "weft: {:.1f} threads for each core: they will wait for each other for most of the "
+        "time (engine.threads)\n",
+        deployment.threads_per_core());
   }
   std::fflush(stdout);
 }
@@ -120,7 +127,7 @@ int run(const RunOptions& options, Group& world) {
   if (opened.complete) return already_complete(job, opened, world);
 
   RunReport report = begin_report(job, deployment, opened);
-  if (world.rank() == 0) announce(job, report, opened);
+  if (world.rank() == 0) announce(job, deployment, report, opened);
   std::optional<ReplicaRun> replica;
   agree(world, [&] { replica.emplace(job, deployment, opened.rows, report); });
   const Stopwatch load;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/commands.h"
+#include "app/deployment.h"
 #include "base/error.h"
 #include "io/json.h"
 #include "text/tokenizer.h"
@@ -26,10 +27,18 @@ std::vector<TokenId> ids_of(const std::string& line, const std::string& where) {
   return ids;
 }
 
+/// Of a model directory, or of any folder with tokenizer files.
+std::unique_ptr<Tokenizer> tokenizer_in(const std::filesystem::path& directory) {
+  if (!std::filesystem::exists(directory / Manifest::kFileName)) return load_tokenizer(directory);
+  std::unique_ptr<Tokenizer> tokenizer = tokenizer_of(ModelReader(directory));
+  if (tokenizer == nullptr) fail_user("{} has no tokenizer", directory.string());
+  return tokenizer;
+}
+
 }  // namespace
 
 int command_tokenize(const TokenizeOptions& options) {
-  const auto tokenizer = load_tokenizer(options.model_dir);
+  const auto tokenizer = tokenizer_in(options.model_dir);
   std::string line;
   for (std::int64_t number = 1; std::getline(std::cin, line); ++number) {
     if (options.decode) {

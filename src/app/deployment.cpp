@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "base/error.h"
 #include "base/machine.h"
@@ -21,6 +20,14 @@ Bytes least(Group& group, Bytes value) {
   group.all_gather(std::as_bytes(std::span(&value, 1)), std::as_writable_bytes(std::span(all)),
                    equal_counts(group, sizeof(Bytes)));
   return *std::min_element(all.begin(), all.end());
+}
+
+/// How many ranks run on the very cores that this one runs on: one where the launcher has bound
+/// each rank to cores of its own, all of the host's where it has not.
+int ranks_on_cores(Group& world) {
+  const std::string mine = host_name() + " " + core_mask();
+  const std::vector<std::string> all = gather_strings(world, mine);
+  return static_cast<int>(std::count(all.begin(), all.end(), mine));
 }
 
 /// Refuses tokenizer files that are not the ones that the manifest names.
@@ -69,12 +76,8 @@ Layout layout_of(const JobParallel& parallel, const ModelFacts& model, int ranks
   return layout;
 }
 
-int threads_of(const std::optional<int>& asked, int ranks_on_host) {
-  if (asked) return *asked;
-  const int cores = available_cores();
-  const int all = std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
-  // A launcher that binds ranks has divided the cores already.
-  return cores < all ? cores : std::max(1, cores / ranks_on_host);
+int threads_of(const std::optional<int>& asked, int ranks_on_cores) {
+  return asked ? *asked : std::max(1, available_cores() / ranks_on_cores);
 }
 
 Bytes memory_share(int ranks_on_host) {
@@ -83,6 +86,11 @@ Bytes memory_share(int ranks_on_host) {
 
 ModelFacts facts_of(const ModelReader& reader) {
   return {reader.config(), reader.caps(), reader.dtype()};
+}
+
+std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader) {
+  check_tokenizer_files(reader);
+  return has_tokenizer(reader) ? load_tokenizer(reader.directory()) : nullptr;
 }
 
 void check_device(const JobEngine& engine) {
@@ -97,9 +105,10 @@ void check_device(const JobEngine& engine) {
 Deployment::Deployment(const std::filesystem::path& model, const JobParallel& parallel,
                        const JobEngine& engine, Group& world, bool may_shorten) {
   const int ranks_on_host = host_share(world).ranks;
-  agree(world, [&] { open(model, parallel, engine, world, ranks_on_host); });
-  watchdog_ = std::make_unique<Watchdog>(
-      engine.watchdog_seconds, fmt::format("rank {} on {}", world.rank(), host_name()));
+  const int on_cores = ranks_on_cores(world);
+  agree(world, [&] { open(model, parallel, engine, world, on_cores); });
+  watchdog_ = std::make_unique<Watchdog>(engine.watchdog_seconds,
+                                         fmt::format("rank {} on {}", world.rank(), host_name()));
   replica_ = make_watched_group(world.split(place_.dp), *watchdog_);
   const Bytes memory = least(world, memory_share(ranks_on_host));
   const ModelFacts facts = facts_of(*reader_);
@@ -114,14 +123,14 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
 }
 
 void Deployment::open(const std::filesystem::path& model, const JobParallel& parallel,
-                      const JobEngine& engine, Group& world, int ranks_on_host) {
+                      const JobEngine& engine, Group& world, int ranks_on_cores) {
   check_device(engine);
   reader_ = std::make_unique<ModelReader>(model);
   layout_ = layout_of(parallel, facts_of(*reader_), world.size());
   place_ = place_of(layout_, world.rank());
-  check_tokenizer_files(*reader_);
-  if (has_tokenizer(*reader_)) tokenizer_ = load_tokenizer(model);
-  threads_ = threads_of(engine.threads, ranks_on_host);
+  tokenizer_ = tokenizer_of(*reader_);
+  threads_ = threads_of(engine.threads, ranks_on_cores);
+  threads_per_core_ = static_cast<double>(threads_ * ranks_on_cores) / available_cores();
   ops_ = make_cpu_ops(threads_, engine.isa);
 }
 

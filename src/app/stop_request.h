@@ -3,8 +3,8 @@
 
 namespace weft {
 
-/// From its construction on SIGTERM, SIGINT and SIGUSR1 (what schedulers send before they kill) set a
-/// flag instead of ending the process. However often they come, they mean the same. The previous
+/// From its construction on SIGTERM, SIGINT and SIGUSR1 (what schedulers send before they kill) set
+/// a flag instead of ending the process. However often they come, they mean the same. The previous
 /// handling returns with the destructor. One object at a time.
 class StopRequest {
  public:

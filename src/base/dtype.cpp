@@ -6,10 +6,14 @@ namespace weft {
 
 std::string_view name(DType dtype) {
   switch (dtype) {
-    case DType::bf16: return "bf16";
-    case DType::f32: return "f32";
-    case DType::f16: return "f16";
-    case DType::i32: return "i32";
+    case DType::bf16:
+      return "bf16";
+    case DType::f32:
+      return "f32";
+    case DType::f16:
+      return "f16";
+    case DType::i32:
+      return "i32";
   }
   return "?";
 }

@@ -20,9 +20,7 @@ std::string_view name(DType dtype);
 DType dtype_from_name(std::string_view name);
 
 /// Bytes of one element.
-constexpr Bytes size_of(DType dtype) {
-  return dtype == DType::bf16 || dtype == DType::f16 ? 2 : 4;
-}
+constexpr Bytes size_of(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16 ? 2 : 4; }
 
 /// bf16 to f32, exact.
 inline float f32_from_bf16(std::uint16_t bits) {

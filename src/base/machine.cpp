@@ -64,9 +64,9 @@ Bytes group_estimate() {
     const std::string root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
     for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
       const std::string group = root + (path == "/" ? "" : path);
-      least = std::min(least, unified ? left_in(group, "/memory.max", "/memory.current")
-                                      : left_in(group, "/memory.limit_in_bytes",
-                                                "/memory.usage_in_bytes"));
+      least = std::min(
+          least, unified ? left_in(group, "/memory.max", "/memory.current")
+                         : left_in(group, "/memory.limit_in_bytes", "/memory.usage_in_bytes"));
       if (path.empty() || path == "/") break;
     }
   }
@@ -80,6 +80,17 @@ int available_cores() {
   CPU_ZERO(&mask);
   if (sched_getaffinity(0, sizeof(mask), &mask) == 0) return std::max(CPU_COUNT(&mask), 1);
   return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
+}
+
+std::string core_mask() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return {};
+  std::string text;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &mask)) text += std::to_string(core) + ",";
+  }
+  return text;
 }
 
 Bytes available_memory() { return std::min(kernel_estimate(), group_estimate()); }

@@ -21,8 +21,12 @@ KvCache::KvCache(const KvShape& shape, Ops& ops)
 }
 
 KvLayer KvCache::layer(std::int64_t index) const {
-  return {layers_[static_cast<std::size_t>(index)].data(), page_bytes_, shape_.page_tokens,
-          shape_.heads, shape_.head_dim, shape_.dtype};
+  return {layers_[static_cast<std::size_t>(index)].data(),
+          page_bytes_,
+          shape_.page_tokens,
+          shape_.heads,
+          shape_.head_dim,
+          shape_.dtype};
 }
 
 }  // namespace weft

@@ -98,8 +98,7 @@ class MpiGroup final : public Group {
     constexpr Bytes kPiece = Bytes{1} << 30;
     for (Bytes at = 0; at < bytes.size(); at += kPiece) {
       const Bytes count = std::min<Bytes>(kPiece, bytes.size() - at);
-      check_mpi(MPI_Bcast(bytes.data() + at, mpi_count(count), MPI_BYTE, root, comm_),
-                "MPI_Bcast");
+      check_mpi(MPI_Bcast(bytes.data() + at, mpi_count(count), MPI_BYTE, root, comm_), "MPI_Bcast");
     }
   }
 

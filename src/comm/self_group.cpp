@@ -39,14 +39,12 @@ std::unique_ptr<Group> make_self_group() { return std::make_unique<SelfGroup>();
 std::vector<std::string> gather_strings(Group& group, const std::string& text) {
   const std::uint64_t length = text.size();
   std::vector<Bytes> lengths(static_cast<std::size_t>(group.size()));
-  group.all_gather(std::as_bytes(std::span(&length, 1)),
-                   std::as_writable_bytes(std::span(lengths)),
+  group.all_gather(std::as_bytes(std::span(&length, 1)), std::as_writable_bytes(std::span(lengths)),
                    equal_counts(group, sizeof(length)));
   Bytes total = 0;
   for (const Bytes bytes : lengths) total += bytes;
   std::string all(total, '\0');
-  group.all_gather(std::as_bytes(std::span(text)), std::as_writable_bytes(std::span(all)),
-                   lengths);
+  group.all_gather(std::as_bytes(std::span(text)), std::as_writable_bytes(std::span(all)), lengths);
   std::vector<std::string> texts;
   std::size_t at = 0;
   for (const Bytes bytes : lengths) {

@@ -14,8 +14,8 @@ namespace weft {
 ///   * the largest of `body`'s values, when it returns everywhere;
 ///   * 2 when `agree` found a mistake of the user's: it is printed once, by rank 0.
 /// Any other exception prints rank, host and message and aborts the whole job (with status 2 for a
-/// UserError that the ranks had no chance to agree on, 1 otherwise), so that no rank is left waiting.
-/// Starts and ends MPI; may be called once in a process. Without mpirun there is one rank.
+/// UserError that the ranks had no chance to agree on, 1 otherwise), so that no rank is left
+/// waiting. Starts and ends MPI; may be called once in a process. Without mpirun there is one rank.
 int with_session(const std::function<int(Group& world)>& body);
 
 /// Calls `action` on every rank, then lets the ranks agree: when it threw UserError anywhere, every

@@ -78,10 +78,11 @@ void Watchdog::watch() {
     looks = operation_ != nullptr && waits_ == seen ? looks + 1 : 0;
     seen = waits_;
     if (looks < kLooks) continue;
-    fmt::print(stderr,
-               "weft: {}: no answer for {:.0f} s in {} (engine.watchdog_seconds): a peer has stopped "
-               "or cannot be reached; run the job again to go on\n",
-               who_, seconds_, operation_);
+    fmt::print(
+        stderr,
+        "weft: {}: no answer for {:.0f} s in {} (engine.watchdog_seconds): a peer has stopped "
+        "or cannot be reached; run the job again to go on\n",
+        who_, seconds_, operation_);
     std::fflush(stderr);
     // Not MPI_Abort: another thread is inside MPI. The launcher ends the other ranks.
     ::_exit(1);

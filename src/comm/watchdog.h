@@ -11,12 +11,13 @@
 
 namespace weft {
 
-/// A thread that looks at what its rank waits for. When one wait lasts `seconds`, because a peer has
-/// stopped or a network is gone, it prints who waits and in what, and ends this process with status
-/// 1; the launcher then ends all other ranks. Nothing is lost: finished rows are in the journal.
+/// A thread that looks at what its rank waits for. When one wait lasts `seconds`, because a peer
+/// has stopped or a network is gone, it prints who waits and in what, and ends this process with
+/// status 1; the launcher then ends all other ranks. Nothing is lost: finished rows are in the
+/// journal.
 ///
-/// Only waits count: a rank that computes for hours is left alone. Time in which this process itself
-/// was stopped does not count either.
+/// Only waits count: a rank that computes for hours is left alone. Time in which this process
+/// itself was stopped does not count either.
 class Watchdog {
  public:
   /// `who` names this rank in the message. 0 seconds: no watchdog.

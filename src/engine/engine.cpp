@@ -87,8 +87,8 @@ Batch Engine::batch_of(std::span<const Slice> slices) const {
     }
     batch.query_begin.push_back(static_cast<std::int32_t>(batch.tokens.size()));
     batch.page_table.insert(batch.page_table.end(), pages.begin(), pages.end());
-    batch.page_table.resize(batch.page_table.size() +
-                            static_cast<std::size_t>(batch.table_width) - pages.size());
+    batch.page_table.resize(batch.page_table.size() + static_cast<std::size_t>(batch.table_width) -
+                            pages.size());
   }
   return batch;
 }

@@ -29,10 +29,10 @@ struct EngineStats {
   std::int64_t prefill_tokens = 0;  ///< rows of slices that were longer than one or did not sample
   std::int64_t decode_tokens = 0;
   std::int64_t preemptions = 0;
-  double prefill_seconds = 0;  ///< forward passes of steps with prefill rows
-  double decode_seconds = 0;   ///< forward passes of pure decode steps
-  double logits_seconds = 0;   ///< output head
-  double sampling_seconds = 0; ///< choosing tokens, digests, bookkeeping
+  double prefill_seconds = 0;   ///< forward passes of steps with prefill rows
+  double decode_seconds = 0;    ///< forward passes of pure decode steps
+  double logits_seconds = 0;    ///< output head
+  double sampling_seconds = 0;  ///< choosing tokens, digests, bookkeeping
 };
 
 /// Runs requests through one model. Every rank of the replica runs its own engine on the same

@@ -27,8 +27,7 @@ std::vector<Candidate> candidates_of(std::span<const float> logits, float larges
   std::vector<Candidate> candidates;
   for (std::size_t id = 0; id < logits.size(); ++id) {
     // NaN fails every comparison and -inf has weight 0: neither is drawn.
-    const double weight =
-        exp_d((static_cast<double>(logits[id]) - largest) / params.temperature);
+    const double weight = exp_d((static_cast<double>(logits[id]) - largest) / params.temperature);
     if (weight > 0 && weight >= params.min_p) {
       candidates.push_back({weight, static_cast<TokenId>(id)});
     }
@@ -53,7 +52,8 @@ void keep_top_p(std::vector<Candidate>& candidates, double p) {
   const double wanted = p * total_weight(candidates);
   double mass = 0;
   std::size_t kept = 0;
-  while (kept < candidates.size() && (kept == 0 || mass < wanted)) mass += candidates[kept++].weight;
+  while (kept < candidates.size() && (kept == 0 || mass < wanted))
+    mass += candidates[kept++].weight;
   candidates.resize(kept);
 }
 
@@ -93,8 +93,9 @@ TokenId sample_token(std::span<const float> logits, const SamplingParams& params
     std::sort(candidates.begin(), candidates.end(), before);
   }
   if (params.top_p < 1) keep_top_p(candidates, params.top_p);
-  const Philox::Block words = Philox(params.seed).at(static_cast<std::uint64_t>(position),
-                                                     static_cast<std::uint64_t>(choice));
+  const Philox::Block words =
+      Philox(params.seed)
+          .at(static_cast<std::uint64_t>(position), static_cast<std::uint64_t>(choice));
   return draw(candidates, unit_double(words[0], words[1]));
 }
 

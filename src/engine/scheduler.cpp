@@ -29,8 +29,8 @@ void Scheduler::add(std::int64_t sequence, std::int64_t length, std::int64_t max
   require(length >= 1 && max_length >= length, "sequence {}: {} tokens of at most {}", sequence,
           length, max_length);
   // A prompt is computed whole, even when its sequence cannot grow.
-  require(fits(std::max(max_length, length + 1)), "sequence {} of up to {} tokens exceeds the cache",
-          sequence, max_length);
+  require(fits(std::max(max_length, length + 1)),
+          "sequence {} of up to {} tokens exceeds the cache", sequence, max_length);
   waiting_.push_back({sequence, length, 0, {}});
 }
 

@@ -16,9 +16,7 @@ std::string_view name(FinishReason reason) {
 }
 
 Sequence::Sequence(Request asked, const Tokenizer* tokenizer)
-    : request(std::move(asked)),
-      tokens(request.prompt),
-      stops(request.sampling.stop, tokenizer) {}
+    : request(std::move(asked)), tokens(request.prompt), stops(request.sampling.stop, tokenizer) {}
 
 bool Sequence::ends_at(TokenId token, std::span<const TokenId> eos) const {
   return (!request.sampling.ignore_eos && contains(eos, token)) ||

@@ -18,12 +18,14 @@ std::vector<std::string> violations(const Layout& layout, const LayoutLimits& li
   if (!found.empty()) return found;
 
   if (layout.tp > limits.o_segments) {
-    add(fmt::format("tp={}: the attention output projection has {} segments, and every rank needs "
+    add(
+        fmt::format("tp={}: the attention output projection has {} segments, and every rank needs "
                     "at least one",
                     layout.tp, limits.o_segments));
   }
   if (layout.tp > limits.down_segments) {
-    add(fmt::format("tp={}: the ffn down projection has {} segments, and every rank needs at least "
+    add(
+        fmt::format("tp={}: the ffn down projection has {} segments, and every rank needs at least "
                     "one",
                     layout.tp, limits.down_segments));
   }

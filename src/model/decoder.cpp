@@ -79,10 +79,9 @@ void Decoder::attention(std::int64_t index, const BatchView& batch) {
   const Tensor normed = space_.normed(m);
   const Tensor qkv = space_.wide(m, part_.qkv_columns());
   const Tensor attended = space_.inner(m, part_.query_columns());
-  const Tensor parts =
-      space_.parts(static_cast<std::int64_t>(layer.o.shape.cut.nodes.size()), m);
+  const Tensor parts = space_.parts(static_cast<std::int64_t>(layer.o.shape.cut.nodes.size()), m);
   const QkvTail tail{layer.qkv_bias.tensor(), layer.q_norm.tensor(), layer.k_norm.tensor(), eps,
-                     space_.cosines(m), space_.sines(m)};
+                     space_.cosines(m),       space_.sines(m)};
   const KvLayer cache = cache_.layer(index);
 
   ops_.rms_norm(x, layer.attention_norm.tensor(), eps, normed);

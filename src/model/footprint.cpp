@@ -38,10 +38,9 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
   const KvShape kv = kv_shape(part, shape.page_tokens, shape.pages);
   footprint.kv_cache = static_cast<Bytes>(shape.pages) * kv_page_bytes(kv, ops);
   footprint.activations = Workspace::bytes(part, shape.step) + decoder_bytes(part);
-  footprint.buffers = region_bytes(region_shape(part, shape)) +
-                      Vocabulary::bytes(part, shape.step.logit_rows) +
-                      ops.workspace_bytes(shape.step.max_rows, largest_k(part),
-                                          part.config.head_dim);
+  footprint.buffers =
+      region_bytes(region_shape(part, shape)) + Vocabulary::bytes(part, shape.step.logit_rows) +
+      ops.workspace_bytes(shape.step.max_rows, largest_k(part), part.config.head_dim);
   return footprint;
 }
 

@@ -80,9 +80,14 @@ Rotary rotary_of(const ModelConfig& config) {
     const auto power = static_cast<float>(pow_d(config.rope_theta, exponent));
     double frequency = 1.0F / power;
     switch (scaling.type) {
-      case RopeScaling::Type::none: break;
-      case RopeScaling::Type::linear: frequency /= scaling.factor; break;
-      case RopeScaling::Type::llama3: frequency = llama3_frequency(frequency, scaling); break;
+      case RopeScaling::Type::none:
+        break;
+      case RopeScaling::Type::linear:
+        frequency /= scaling.factor;
+        break;
+      case RopeScaling::Type::llama3:
+        frequency = llama3_frequency(frequency, scaling);
+        break;
       case RopeScaling::Type::yarn:
         frequency = frequency / scaling.factor * ramp->at(pair) + frequency * (1 - ramp->at(pair));
         break;

@@ -72,10 +72,9 @@ Shard shard_of(const ModelConfig& config, const ModelSegments& segments, int ran
   const Range columns = segments.o.columns_of(shard.o_segments);
   shard.query_heads = {columns.begin / config.head_dim, columns.end / config.head_dim};
   const std::int64_t group = config.query_heads / config.kv_heads;
-  shard.kv_heads = shard.query_heads.empty()
-                       ? Range{}
-                       : Range{shard.query_heads.begin / group,
-                               ceil_div(shard.query_heads.end, group)};
+  shard.kv_heads = shard.query_heads.empty() ? Range{}
+                                             : Range{shard.query_heads.begin / group,
+                                                     ceil_div(shard.query_heads.end, group)};
   shard.ffn = segments.down.columns_of(shard.down_segments);
   shard.vocab =
       scaled(part(ceil_div(config.vocab, kVocabBlock), rank, ranks), kVocabBlock, config.vocab);
@@ -86,12 +85,16 @@ Range stored_rows(const TensorSpec& tensor, const ModelConfig& config,
                   const ModelSegments& segments, int rank, int ranks) {
   const Shard shard = shard_of(config, segments, rank, ranks);
   switch (tensor.axis) {
-    case Axis::query_rows: return scaled(shard.query_heads, config.head_dim, tensor.rows());
+    case Axis::query_rows:
+      return scaled(shard.query_heads, config.head_dim, tensor.rows());
     case Axis::kv_rows:
       return scaled(part(config.kv_heads, rank, ranks), config.head_dim, tensor.rows());
-    case Axis::ffn_rows: return shard.ffn;
-    case Axis::vocab_rows: return shard.vocab;
-    default: break;
+    case Axis::ffn_rows:
+      return shard.ffn;
+    case Axis::vocab_rows:
+      return shard.vocab;
+    default:
+      break;
   }
   fail("tensor {} is not cut by rows", tensor.name);
 }

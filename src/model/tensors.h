@@ -13,13 +13,13 @@ namespace weft {
 
 /// What the rows or columns of a tensor are made of; decides where it may be cut between ranks.
 enum class Axis {
-  whole,       ///< norms and biases of whole rows: never cut
-  query_rows,  ///< rows by query head
-  kv_rows,     ///< rows by key/value head
-  ffn_rows,    ///< rows by feed-forward column
-  vocab_rows,  ///< rows by block of 256 vocabulary rows
-  o_columns,   ///< columns by segment of the attention output
-  down_columns ///< columns by segment of the feed-forward width
+  whole,        ///< norms and biases of whole rows: never cut
+  query_rows,   ///< rows by query head
+  kv_rows,      ///< rows by key/value head
+  ffn_rows,     ///< rows by feed-forward column
+  vocab_rows,   ///< rows by block of 256 vocabulary rows
+  o_columns,    ///< columns by segment of the attention output
+  down_columns  ///< columns by segment of the feed-forward width
 };
 
 /// One tensor of a checkpoint.
@@ -60,12 +60,12 @@ std::vector<TensorSpec> tensors_of(const ModelConfig& config);
 
 /// What one tensor-parallel rank computes with.
 struct Shard {
-  Range query_heads;   ///< whole segments of o
-  Range kv_heads;      ///< every KV head that one of its query heads uses; ranks may share one
+  Range query_heads;  ///< whole segments of o
+  Range kv_heads;     ///< every KV head that one of its query heads uses; ranks may share one
   Range o_segments;
   Range down_segments;
-  Range ffn;           ///< columns of its down segments
-  Range vocab;         ///< rows of its vocabulary blocks; may be empty
+  Range ffn;    ///< columns of its down segments
+  Range vocab;  ///< rows of its vocabulary blocks; may be empty
 };
 Shard shard_of(const ModelConfig& config, const ModelSegments& segments, int rank, int ranks);
 

@@ -156,8 +156,8 @@ std::span<const float> Vocabulary::gather(const Tensor& logits,
   for (const Range& columns : columns_of_) {
     const Bytes bytes = static_cast<Bytes>(columns.size()) * sizeof(float);
     for (Bytes row = 0; row < count; ++row, from += bytes) {
-      std::byte* to = rows_.data() + row * row_bytes +
-                      static_cast<Bytes>(columns.begin) * sizeof(float);
+      std::byte* to =
+          rows_.data() + row * row_bytes + static_cast<Bytes>(columns.begin) * sizeof(float);
       if (bytes > 0) std::memcpy(to, from, bytes);
     }
   }

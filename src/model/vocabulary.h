@@ -39,7 +39,9 @@ class Vocabulary {
   [[nodiscard]] std::int64_t vocab() const { return vocab_; }
 
  private:
-  [[nodiscard]] std::int64_t own_blocks() const { return blocks_of_[static_cast<std::size_t>(rank_)].size(); }
+  [[nodiscard]] std::int64_t own_blocks() const {
+    return blocks_of_[static_cast<std::size_t>(rank_)].size();
+  }
 
   Ops& ops_;
   Group& group_;

@@ -29,7 +29,9 @@ class Loader {
     return matrix;
   }
 
-  Vector vector(const std::string& name) { return vector({{name, {0, reader_.tensor(name).rows()}}}); }
+  Vector vector(const std::string& name) {
+    return vector({{name, {0, reader_.tensor(name).rows()}}});
+  }
 
   LayerWeights layer(std::int64_t index) {
     const std::string prefix = "model.layers." + std::to_string(index) + ".";

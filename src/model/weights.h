@@ -41,12 +41,10 @@ struct LayerWeights {
 struct Weights {
   Matrix embedding;  ///< own rows of the vocabulary; also the head of models that tie them
   std::vector<LayerWeights> layers;
-  Vector final_norm;  ///< [hidden]
+  Vector final_norm;           ///< [hidden]
   std::optional<Matrix> head;  ///< own rows of the vocabulary; none when tied
 
-  [[nodiscard]] const Matrix& output_head() const {
-    return head ? *head : embedding;
-  }
+  [[nodiscard]] const Matrix& output_head() const { return head ? *head : embedding; }
 };
 
 /// Reads this rank's part, checking digests on the way. Throws UserError for damage.

@@ -53,8 +53,7 @@ Workspace::Workspace(const Partition& part, const StepShape& shape, Ops& ops)
       extents_(extents(part, shape)) {
   for (std::size_t i = 0; i < kPieces; ++i) {
     const Extent& extent = extents_[i];
-    buffers_[i] =
-        Buffer(ops.memory(), static_cast<Bytes>(extent.elements) * size_of(extent.dtype));
+    buffers_[i] = Buffer(ops.memory(), static_cast<Bytes>(extent.elements) * size_of(extent.dtype));
   }
 }
 

@@ -65,7 +65,9 @@ class Workspace {
   [[nodiscard]] Tensor cosines(std::int64_t m) const { return view(Piece::cosines, m, half_head_); }
   [[nodiscard]] Tensor sines(std::int64_t m) const { return view(Piece::sines, m, half_head_); }
   /// [R, hidden] f32 and w, [1, R, own vocabulary] f32
-  [[nodiscard]] Tensor last_rows(std::int64_t r) const { return view(Piece::last_rows, r, hidden_); }
+  [[nodiscard]] Tensor last_rows(std::int64_t r) const {
+    return view(Piece::last_rows, r, hidden_);
+  }
   [[nodiscard]] Tensor last_normed(std::int64_t r) const {
     return view(Piece::last_normed, r, hidden_);
   }
@@ -73,8 +75,25 @@ class Workspace {
 
  private:
   enum class Piece : std::size_t {
-    table_rows, order, positions, slots, query_begin, page_table, logit_rows, residual, normed,
-    wide, queries, inner, parts, cosines, sines, last_rows, last_normed, logits, count
+    table_rows,
+    order,
+    positions,
+    slots,
+    query_begin,
+    page_table,
+    logit_rows,
+    residual,
+    normed,
+    wide,
+    queries,
+    inner,
+    parts,
+    cosines,
+    sines,
+    last_rows,
+    last_normed,
+    logits,
+    count
   };
   struct Extent {
     DType dtype = DType::f32;

@@ -42,8 +42,8 @@ std::int64_t pages_of(const StepCase& step, std::int64_t page_tokens) {
 StepWork work_of(const StepCase& step, const Partition& part) {
   const auto layers = static_cast<double>(part.layers);
   const double head = elements(part.vocabulary());
-  const double layer = elements(part.qkv()) + elements(part.o()) + elements(part.gate_up()) +
-                       elements(part.down());
+  const double layer =
+      elements(part.qkv()) + elements(part.o()) + elements(part.gate_up()) + elements(part.down());
   const auto sequences = static_cast<double>(step.sequences);
   const auto rows = static_cast<double>(step.rows);
   const auto context = static_cast<double>(step.context);
@@ -66,8 +66,7 @@ StepWork work_of(const StepCase& step, const Partition& part) {
 }
 
 std::vector<double> time_steps(const StepCase& step, Model& model, int runs) {
-  const Batch batch =
-      batch_of(step, model.shape().page_tokens, model.partition().config.vocab);
+  const Batch batch = batch_of(step, model.shape().page_tokens, model.partition().config.vocab);
   const auto most = static_cast<std::size_t>(model.shape().step.logit_rows);
   std::vector<double> seconds;
   for (int run = -1; run < runs; ++run) {

@@ -38,9 +38,10 @@ void check_messages(const std::vector<Partition>& parts, const EngineShape& shap
   for (const Partition& part : parts) {
     const Bytes bytes = region_bytes(region_shape(part, shape));
     if (bytes < std::numeric_limits<std::int32_t>::max()) continue;
-    fail_user("engine.max_batch_tokens is {}: an exchange between {} ranks would move {}, and 2 GiB "
-              "is the most; lower it",
-              shape.step.max_rows, part.ranks, human_bytes(bytes));
+    fail_user(
+        "engine.max_batch_tokens is {}: an exchange between {} ranks would move {}, and 2 GiB "
+        "is the most; lower it",
+        shape.step.max_rows, part.ranks, human_bytes(bytes));
   }
 }
 
@@ -84,11 +85,12 @@ EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>
   const Bytes page = largest_page(parts, wishes.page_tokens, ops);
   const Bytes kv_bytes = wishes.kv_bytes.value_or(left);
   if (kv_bytes > left || left < page) {
-    fail_user("a rank needs {} for weights, {} for activations and buffers and {} for its key/value "
-              "cache, but has {} of memory: split the model over more ranks (parallel.tp), or lower "
-              "engine.max_batch_tokens or engine.kv_memory",
-              human_bytes(fixed.weights), human_bytes(fixed.activations + fixed.buffers),
-              human_bytes(std::max(kv_bytes, page)), human_bytes(memory));
+    fail_user(
+        "a rank needs {} for weights, {} for activations and buffers and {} for its key/value "
+        "cache, but has {} of memory: split the model over more ranks (parallel.tp), or lower "
+        "engine.max_batch_tokens or engine.kv_memory",
+        human_bytes(fixed.weights), human_bytes(fixed.activations + fixed.buffers),
+        human_bytes(std::max(kv_bytes, page)), human_bytes(memory));
   }
   if (kv_bytes < page) {
     fail_user("engine.kv_memory is {}, but a page of {} tokens takes {}", human_bytes(kv_bytes),
@@ -101,10 +103,11 @@ EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>
   const std::int64_t room = sizes.shape.pages * wishes.page_tokens;
   if (room < sizes.max_sequence_length) {
     if (!wishes.may_shorten || room == 0) {
-      fail_user("the key/value cache of {} holds {} tokens, but sequences may have {}: set "
-                "engine.max_sequence_length to at most {}, raise engine.kv_memory, or split the "
-                "model over more ranks",
-                human_bytes(kv_bytes), room, sizes.max_sequence_length, room);
+      fail_user(
+          "the key/value cache of {} holds {} tokens, but sequences may have {}: set "
+          "engine.max_sequence_length to at most {}, raise engine.kv_memory, or split the "
+          "model over more ranks",
+          human_bytes(kv_bytes), room, sizes.max_sequence_length, room);
     }
     sizes.max_sequence_length = room;
     step.table_width = sizes.shape.pages;

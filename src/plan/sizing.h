@@ -22,8 +22,8 @@ struct EngineWishes {
   bool may_shorten = false;
   std::int64_t page_tokens = 32;
   std::int64_t prefill_chunk = 0;
-  std::int64_t layers = 0;               ///< 0: all
-  std::optional<Bytes> kv_bytes;         ///< of each rank; nothing: what is left of the memory
+  std::int64_t layers = 0;        ///< 0: all
+  std::optional<Bytes> kv_bytes;  ///< of each rank; nothing: what is left of the memory
 };
 
 /// The sizes of one replica's engines; equal on all its ranks.

@@ -127,7 +127,7 @@ Interpreter::Flow Interpreter::loop(const Statement& statement) {
     frames_.pop_back();
     return flow;
   }
-  const auto state = std::make_shared<Loop>(items, ++loops_);
+  const auto state = std::make_shared<Loop>(items);
   for (const Value& item : items->items()) {
     budget_.steps(1);
     state->advance();
@@ -138,7 +138,6 @@ Interpreter::Flow Interpreter::loop(const Statement& statement) {
     frames_.pop_back();
     if (flow == Flow::leave_loop) break;
   }
-  --loops_;
   return Flow::normal;
 }
 
@@ -198,7 +197,6 @@ Value Interpreter::call_macro(const Statement& macro, const Arguments& arguments
     }
   }
   const std::size_t outer_base = std::exchange(base_, frames_.size());
-  const int outer_loops = std::exchange(loops_, 0);
   frames_.emplace_back();
   for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
     const Statement::Parameter& parameter = macro.parameters[i];
@@ -213,7 +211,6 @@ Value Interpreter::call_macro(const Statement& macro, const Arguments& arguments
   execute(macro.body);
   output_ = outer;
   frames_.pop_back();
-  loops_ = outer_loops;
   base_ = outer_base;
   return string_value(std::move(written));
 }

@@ -67,7 +67,6 @@ class Interpreter {
   std::size_t base_ = 0;  // frames below belong to the caller of the current macro
   Text* output_ = nullptr;
   int depth_ = 0;
-  int loops_ = 0;
   std::vector<std::shared_ptr<Namespace>> namespaces_;  // emptied at the end: they may be cyclic
 };
 

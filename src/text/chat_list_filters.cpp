@@ -78,7 +78,8 @@ Value join(const Value& input, const Arguments& arguments, Budget& budget) {
   const Text between = separator == nullptr ? Text() : to_text(*separator, budget);
   Text result;
   bool is_first = true;
-  for (const Value& item : items_of(input, budget)->items()) {
+  const auto list = items_of(input, budget);
+  for (const Value& item : list->items()) {
     if (!std::exchange(is_first, false)) result.append(between);
     const Text text = to_text(member(item, arguments.find(1, "attribute"), budget), budget);
     budget.bytes(between.size() + text.size());
@@ -143,7 +144,8 @@ Value choose(const Value& input, const Arguments& arguments, Budget& budget) {
     }
   }
   Items result;
-  for (const Value& item : items_of(input, budget)->items()) {
+  const auto list = items_of(input, budget);
+  for (const Value& item : list->items()) {
     const Value value = member(item, path ? &*path : nullptr, budget);
     const bool holds = test == nullptr ? is_true(value) : test->holds(value, rest, budget);
     if (holds == keeps) result.push_back(item);
@@ -187,7 +189,8 @@ Value dict_sort(const Value& input, const Arguments& arguments, Budget& budget) 
   const std::string name = by == nullptr ? "key" : text_of(*by, "is no string").str();
   if (name != "key" && name != "value") throw Fault("dictsort: by is neither 'key' nor 'value'");
   std::vector<Keyed> keyed;
-  for (const Value& pair : call_method(input, "items", {}, budget).list()->items()) {
+  const Value pairs = call_method(input, "items", {}, budget);
+  for (const Value& pair : pairs.list()->items()) {
     const auto& both = pair.list()->items();
     keyed.push_back({folded(name == "key" ? both[0] : both[1], case_sensitive), pair});
   }
@@ -199,7 +202,8 @@ Value unique(const Value& input, const Arguments& arguments, Budget& budget) {
   const bool case_sensitive = flag(arguments, 0, "case_sensitive");
   Items result;
   Items seen;
-  for (const Value& item : items_of(input, budget)->items()) {
+  const auto list = items_of(input, budget);
+  for (const Value& item : list->items()) {
     const Value key = folded(member(item, arguments.find(1, "attribute"), budget), case_sensitive);
     const bool is_new = std::none_of(seen.begin(), seen.end(),
                                      [&](const Value& other) { return equal(key, other, budget); });
@@ -231,7 +235,8 @@ Value sum(const Value& input, const Arguments& arguments, Budget& budget) {
   arguments.allow("sum", {"attribute", "start"});
   const Value* start = arguments.find(1, "start");
   Value total = start != nullptr ? *start : int_value(0);
-  for (const Value& item : items_of(input, budget)->items()) {
+  const auto list = items_of(input, budget);
+  for (const Value& item : list->items()) {
     total = calculate(Arithmetic::add, total, member(item, arguments.find(0, "attribute"), budget),
                       budget);
   }

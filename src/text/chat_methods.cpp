@@ -115,7 +115,8 @@ Value joined(const Call& call) {
   if (parts == nullptr) throw Fault("an argument is missing");
   Text result;
   bool first = true;
-  for (const Value& part : items_of(*parts, call.budget)->items()) {
+  const auto list = items_of(*parts, call.budget);
+  for (const Value& part : list->items()) {
     if (!std::exchange(first, false)) result.append(call.text());
     result.append(text_of(part, "cannot be joined: not a string"));
     call.budget.bytes(call.text().size() + part.text()->size());

@@ -90,8 +90,8 @@ Value Loop::member(std::string_view name) const {
   if (name == "revindex0") return int_value(count - index_ - 1);
   if (name == "previtem") return neighbour(index_ - 1);
   if (name == "nextitem") return neighbour(index_ + 1);
-  if (name == "depth") return int_value(depth_);
-  if (name == "depth0") return int_value(depth_ - 1);
+  if (name == "depth") return int_value(1);  // counts the levels of recursive loops only
+  if (name == "depth0") return int_value(0);
   throw Fault(fmt::format("loop.{} is not supported", name));
 }
 

@@ -133,14 +133,13 @@ struct Namespace {
 /// The variable "loop" of a for loop.
 class Loop {
  public:
-  Loop(std::shared_ptr<const List> items, int depth) : items_(std::move(items)), depth_(depth) {}
+  explicit Loop(std::shared_ptr<const List> items) : items_(std::move(items)) {}
   void advance() { ++index_; }
   [[nodiscard]] Value member(std::string_view name) const;
 
  private:
   std::shared_ptr<const List> items_;
   std::int64_t index_ = -1;
-  int depth_;
 };
 
 struct Statement;

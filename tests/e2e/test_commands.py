@@ -121,7 +121,8 @@ class Commands(WeftTest):
                 shutil.rmtree(source, ignore_errors=True)
                 shutil.copytree(ADDER, source)
                 (source / "model.safetensors").write_bytes(data)
-                self.assert_refused(weft("convert", source, target), r"safetensors|tensor model\.norm")
+                self.assert_refused(weft("convert", source, target),
+                                    r"safetensors|tensor model\.norm")
                 self.assertFalse((target / "weft.json").exists())
 
     def test_convert_to_f32(self):
@@ -160,7 +161,8 @@ class Commands(WeftTest):
         """Ids go in and out; text is refused where it is given, not before."""
         model = self.synth("llama-bare")
         prompts = write_rows(self.folder / "bare.jsonl", [
-            completion_request("ids", [1, 5, 9], max_tokens=4), completion_request("text", "hello")])
+            completion_request("ids", [1, 5, 9], max_tokens=4),
+            completion_request("text", "hello")])
         output = self.folder / "bare-out"
         job = self.write_job("bare-out", prompts, sampling__temperature=0)
         rows = [json.loads(line) for line in self.run_job(

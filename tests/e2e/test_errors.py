@@ -255,6 +255,9 @@ class BadRequests(WeftTest):
         def changed(name, **members):
             return {**good, "custom_id": name, **members}
 
+        def chat(name, **body):
+            return changed(name, url="/v1/chat/completions", body=body)
+
         return [
             ("not JSON", '{"custom_id": "broken", "method"', "invalid_json", None),
             ("no object", "[1, 2]", "invalid_json", None),
@@ -262,7 +265,12 @@ class BadRequests(WeftTest):
             ("no custom_id", {k: v for k, v in good.items() if k != "custom_id"},
              "missing_parameter", "custom_id"),
             ("number for custom_id", changed(5), "invalid_type", "custom_id"),
-            ("chat", changed("chat", url="/v1/chat/completions"), "unsupported_url", "url"),
+            ("chat with a prompt", changed("chat", url="/v1/chat/completions"),
+             "unsupported_parameter", "prompt"),
+            ("chat without messages", chat("no-messages"), "missing_parameter", "messages"),
+            ("chat with nothing said", chat("silence", messages=[]), "invalid_value", "messages"),
+            ("chat with a number", chat("chat-number", messages=[{"role": "user", "content": 5}]),
+             "invalid_type", "messages"),
             ("embeddings", changed("embed", url="/v1/embeddings"), "unsupported_url", "url"),
             ("GET", changed("get", method="GET"), "invalid_value", "method"),
             ("unknown member", changed("member", priority=1), "unsupported_parameter",

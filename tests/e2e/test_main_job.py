@@ -31,7 +31,7 @@ def settings_of(layout):
 
 
 def sampled_requests():
-    """Requests that use every sampling parameter, alone and together."""
+    """Requests that use every sampling parameter, long prompts, prompts of ids, and a chat."""
     prompts = [row["body"]["prompt"] for row in read_rows(PROMPTS)[:8]]
     kinds = {
         "greedy": {"temperature": 0},
@@ -64,6 +64,9 @@ def sampled_requests():
     for length in (127, 128, 129, 300):
         requests.append(completion_request(f"long-{length}", (ids * 50)[:length], max_tokens=20,
                                            temperature=2.0, ignore_eos=True))
+    messages = [{"role": "system", "content": "Add."}, {"role": "user", "content": "12+34="}]
+    requests.append({"custom_id": "chat", "method": "POST", "url": "/v1/chat/completions",
+                     "body": {"messages": messages, "max_tokens": 20, "temperature": 1.5}})
     return requests
 
 

@@ -52,9 +52,7 @@ Digest run(const SyntheticModel& model, const Case& test, const ReplicaOptions& 
 
 /// Groups of `tp` consecutive ranks of the world; ranks beyond the last whole group form one of
 /// their own size, which is a layout too.
-std::unique_ptr<Group> replicas_of(Group& world, int tp) {
-  return world.split(world.rank() / tp);
-}
+std::unique_ptr<Group> replicas_of(Group& world, int tp) { return world.split(world.rank() / tp); }
 
 }  // namespace
 
@@ -154,8 +152,8 @@ TEST_CASE("every rank holds what the plan says", "[footprint]") {
       ReplicaOptions options;
       options.threads = threads;
       Replica replica(model.path(), options, *world);
-      const Footprint planned = footprint_of(replica.model().partition(), replica.model().shape(),
-                                             replica.ops());
+      const Footprint planned =
+          footprint_of(replica.model().partition(), replica.model().shape(), replica.ops());
       CHECK(replica.ops().memory().in_use() == planned.total());
       replica.complete(requests_of(test));
       CHECK(replica.ops().memory().peak() == planned.total());

@@ -81,8 +81,7 @@ std::vector<float> through_region(Group& group, Transport transport, std::int64_
   shape.transport = transport;
   const auto region = make_region(shape, *ops, group);
   REQUIRE(ops->memory().in_use() == region_bytes(shape));
-  std::vector<float> nodes =
-      nodes_of(leaves_of(rows), segments.owned(group.rank(), group.size()));
+  std::vector<float> nodes = nodes_of(leaves_of(rows), segments.owned(group.rank(), group.size()));
   std::vector<float> residual = residual_of(rows);
   region->leave(tree, Tensor(nodes.data(), DType::f32, {shape.own_nodes, rows, kColumns}), Tensor(),
                 Tensor(residual.data(), DType::f32, {rows, kColumns}));

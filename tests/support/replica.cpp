@@ -33,8 +33,8 @@ Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& optio
   shape.page_tokens = options.page_tokens;
   shape.pages = options.pages;
   shape.transport = options.transport;
-  const Partition part = Partition::of(reader_.config(), reader_.caps(), reader_.dtype(),
-                                       group.rank(), group.size());
+  const Partition part =
+      Partition::of(reader_.config(), reader_.caps(), reader_.dtype(), group.rank(), group.size());
   model_ = std::make_unique<Model>(reader_, part, shape, *ops_, group);
 }
 

@@ -204,7 +204,7 @@ TEST_CASE("lines that are no request are refused", "[prompts]") {
       {R"({"custom_id":"a","method":"GET"})", "'method' must be \"POST\", not \"GET\""},
       {R"({"custom_id":"a","method":"POST"})", "'url' is missing"},
       {R"({"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{}})",
-       "chat requests need a chat template"},
+       "'messages' is missing"},
       {R"({"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{}})",
        "url \"/v1/embeddings\" is not supported"},
       {R"({"custom_id":"a","method":"POST","url":"/v1/completions"})", "'body' is missing"},

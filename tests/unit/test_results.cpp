@@ -50,6 +50,18 @@ TEST_CASE("a completion's row, byte for byte", "[results]") {
             "\"completion_tokens\":3,\"total_tokens\":10}}},\"error\":null}");
 }
 
+TEST_CASE("a chat's row, byte for byte", "[results]") {
+  PromptLine prompt = a_prompt();
+  prompt.prompt = single_turn("x", {});
+  CHECK(completion_row(prompt, a_completion(), "yes", false) ==
+        "{\"id\":\"weft-" + kId + "\",\"custom_id\":\"req-\\\"1\\\"\",\"response\":" +
+            "{\"status_code\":200,\"request_id\":\"req-" + kId + "\",\"body\":{\"id\":\"chatcmpl-" +
+            kId + "\",\"object\":\"chat.completion\",\"created\":0,\"model\":\"m\"," +
+            "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"yes\"}," +
+            "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":7," +
+            "\"completion_tokens\":3,\"total_tokens\":10}}},\"error\":null}");
+}
+
 TEST_CASE("with digests a row carries the receipt", "[results]") {
   const json row = json::parse(completion_row(a_prompt(), a_completion(), "", true));
   CHECK(row["weft"]["logits_digest"] == "00000000000000010000000000000002");
@@ -65,10 +77,10 @@ TEST_CASE("a row depends on nothing but request and answer", "[results]") {
 }
 
 TEST_CASE("an error's row, byte for byte", "[results]") {
-  const PromptError error{.source = {.index = 3, .line = 4, .custom_id = "req-\"1\""},
-                          .message = "no",
-                          .param = "top_p",
-                          .code = "invalid_value"};
+  PromptError error;
+  error.source = {.index = 3, .line = 4, .custom_id = "req-\"1\""};
+  error.message = "no";
+  error.param = "top_p";
   CHECK(error_row(error) ==
         "{\"id\":\"weft-" + kId + "\",\"custom_id\":\"req-\\\"1\\\"\",\"response\":" +
             "{\"status_code\":400,\"request_id\":\"req-" + kId + "\",\"body\":null},\"error\":" +
@@ -106,6 +118,8 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   report.failed = 1;
   report.resumed = 1;
   report.preemptions = 4;
+  report.wall_seconds = 5;
+  report.load_seconds = 2;
   report.prefill_seconds = 1;
   report.decode_seconds = 2;
   report.results = "out/results.jsonl";

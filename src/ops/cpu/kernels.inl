@@ -13,9 +13,8 @@ namespace weft {
 namespace {
 
 CpuKernels kernel_table(const char* name) {
-  return {name,       kTileRows, pack,   linear,   rms_norm,
-          finish_qkv, attention, swiglu, add_tree, block_maxima,
-          spin_fma};
+  return {name,      kTileRows, pack,     linear,       rms_norm, finish_qkv,
+          attention, swiglu,    add_tree, block_maxima, spin_fma};
 }
 
 }  // namespace

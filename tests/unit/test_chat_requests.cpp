@@ -1,0 +1,140 @@
+// Requests to /v1/chat/completions, from the line of a prompt file to token ids.
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "app/prompt_tokens.h"
+#include "app/prompts.h"
+#include "base/error.h"
+#include "catch.h"
+#include "temp_dir.h"
+
+namespace {
+
+using namespace weft;
+using testing::message_of;
+using testing::TempDir;
+
+Prompt parse(const std::string& body) {
+  return parse_prompt(
+      R"({"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":)" + body + "}",
+      {.index = 0, .line = 1, .custom_id = std::nullopt}, {});
+}
+
+PromptLine accepted(const std::string& body) {
+  const Prompt prompt = parse(body);
+  if (const auto* error = std::get_if<PromptError>(&prompt)) FAIL(error->message);
+  return std::get<PromptLine>(prompt);
+}
+
+/// The request rendered by a template.
+std::string rendered(const std::string& source, const std::string& body) {
+  return ChatTemplate("t", source).render(std::get<Conversation>(accepted(body).prompt)).str();
+}
+
+const std::string kHello = R"("messages":[{"role":"user","content":"hi"}])";
+
+}  // namespace
+
+TEST_CASE("a chat request reaches the template as it is written", "[prompts][chat]") {
+  CHECK(rendered(
+            "{{ messages | tojson }}",
+            R"({"messages":[{"role":"user","z":{"b":1,"a":[true,null,2.50]},"content":"é"}]})") ==
+        R"([{"role": "user", "z": {"b": 1, "a": [true, null, 2.5]}, "content": "é"}])");
+  CHECK(
+      rendered("{{ tools | tojson }}",
+               "{" + kHello + R"(,"tools":[{"type":"function","function":{"name":"f","a":1}}]})") ==
+      R"([{"type": "function", "function": {"name": "f", "a": 1}}])");
+  CHECK(rendered("{{ tools is none }}", "{" + kHello + R"(,"tools":null})") == "True");
+  CHECK(rendered("{{ messages[0].content }}",
+                 R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"},)"
+                 R"({"text":"b","type":"text"}]}]})") == "a\nb");
+  const std::string options = "{{ enable_thinking }} {{ x.y }} {{ add_generation_prompt }}";
+  CHECK(rendered(
+            options,
+            "{" + kHello + R"(,"chat_template_kwargs":{"enable_thinking":false,"x":{"y":1}}})") ==
+        "False 1 True");
+  CHECK(rendered(
+            options,
+            "{" + kHello + R"(,"chat_template_kwargs":{"x":{}},"add_generation_prompt":false})") ==
+        "  False");
+  CHECK(rendered("{{ strftime_now('%Y') }}",
+                 "{" + kHello + R"(,"chat_template_kwargs":{"strftime_now":"2026-01-31"}})") ==
+        "2026");
+}
+
+TEST_CASE("a chat request's sampling parameters", "[prompts][chat]") {
+  CHECK(accepted("{" + kHello + R"(,"max_tokens":5})").sampling.max_tokens == 5);
+  CHECK(accepted("{" + kHello + R"(,"max_completion_tokens":6})").sampling.max_tokens == 6);
+  CHECK(accepted("{" + kHello +
+                 R"(,"max_completion_tokens":6,"max_tokens":6,"temperature":0,)"
+                 R"("logprobs":false,"tool_choice":"auto","n":1,"model":"m",)"
+                 R"("response_format":{"type":"text"},"stream":false})")
+            .sampling.greedy());
+}
+
+TEST_CASE("what a chat request may not ask for is named", "[prompts][chat]") {
+  struct Case {
+    std::string body;
+    std::string param;
+    std::string message;
+  };
+  const auto message = [](const std::string& text) { return R"({"messages":[)" + text + "]}"; };
+  const auto with = [](const std::string& text) { return "{" + kHello + "," + text + "}"; };
+  const std::vector<Case> cases = {
+      {"{}", "messages", "'messages' is missing"},
+      {R"({"messages":5})", "messages", "must be a list"},
+      {R"({"messages":[]})", "messages", "'messages' is empty"},
+      {message("5"), "messages", "messages[0] must be an object"},
+      {message(R"({"content":"x"})"), "messages", "messages[0].role is missing"},
+      {message(R"({"role":5})"), "messages", "messages[0].role must be a string"},
+      {message(R"({"role":"user","content":5})"), "messages", "messages[0].content must be"},
+      {message(R"({"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url"}]})"),
+       "messages", "messages[0].content[1] is of type \"image_url\"; this version supports only"},
+      {message(R"({"role":"user","content":["x"]})"), "messages", "must be an object"},
+      {message(R"({"role":"user","content":[{"type":"text"}]})"), "messages", "a string \"text\""},
+      {message(R"({"role":"user","n":18446744073709551615})"), "messages", "more than 64 bits"},
+      {with(R"("prompt":"x")"), "prompt", "is not supported"},
+      {with(R"("tools":{})"), "tools", "must be a list of objects"},
+      {with(R"("tools":[{"type":"function"}])"), "tools", "must be a list of objects"},
+      {with(R"("continue_final_message":true)"), "continue_final_message", "supports only false"},
+      {with(R"("tool_choice":"required")"), "tool_choice", "supports only \"auto\""},
+      {with(R"("chat_template":"x")"), "chat_template", "supports only null"},
+      {with(R"("chat_template_kwargs":[])"), "chat_template_kwargs", "must be an object"},
+      {with(R"("chat_template_kwargs":{"messages":[]})"), "chat_template_kwargs", "cannot set"},
+      {with(R"("chat_template_kwargs":{"strftime_now":"today"})"), "chat_template_kwargs",
+       "must be a date"},
+      {with(R"("add_generation_prompt":1)"), "add_generation_prompt", "true or false"},
+      {with(R"("max_tokens":1,"max_completion_tokens":2)"), "max_completion_tokens", "differ"},
+      {with(R"("max_completion_tokens":0)"), "max_completion_tokens", "from 1"},
+      {with(R"("logprobs":true)"), "logprobs", "supports only false"},
+  };
+  for (const Case& c : cases) {
+    INFO(c.body);
+    const Prompt prompt = parse(c.body);
+    REQUIRE(std::holds_alternative<PromptError>(prompt));
+    CHECK(std::get<PromptError>(prompt).param == c.param);
+    CHECK_THAT(std::get<PromptError>(prompt).message, Catch::Matchers::Contains(c.message));
+  }
+}
+
+TEST_CASE("a model without a chat template refuses chats and nothing else", "[prompts][chat]") {
+  const TempDir dir;
+  dir.write("tokenizer.json",
+            R"({"model":{"type":"BPE","vocab":{"h":0,"i":1},"merges":[]},"added_tokens":[],)"
+            R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}})");
+  const auto tokenizer = load_tokenizer(dir.path());
+  PromptTokens tokens(dir.path(), tokenizer.get());
+  PromptLine text;
+  text.prompt = "hi";
+  CHECK(tokens.of(text) == std::vector<TokenId>{0, 1});
+  const PromptLine chat = accepted("{" + kHello + "}");
+  for (int i = 0; i < 2; ++i) {
+    CHECK_THAT(message_of<UserError>([&] { tokens.of(chat); }),
+               Catch::Matchers::Contains("has no chat template"));
+  }
+  dir.write("chat_template.jinja", "{{ messages[0].content * 2 }}");
+  CHECK(PromptTokens(dir.path(), tokenizer.get()).of(chat) == std::vector<TokenId>{0, 1, 0, 1});
+  CHECK_THAT(message_of<UserError>([&] { PromptTokens(dir.path(), nullptr).of(chat); }),
+             Catch::Matchers::Contains("no tokenizer"));
+}
