@@ -4,14 +4,28 @@
 
 #include "app/commands.h"
 #include "base/version.h"
+#include "cuda/devices.h"
 
 namespace weft {
+namespace {
+
+std::string gpu_text() {
+  if (cuda_toolkit().empty()) return "not in this build";
+  std::string text = fmt::format("toolkit {}, no operators in this version", cuda_toolkit());
+  for (const GpuDevice& device : gpu_devices()) {
+    text += fmt::format("; {} (compute capability {}.{}, {})", device.name, device.major,
+                        device.minor, device.uuid);
+  }
+  return text;
+}
+
+}  // namespace
 
 std::string version_text() {
   const auto ops = make_cpu_ops(1);
   const std::string_view found = ops->description();  // "cpu avx512 x 1 thread"
-  return fmt::format("weft {}\nnumerics contract {}\nbackends: cpu\nthis machine: {}", kVersion,
-                     kContractVersion, found.substr(0, found.find(" x ")));
+  return fmt::format("weft {}\nnumerics contract {}\nbackends: cpu\nthis machine: {}\ncuda: {}",
+                     kVersion, kContractVersion, found.substr(0, found.find(" x ")), gpu_text());
 }
 
 }  // namespace weft
