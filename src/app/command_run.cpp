@@ -37,6 +37,12 @@ Job resolved(Job job, const Deployment& deployment) {
   return job;
 }
 
+/// Model and prompts are compared by content: nodes may have them in different places.
+Job without_paths(Job job) {
+  job.model = job.input.file = job.output.dir = "/";
+  return job;
+}
+
 Opened open_journal(const Job& job, const Deployment& deployment, Group& world) {
   Opened opened;
   std::uint64_t header[2] = {0, 0};  // requests, complete
@@ -122,7 +128,7 @@ int run(const RunOptions& options, Group& world) {
   Job job;
   agree(world, [&] { job = load_job(options.job, options.overrides); });
   Deployment deployment(job.model, job.parallel, job.engine, world);
-  deployment.check_same_everywhere(to_yaml(job), job.input.file, world);
+  deployment.check_same_everywhere(to_yaml(without_paths(job)), job.input.file, world);
   Opened opened = open_journal(job, deployment, world);
   if (opened.complete) return already_complete(job, opened, world);
 

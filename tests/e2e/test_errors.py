@@ -6,7 +6,7 @@ import random
 import shutil
 
 from weft_e2e import (ADDER, EXIT_SOME_FAILED, WeftTest, adder_requests,
-                      choice_of, completion_request, flip_byte, main, weft, write_rows)
+                      choice_of, completion_request, flip_byte, main, weft, weft_apart, write_rows)
 
 RANKS = 3
 ALONE = (None,)  # without mpirun only, where the way to the mistake is the same
@@ -227,6 +227,22 @@ class Mistakes(WeftTest):
             shutil.rmtree(self.output, ignore_errors=True)
             with self.subTest(mistake=name, ranks=ranks):
                 self.assert_refused(weft(*arguments, ranks=ranks), file.replace(".", r"\."))
+                self.assertFalse((self.output / "results.jsonl").exists())
+
+    def test_ranks_that_were_given_different_things(self):
+        """Stale copies on one node: found before anything is computed."""
+        job = self.job(parallel__tp=2, sampling__temperature=0)
+        other_model = self.folder / "other-seed"
+        self.assertEqual(weft("synth", ADDER / "config.json", other_model).status, 0)
+        other_prompts = write_rows(self.folder / "other.jsonl", adder_requests(6)[1:])
+        for setting, what in (
+            (f"model={other_model}", "another model than rank 0"),
+            (f"input.file={other_prompts}", "another prompt file than rank 0"),
+            ("engine.max_sequences=3", "another job than rank 0"),
+        ):
+            with self.subTest(setting=setting):
+                result = weft_apart(["run", job], ["run", job, "--set", setting])
+                self.assert_refused(result, what)
                 self.assertFalse((self.output / "results.jsonl").exists())
 
     def test_refused_job_runs_when_it_is_put_right(self):

@@ -157,7 +157,19 @@ def start(*arguments, ranks=None, out=subprocess.DEVNULL, err=subprocess.DEVNULL
 
 def weft(*arguments, ranks=None, stdin="", limit=TIME_LIMIT):
     """Runs a weft command to its end. Standard input is text, or bytes as they are."""
-    vector = command(*arguments, ranks=ranks)
+    return run_to_end(command(*arguments, ranks=ranks), stdin, limit)
+
+
+def weft_apart(*commands):
+    """Runs one job whose ranks have command lines of their own, to its end."""
+    vector = list(LAUNCHER)
+    for arguments in commands:
+        vector += [":"] * (len(vector) > len(LAUNCHER)) + ["-n", "1"] + command(*arguments)
+    return run_to_end(vector, "", TIME_LIMIT)
+
+
+def run_to_end(vector, stdin, limit):
+    """Runs a command line to its end, or kills it with all its children and fails."""
     with subprocess.Popen(vector, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
         try:
