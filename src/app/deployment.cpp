@@ -165,14 +165,14 @@ void Deployment::check_same_everywhere(const std::string& job, const std::filesy
       {"model", reader_->manifest().digest.hex()},
       {"prompt file", prompts_digest.hex()}};
   const std::vector<std::string> hosts = gather_strings(world, host_name());
-  for (const auto& [what, value] : mine) {
-    const std::vector<std::string> values = gather_strings(world, value);
+  for (const auto& thing : mine) {
+    const std::vector<std::string> values = gather_strings(world, thing.second);
     const auto other = std::find_if(values.begin(), values.end(),
                                     [&](const std::string& v) { return v != values.front(); });
     if (other == values.end()) continue;
     const auto rank = static_cast<std::size_t>(other - values.begin());
     agree(world, [&] {
-      fail_user("rank {} on {} has another {} than rank 0 on {}", rank, hosts[rank], what,
+      fail_user("rank {} on {} has another {} than rank 0 on {}", rank, hosts[rank], thing.first,
                 hosts.front());
     });
   }
