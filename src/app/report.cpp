@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/version.h"
+#include "plan/sizing.h"
 
 namespace weft {
 namespace {
@@ -18,17 +19,6 @@ using nlohmann::ordered_json;
 double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
 
 /// "950 B", "12.4 MiB", "3.1 GiB".
-std::string readable(Bytes bytes) {
-  constexpr std::string_view units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double amount = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (amount >= 1024 && unit + 1 < std::size(units)) {
-    amount /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.{}f} {}", amount, unit == 0 ? 0 : 1, units[unit]);
-}
-
 /// "12.3 ms", "4.56 s".
 std::string readable(double seconds) {
   if (seconds < 1) return fmt::format("{:.1f} ms", seconds * 1e3);
@@ -120,8 +110,8 @@ std::string to_text(const RunReport& r) {
       fmt::format("  time       {} in all: load {}, prefill {}, decode {}, output {}\n",
                   readable(r.wall_seconds), readable(r.load_seconds), readable(r.prefill_seconds),
                   readable(r.decode_seconds), readable(r.output_seconds));
-  text += fmt::format("  memory     {} at most on a rank, {} planned\n", readable(r.peak_memory),
-                      readable(r.planned_memory));
+  text += fmt::format("  memory     {} at most on a rank, {} planned\n", human_bytes(r.peak_memory),
+                      human_bytes(r.planned_memory));
   if (r.preemptions > 0) {
     text += fmt::format("  preempted  {} times: the key/value cache was full\n", r.preemptions);
   }

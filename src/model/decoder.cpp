@@ -5,19 +5,6 @@
 #include "base/error.h"
 
 namespace weft {
-namespace {
-
-/// The rows of each rank's part of a vocabulary table.
-std::vector<Range> vocabulary_ranges(const Partition& part) {
-  std::vector<Range> ranges;
-  for (int rank = 0; rank < part.ranks; ++rank) {
-    ranges.push_back(shard_of(part.config, part.segments, rank, part.ranks).vocab);
-  }
-  return ranges;
-}
-
-}  // namespace
-
 Decoder::Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
                  const Workspace& workspace, Region& region, Ops& ops)
     : part_(part),

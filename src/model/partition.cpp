@@ -52,4 +52,12 @@ MatrixShape Partition::down() const {
   return {config.hidden, dtype, KCut::of(segments.down, shard.down_segments)};
 }
 
+std::vector<Range> vocabulary_ranges(const Partition& part) {
+  std::vector<Range> ranges;
+  for (int rank = 0; rank < part.ranks; ++rank) {
+    ranges.push_back(shard_of(part.config, part.segments, rank, part.ranks).vocab);
+  }
+  return ranges;
+}
+
 }  // namespace weft

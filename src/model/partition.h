@@ -40,4 +40,8 @@ struct Partition {
   [[nodiscard]] std::int64_t query_columns() const { return heads.query_heads * heads.head_dim; }
 };
 
+/// The rows of the vocabulary that each rank holds, by rank; empty for some when there are more
+/// ranks than blocks.
+std::vector<Range> vocabulary_ranges(const Partition& part);
+
 }  // namespace weft

@@ -37,10 +37,9 @@ Vocabulary::Vocabulary(const Partition& part, std::int64_t max_rows, Ops& ops, G
       rank_(part.rank),
       vocab_(part.config.vocab),
       blocks_(ceil_div(part.config.vocab, kVocabBlock)),
-      max_rows_(max_rows) {
-  for (int rank = 0; rank < part.ranks; ++rank) {
-    const Range columns = shard_of(part.config, part.segments, rank, part.ranks).vocab;
-    columns_of_.push_back(columns);
+      max_rows_(max_rows),
+      columns_of_(vocabulary_ranges(part)) {
+  for (const Range& columns : columns_of_) {
     blocks_of_.push_back(
         {ceil_div(columns.begin, kVocabBlock), ceil_div(columns.end, kVocabBlock)});
   }
