@@ -1,7 +1,8 @@
 #include "cuda/devices.h"
 
-#include <cuda_runtime_api.h>
 #include <fmt/format.h>
+
+#include "cuda/platform/cuda_check.cuh"
 
 namespace weft {
 namespace {
@@ -19,6 +20,14 @@ std::string uuid_text(const cudaUUID_t& uuid) {
 
 std::string cuda_toolkit() {
   return fmt::format("{}.{}", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+}
+
+Bytes gpu_free_memory(int device) {
+  Bytes left = 0;
+  Bytes total = 0;
+  WEFT_CUDA(cudaSetDevice(device));
+  WEFT_CUDA(cudaMemGetInfo(&left, &total));
+  return left;
 }
 
 std::vector<GpuDevice> gpu_devices() {

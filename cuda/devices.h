@@ -20,6 +20,9 @@ struct GpuDevice {
 /// Whether the program was built with the CUDA toolkit, and with which release: "13.0", or empty.
 std::string cuda_toolkit();
 
+/// Memory of a visible GPU that nobody has taken.
+Bytes gpu_free_memory(int device);
+
 /// The visible GPUs, by device number; none without a GPU, a driver, or CUDA in the build.
 std::vector<GpuDevice> gpu_devices();
 

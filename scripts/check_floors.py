@@ -16,6 +16,7 @@ FLOORS = [
     {"comm", "cache", "text"},
     {"model"},
     {"engine", "plan"},
+    {"proof"},
     {"app"},
 ]
 # Within floors 3 and 5 some folders build on each other, in this direction only.

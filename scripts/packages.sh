@@ -16,6 +16,8 @@ header:yaml-cpp/yaml.h                        libyaml-cpp-dev
 header:nlohmann/json.hpp                      nlohmann-json3-dev
 header:CLI/CLI.hpp                            libcli11-dev
 header:fmt/format.h                           libfmt-dev
+header:zlib.h                                 zlib1g-dev
+header:zstd.h                                 libzstd-dev
 header:xxhash.h                               libxxhash-dev
 header:pcre2.h                                libpcre2-dev
 header:utf8proc.h                             libutf8proc-dev

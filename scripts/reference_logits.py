@@ -9,7 +9,7 @@ becomes one file under tests/reference/logits/; its README.md explains the field
 Usage:
   python3 scripts/reference_logits.py                        # (re)make all tables
   python3 scripts/reference_logits.py --case NAME...         # only these; --list shows the names
-  python3 scripts/reference_logits.py --export NAME DIR [--dtype f32|bf16|f16] [--shards N]
+  python3 scripts/reference_logits.py --export NAME DIR [--dtype f32|bf16|f16] [--shards N] [--stacked]
         # write the case as a Hugging Face directory, to hold `weft convert` against `weft synth`
 Needs torch, transformers, numpy and safetensors. One thread, so that a re-run gives the same bits.
 """
@@ -30,7 +30,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 OUT = Path(__file__).resolve().parent.parent / "tests" / "reference" / "logits"
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 CLASSES = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM",
-           "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+           "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM",
+           "mixtral": "MixtralForCausalLM", "qwen2_moe": "Qwen2MoeForCausalLM",
+           "qwen3_moe": "Qwen3MoeForCausalLM"}
 
 
 # ---- cases -----------------------------------------------------------------------------------
@@ -40,7 +42,7 @@ def case(about, prompt, model_type, hidden, heads, ffn, layers, vocab, **more):
     config = {"architectures": [CLASSES[model_type]], "model_type": model_type, "vocab_size": vocab,
               "hidden_size": hidden, "intermediate_size": ffn, "num_hidden_layers": layers,
               "num_attention_heads": heads, "hidden_act": "silu", "max_position_embeddings": 512,
-              "rms_norm_eps": 1e-5 if model_type in ("llama", "mistral") else 1e-6,
+              "rms_norm_eps": 1e-5 if model_type in ("llama", "mistral", "mixtral") else 1e-6,
               "rope_theta": 10000.0, "tie_word_embeddings": False, "bos_token_id": 1,
               "eos_token_id": 2, "torch_dtype": "float32"} | more
     return about, prompt, {key: value for key, value in config.items() if value is not None}
@@ -116,6 +118,28 @@ CASES = {
         rope_theta=None, torch_dtype=None, dtype="float32", use_sliding_window=True, sliding_window=16,
         max_window_layers=1, layer_types=["full_attention", "sliding_attention"],
         rope_parameters={"rope_type": "linear", "rope_theta": 20000.0, "factor": 2.0}),
+    "qwen3-moe-top2": case(
+        "8 experts, 2 a token, their probabilities renormalised, all layers sparse", 60,
+        "qwen3_moe", 48, 4, 100, 3, 257, num_key_value_heads=2, head_dim=12, attention_bias=False,
+        num_experts=8, num_experts_per_tok=2, moe_intermediate_size=40, norm_topk_prob=True),
+    "qwen3-moe-top8-interleaved": case(
+        "16 experts, 8 a token, not renormalised, dense layers by mlp_only_layers and decoder_sparse_step", 140,
+        "qwen3_moe", 64, 8, 100, 4, 301, num_key_value_heads=1, head_dim=16, attention_bias=True,
+        num_experts=16, num_experts_per_tok=8, moe_intermediate_size=50, norm_topk_prob=False,
+        mlp_only_layers=[3], decoder_sparse_step=2, tie_word_embeddings=True),
+    "mixtral-window": case(
+        "8 experts, 2 a token, sliding window of 33 keys in all layers", 80,
+        "mixtral", 64, 4, 72, 2, 257, num_key_value_heads=2, num_local_experts=8,
+        num_experts_per_tok=2, sliding_window=33, rms_norm_eps=1e-5),
+    "qwen2-moe-shared": case(
+        "a shared expert behind a gate, 8 experts, 3 a token, q/k/v biases, one dense layer", 50,
+        "qwen2_moe", 56, 4, 100, 3, 257, num_key_value_heads=4, num_experts=8, num_experts_per_tok=3,
+        moe_intermediate_size=24, shared_expert_intermediate_size=72, mlp_only_layers=[0]),
+    "qwen2-moe-alternating-window": case(
+        "sliding window of 20 keys in every second layer before max_window_layers = 3", 90,
+        "qwen2_moe", 48, 4, 64, 4, 257, num_key_value_heads=2, num_experts=4, num_experts_per_tok=2,
+        moe_intermediate_size=32, shared_expert_intermediate_size=40, norm_topk_prob=True,
+        use_sliding_window=True, sliding_window=20, max_window_layers=3),
 }
 
 
@@ -163,9 +187,43 @@ def synth(name, shape, seed):
     return torch.from_numpy(v.reshape(shape))
 
 
+def checkpoint_parts(name, shape, mixtral):
+    """The tensors of a Hugging Face checkpoint, by name, that a parameter of Transformers' is made of, with
+    their shapes, in order: experts are stored one by one, gates and ups apart, and mixtral has its own names."""
+    if mixtral:
+        name = name.replace(".mlp.", ".block_sparse_moe.")
+    stem, _, last = name.rpartition(".")
+    if last not in ("gate_up_proj", "down_proj") or not stem.endswith(".experts"):
+        return [(name, shape)]
+    kinds = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}[last]
+    own = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
+    experts, rows, columns = shape
+    return [(f"{stem}.{expert}.{own[kind] if mixtral else kind}.weight", (rows // len(kinds), columns))
+            for expert in range(experts) for kind in kinds]
+
+
+def is_mixtral(model):
+    return model.config.model_type == "mixtral"
+
+
 def weights_of(model, seed):
     """All weights of the model in f32; a tied head is not a tensor of its own."""
-    return {name: synth(name, tuple(p.shape), seed) for name, p in model.named_parameters()}
+    weights = {}
+    for name, p in model.named_parameters():
+        parts = [synth(part, shape, seed) for part, shape in
+                 checkpoint_parts(name, tuple(p.shape), is_mixtral(model))]
+        weights[name] = torch.cat(parts).reshape(p.shape)
+    return weights
+
+
+def as_checkpoint(model, weights):
+    """The weights under the names and in the shapes of a Hugging Face checkpoint."""
+    tensors = {}
+    for name, value in weights.items():
+        parts = checkpoint_parts(name, tuple(value.shape), is_mixtral(model))
+        rows = value.reshape(-1, *parts[0][1][1:]).split([shape[0] for _, shape in parts])
+        tensors |= {part: own.clone() for (part, _), own in zip(parts, rows)}
+    return tensors
 
 
 # ---- Transformers ------------------------------------------------------------------------------
@@ -187,7 +245,8 @@ class Binary64(TorchFunctionMode):
 def build(config, dtype):
     settings = copy.deepcopy(config)  # Transformers completes rope_scaling in place
     hf = AutoConfig.for_model(settings.pop("model_type"), **settings)
-    return AutoModelForCausalLM.from_config(hf, dtype=dtype, attn_implementation="eager").eval()
+    return AutoModelForCausalLM.from_config(hf, dtype=dtype, attn_implementation="eager",
+                                            experts_implementation="eager").eval()
 
 
 def logits_of(config, prompt, positions, weights, dtype):
@@ -245,11 +304,15 @@ def write(name, directory):
     (directory / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def export(name, directory, dtype, shards):
-    """The case as a Hugging Face checkpoint: one file, or `shards` files with an index."""
+def export(name, directory, dtype, shards, stacked):
+    """The case as a Hugging Face checkpoint: one file, or `shards` files with an index. `stacked`: experts as
+    Transformers 5 has them in memory, not one by one."""
     config = dict(CASES[name][2])
     config["dtype" if "dtype" in config else "torch_dtype"] = str(DTYPES[dtype]).removeprefix("torch.")
-    weights = weights_of(build(config, torch.float32), prompt_of(name)[0])
+    model = build(config, torch.float32)
+    weights = weights_of(model, prompt_of(name)[0])
+    if not stacked:
+        weights = as_checkpoint(model, weights)
     weights = {key: value.to(DTYPES[dtype]) for key, value in weights.items()}
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -277,6 +340,7 @@ def main():
     parser.add_argument("--export", nargs=2, metavar=("NAME", "DIR"))
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="of --export")
     parser.add_argument("--shards", type=int, default=1, help="files of --export")
+    parser.add_argument("--stacked", action="store_true", help="--export: experts stacked and fused")
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.list:
@@ -285,7 +349,7 @@ def main():
     elif args.export:
         if args.export[0] not in CASES:
             parser.error(f"no case {args.export[0]}; --list shows them")
-        export(args.export[0], Path(args.export[1]), args.dtype, args.shards)
+        export(args.export[0], Path(args.export[1]), args.dtype, args.shards, args.stacked)
     else:
         args.out.mkdir(parents=True, exist_ok=True)
         for name in args.case:

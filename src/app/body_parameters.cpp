@@ -16,41 +16,44 @@ using nlohmann::json;
 
 constexpr std::int64_t kMaxCount = std::numeric_limits<TokenId>::max();
 constexpr std::size_t kMaxStops = 16;
+constexpr std::int64_t kMaxChoices = 128;
 
 /// Parameters of every request that change what is generated.
-constexpr std::array<std::string_view, 11> kHonoured = {
-    "max_tokens", "min_tokens",     "temperature", "top_p", "top_k", "min_p",
-    "seed",       "stop_token_ids", "ignore_eos",  "stop",  "model"};
+constexpr std::array<std::string_view, 20> kHonoured = {"max_tokens",
+                                                        "min_tokens",
+                                                        "temperature",
+                                                        "top_p",
+                                                        "top_k",
+                                                        "min_p",
+                                                        "seed",
+                                                        "stop_token_ids",
+                                                        "ignore_eos",
+                                                        "stop",
+                                                        "include_stop_str_in_output",
+                                                        "model",
+                                                        "n",
+                                                        "best_of",
+                                                        "presence_penalty",
+                                                        "frequency_penalty",
+                                                        "repetition_penalty",
+                                                        "logit_bias",
+                                                        "allowed_token_ids",
+                                                        "bad_words"};
 
 /// Parameters that cannot change what is generated.
 constexpr std::array<std::string_view, 2> kIgnored = {"user", "metadata"};
 
 /// Parameters of every request that may only ask for nothing.
-constexpr std::array<NeutralParameter, 18> kNeutral = {{
-    {"n", "1"},
-    {"best_of", "1"},
-    {"echo", "false"},
+constexpr std::array<NeutralParameter, 8> kNeutral = {{
     {"stream", "false"},
     {"stream_options", "null"},
     {"prompt_logprobs", "null"},
-    {"logit_bias", "{}"},
-    {"presence_penalty", "0"},
-    {"frequency_penalty", "0"},
-    {"repetition_penalty", "1"},
     {"length_penalty", "1"},
     {"use_beam_search", "false"},
-    {"allowed_token_ids", "null"},
-    {"bad_words", "[]"},
     {"truncate_prompt_tokens", "null"},
     {"skip_special_tokens", "true"},
     {"spaces_between_special_tokens", "true"},
-    {"include_stop_str_in_output", "false"},
 }};
-
-[[noreturn]] void out_of_range(std::string_view param, std::string_view range, const json& value) {
-  refuse_parameter(param, "invalid_value",
-                   fmt::format("'{}' must be {}, not {}", param, range, shown(value)));
-}
 
 std::int64_t integer_value(std::string_view param, const json& value, std::int64_t low,
                            std::int64_t high) {
@@ -62,24 +65,6 @@ std::int64_t integer_value(std::string_view param, const json& value, std::int64
     out_of_range(param, fmt::format("from {} to {}", low, high), value);
   }
   return value.get<std::int64_t>();
-}
-
-void read_integer(const json& body, std::string_view param, std::int64_t low, std::int64_t high,
-                  std::int64_t& result) {
-  if (const json* value = given_parameter(body, param))
-    result = integer_value(param, *value, low, high);
-}
-
-void read_number(const json& body, std::string_view param, double low, double high,
-                 double& result) {
-  const json* value = given_parameter(body, param);
-  if (value == nullptr) return;
-  if (!value->is_number()) wrong_type(param, "a number", *value);
-  const double number = value->get<double>();
-  if (!(number >= low && number <= high)) {
-    out_of_range(param, fmt::format("from {} to {}", low, high), *value);
-  }
-  result = number;
 }
 
 void read_seed(const json& body, const PromptRules& rules, PromptLine& line) {
@@ -111,28 +96,25 @@ TokenId token_id(std::string_view param, std::size_t i, const json& value, std::
 
 void read_stops(const json& body, const PromptRules& rules, SamplingParams& sampling) {
   if (const json* stop = given_parameter(body, "stop")) {
-    const json list = stop->is_array() ? *stop : json::array({*stop});
-    sampling.stop.clear();
-    for (const json& text : list) {
-      if (!text.is_string()) wrong_type("stop", "a string or a list of strings", text);
-      if (text.get_ref<const std::string&>().empty()) {
-        refuse_parameter("stop", "invalid_value", "'stop' holds an empty string");
-      }
-      sampling.stop.push_back(text.get<std::string>());
-    }
-    if (list.size() > kMaxStops) {
-      refuse_parameter(
-          "stop", "invalid_value",
-          fmt::format("'stop' has {} strings, at most {} are allowed", list.size(), kMaxStops));
-    }
+    sampling.stop = read_texts("stop", *stop, kMaxStops);
   }
   if (const json* ids = given_parameter(body, "stop_token_ids")) {
     if (!ids->is_array()) wrong_type("stop_token_ids", "a list of token ids", *ids);
     sampling.stop_token_ids = token_ids("stop_token_ids", *ids, rules.vocab);
   }
-  if (const json* ignore = given_parameter(body, "ignore_eos")) {
-    if (!ignore->is_boolean()) wrong_type("ignore_eos", "true or false", *ignore);
-    sampling.ignore_eos = ignore->get<bool>();
+  read_boolean(body, "ignore_eos", sampling.ignore_eos);
+  read_boolean(body, "include_stop_str_in_output", sampling.include_stop);
+}
+
+void read_choices(const json& body, PromptLine& line) {
+  read_integer(body, "n", 1, kMaxChoices, line.choices);
+  std::int64_t best_of = line.choices;
+  read_integer(body, "best_of", 1, kMaxChoices, best_of);
+  if (best_of != line.choices) {
+    refuse_parameter(
+        "best_of", "unsupported_value",
+        fmt::format("'best_of' is {}; this version supports only the value of 'n' ({})", best_of,
+                    line.choices));
   }
 }
 
@@ -158,9 +140,57 @@ void wrong_type(std::string_view param, std::string_view wanted, const json& val
                    fmt::format("'{}' must be {}, not {}", param, wanted, shown(value)));
 }
 
+void out_of_range(std::string_view param, std::string_view range, const json& value) {
+  refuse_parameter(param, "invalid_value",
+                   fmt::format("'{}' must be {}, not {}", param, range, shown(value)));
+}
+
 const json* given_parameter(const json& body, std::string_view param) {
   const auto found = body.find(param);
   return found == body.end() || found->is_null() ? nullptr : &*found;
+}
+
+void read_integer(const json& body, std::string_view param, std::int64_t low, std::int64_t high,
+                  std::int64_t& result) {
+  if (const json* value = given_parameter(body, param))
+    result = integer_value(param, *value, low, high);
+}
+
+void read_number(const json& body, std::string_view param, double low, double high,
+                 double& result) {
+  const json* value = given_parameter(body, param);
+  if (value == nullptr) return;
+  if (!value->is_number()) wrong_type(param, "a number", *value);
+  const double number = value->get<double>();
+  if (!(number >= low && number <= high)) {
+    out_of_range(param, fmt::format("from {} to {}", low, high), *value);
+  }
+  result = number;
+}
+
+void read_boolean(const json& body, std::string_view param, bool& result) {
+  const json* value = given_parameter(body, param);
+  if (value == nullptr) return;
+  if (!value->is_boolean()) wrong_type(param, "true or false", *value);
+  result = value->get<bool>();
+}
+
+std::vector<std::string> read_texts(std::string_view param, const json& value, std::size_t most) {
+  const json list = value.is_array() ? value : json::array({value});
+  std::vector<std::string> texts;
+  for (const json& text : list) {
+    if (!text.is_string()) wrong_type(param, "a string or a list of strings", text);
+    if (text.get_ref<const std::string&>().empty()) {
+      refuse_parameter(param, "invalid_value", fmt::format("'{}' holds an empty string", param));
+    }
+    texts.push_back(text.get<std::string>());
+  }
+  if (texts.size() > most) {
+    refuse_parameter(
+        param, "invalid_value",
+        fmt::format("'{}' has {} strings, at most {} are allowed", param, texts.size(), most));
+  }
+  return texts;
 }
 
 std::vector<TokenId> token_ids(std::string_view param, const json& list, std::int64_t vocab) {
@@ -180,13 +210,15 @@ void read_sampling(const json& body, const PromptRules& rules, PromptLine& line,
   read_number(body, "min_p", 0, 1, sampling.min_p);
   read_integer(body, "top_k", -1, kMaxCount, sampling.top_k);
   sampling.top_k = std::max<std::int64_t>(sampling.top_k, 0);  // -1 is "no limit" too
-  read_integer(body, max_tokens, 1, kMaxCount, sampling.max_tokens);
+  read_integer(body, max_tokens, line.echo ? 0 : 1, kMaxCount, sampling.max_tokens);
   read_integer(body, "min_tokens", 0, kMaxCount, sampling.min_tokens);
   if (sampling.min_tokens > sampling.max_tokens) {
     refuse_parameter("min_tokens", "invalid_value",
                      fmt::format("'min_tokens' ({}) is above 'max_tokens' ({})",
                                  sampling.min_tokens, sampling.max_tokens));
   }
+  read_choices(body, line);
+  read_logit_parameters(body, rules, sampling);
   read_seed(body, rules, line);
   read_stops(body, rules, sampling);
 }

@@ -13,6 +13,9 @@
 
 namespace weft {
 
+/// Most likeliest tokens whose log-probabilities a request may ask for.
+inline constexpr std::int64_t kMaxLogprobs = 20;
+
 /// What is wrong with a request; becomes a PromptError.
 struct RequestFault {
   std::string message;
@@ -46,14 +49,32 @@ void check_parameters(const nlohmann::json& body, const Parameters& own);
 /// The value of a parameter; null when it is absent or null, which mean the same.
 const nlohmann::json* given_parameter(const nlohmann::json& body, std::string_view param);
 
+/// A parameter's value, left as it is when the parameter is not given. Throws RequestFault for
+/// another type and for values outside [low, high].
+void read_integer(const nlohmann::json& body, std::string_view param, std::int64_t low,
+                  std::int64_t high, std::int64_t& result);
+void read_number(const nlohmann::json& body, std::string_view param, double low, double high,
+                 double& result);
+void read_boolean(const nlohmann::json& body, std::string_view param, bool& result);
+/// Throws RequestFault: a value is not in `range`, such as "above 0".
+[[noreturn]] void out_of_range(std::string_view param, std::string_view range,
+                               const nlohmann::json& value);
+/// A list of at most `most` strings that are not empty, or one such string.
+std::vector<std::string> read_texts(std::string_view param, const nlohmann::json& value,
+                                    std::size_t most);
+
 /// A list of ids below `vocab`; else RequestFault.
 std::vector<TokenId> token_ids(std::string_view param, const nlohmann::json& list,
                                std::int64_t vocab);
 
-/// Fills `line.sampling`; `max_tokens` is the parameter that limits the answer's length. Throws
-/// RequestFault.
+/// Fills `line.sampling` and `line.choices`; `max_tokens` is the parameter that limits the answer's
+/// length, and may be 0 when `line.echo` is set already. Throws RequestFault.
 void read_sampling(const nlohmann::json& body, const PromptRules& rules, PromptLine& line,
                    std::string_view max_tokens = "max_tokens");
+
+/// The part of it that changes logits: penalties, bias, allowed tokens, bad words.
+void read_logit_parameters(const nlohmann::json& body, const PromptRules& rules,
+                           SamplingParams& sampling);
 
 /// Fills `line.model`. Throws RequestFault.
 void read_model_name(const nlohmann::json& body, PromptLine& line);

@@ -18,11 +18,14 @@ namespace {
 using chat::Value;
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 5> kHonoured = {
-    "messages", "tools", "max_completion_tokens", "add_generation_prompt", "chat_template_kwargs"};
-constexpr std::array<NeutralParameter, 19> kNeutral = {{
-    {"logprobs", "false"},
-    {"top_logprobs", "0"},
+constexpr std::array<std::string_view, 7> kHonoured = {"messages",
+                                                       "tools",
+                                                       "max_completion_tokens",
+                                                       "add_generation_prompt",
+                                                       "chat_template_kwargs",
+                                                       "logprobs",
+                                                       "top_logprobs"};
+constexpr std::array<NeutralParameter, 17> kNeutral = {{
     {"response_format", "{\"type\": \"text\"}"},
     {"add_special_tokens", "false"},
     {"continue_final_message", "false"},
@@ -152,6 +155,18 @@ void read_variables(const chat::Dict& body, Conversation& conversation) {
   }
 }
 
+void read_logprobs(const json& body, SamplingParams& sampling) {
+  bool wanted = false;
+  std::int64_t top = 0;
+  read_boolean(body, "logprobs", wanted);
+  read_integer(body, "top_logprobs", 0, kMaxLogprobs, top);
+  if (wanted) {
+    sampling.logprobs = top;
+  } else if (top > 0) {
+    refuse_parameter("top_logprobs", "invalid_value", "'top_logprobs' needs 'logprobs' to be true");
+  }
+}
+
 /// "max_completion_tokens" is the newer name of "max_tokens".
 std::string_view length_parameter(const json& body) {
   const json* newer = given_parameter(body, "max_completion_tokens");
@@ -185,6 +200,7 @@ void read_chat_body(const json& body, std::string_view text, const PromptRules& 
   }
   line.prompt = std::move(conversation);
   read_sampling(body, rules, line, length_parameter(body));
+  read_logprobs(body, line.sampling);
 }
 
 }  // namespace weft

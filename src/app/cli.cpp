@@ -46,6 +46,12 @@ const CLI::Validator& plain_integer() {
   return validator;
 }
 
+const CLI::Validator& not_empty() {
+  static const CLI::Validator validator(
+      [](std::string& text) { return text.empty() ? "an empty text" : std::string(); }, "");
+  return validator;
+}
+
 /// The range [low, high]; it stays out of the help text.
 template <class T>
 CLI::Validator within(T low, T high) {
@@ -63,6 +69,11 @@ CLI::Option* add_integer(CLI::App* command, const std::string& name, Target& tar
       ->check(plain_integer())
       ->check(within(low, high))
       ->type_name("N");
+}
+
+void add_number(CLI::App* command, const std::string& name, double& target, double low, double high,
+                const std::string& help) {
+  command->add_option(name, target, help)->check(within(low, high))->type_name("X");
 }
 
 CLI::Option* add_path(CLI::App* command, const std::string& name, std::filesystem::path& target,
@@ -108,6 +119,7 @@ void add_writing_options(CLI::App* app, ConvertOptions& options) {
       ->type_name("bf16|f32");
   add_integer<int>(app, "--tp", options.tp, 1, 64, "shard files by tensor parallelism");
   add_integer<int>(app, "--pp", options.pp, 1, 64, "shard files by layers");
+  add_integer<int>(app, "--ep", options.ep, 1, 64, "shard files by experts");
   add_integer<int>(app, "--segments", options.segments, 1, 64,
                    "segments of the output and down projections: the most ranks of tp (default 8)");
 }
@@ -155,6 +167,8 @@ void add_run(CLI::App& app, Action& action) {
   const auto [command, options] = add_command<RunOptions>(
       app, action, "run", "complete all prompts of a job, under mpirun or srun", command_run);
   add_job(command, options->job, options->overrides);
+  command->add_flag("--retry-failed", options->retry_failed,
+                    "compute the requests that have failed again; the other rows stay");
 }
 
 void add_plan(CLI::App& app, Action& action) {
@@ -165,6 +179,8 @@ void add_plan(CLI::App& app, Action& action) {
   add_integer<int>(command, "--ranks", options->ranks, 1, 1 << 20,
                    "a table of all layouts of that many ranks");
   add_integer<int>(command, "--gpus-per-node", options->gpus_per_node, 1, 64, "GPUs of one node");
+  add_integer<int>(command, "--gpu-memory", options->gpu_memory, 1, 1 << 20,
+                   "plan for GPUs with that many free GiB each");
 }
 
 /// "1,2,3" as token ids.
@@ -217,14 +233,31 @@ void add_sampling_options(CLI::App* app, GenerateOptions& options) {
   constexpr std::int64_t most = std::numeric_limits<TokenId>::max();
   add_integer<std::int64_t>(app, "--max-tokens", options.max_tokens, 1, most,
                             "most tokens to generate (default 128)");
-  app->add_option("--temperature", options.temperature, "0 takes the likeliest token (default)")
-      ->check(within(0.0, 100.0))
-      ->type_name("X");
-  app->add_option("--top-p", options.top_p, "sample from tokens of this probability together")
-      ->check(within(1e-9, 1.0))
-      ->type_name("X");
+  add_number(app, "--temperature", options.temperature, 0, 100,
+             "0 takes the likeliest token (default)");
+  add_number(app, "--top-p", options.top_p, 1e-9, 1,
+             "sample from tokens of this probability together");
   add_integer<std::int64_t>(app, "--top-k", options.top_k, 0, most,
                             "sample from that many likeliest tokens; 0: from all");
+  add_number(app, "--min-p", options.min_p, 0, 1,
+             "sample from tokens at least this likely, relative to the likeliest");
+  add_number(app, "--presence-penalty", options.presence_penalty, -2, 2,
+             "taken off the logits of tokens that were generated already");
+  add_number(app, "--frequency-penalty", options.frequency_penalty, -2, 2,
+             "the same, as often as they were");
+  add_number(app, "--repetition-penalty", options.repetition_penalty, 1e-6, 100,
+             "divides positive and multiplies negative logits of tokens that occurred");
+  add_integer<std::int64_t>(app, "--min-tokens", options.min_tokens, 0, most,
+                            "no end before that many tokens");
+  app->add_flag("--ignore-eos", options.ignore_eos, "go on behind the model's end tokens");
+  app->add_option("--stop", options.stop, "a text that ends the completion; may be repeated")
+      ->allow_extra_args(false)
+      ->check(not_empty())
+      ->type_name("TEXT");
+  app->add_option("--bad-word", options.bad_words, "a text that never comes; may be repeated")
+      ->allow_extra_args(false)
+      ->check(not_empty())
+      ->type_name("TEXT");
   add_integer<std::uint64_t>(app, "--seed", options.seed, 0,
                              std::numeric_limits<std::uint64_t>::max(), "seed of the sampling");
 }
@@ -261,6 +294,17 @@ void add_bench(CLI::App& app, Action& action) {
                     "also 4,096 prompt tokens, and decode behind 8,192");
 }
 
+void add_selftest(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<SelftestOptions>(
+      app, action, "selftest",
+      "prove on this machine that tokens and logits do not depend on the layout", command_selftest);
+  command->add_flag("--full", options->full, "every layout with every schedule: takes long");
+  add_integer<std::int64_t>(command, "--random", options->random, 0, 1 << 20,
+                            "random combinations of layout and schedule (default 200)");
+  add_integer<std::uint64_t>(command, "--seed", options->seed, 0,
+                             std::numeric_limits<std::uint64_t>::max(), "seed of these");
+}
+
 /// What the parser throws: help and version, which are no errors, and the user's mistakes.
 int report(const CLI::App& app, const CLI::ParseError& error) {
   const bool mistake = error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success);
@@ -294,6 +338,7 @@ int run_command_line(int argc, const char* const* argv) {
     add_run(app, action);
     add_generate(app, action);
     add_bench(app, action);
+    add_selftest(app, action);
     app.footer(kExamples);  // last: the commands would inherit it
     try {
       app.parse(argc, argv);

@@ -19,6 +19,9 @@ int run_guarded(const std::function<int()>& body);
 /// was given the same command line, only rank 0 prints.
 int report_bad_command_line(std::string_view message);
 
+/// Whether the launcher's environment says that this process is one of its ranks.
+bool launched_as_rank();
+
 /// Whether the launcher's environment (Open MPI, PMIx, PMI, Slurm) says that this is rank 0, or
 /// that there is no launcher.
 bool launched_as_rank_zero();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -50,19 +51,23 @@ double sum_over(Group& group, double value) {
 }
 
 void print_case(const StepCase& step, std::vector<double> seconds, const StepWork& work,
-                const CpuLimits& limits) {
+                const std::optional<CpuLimits>& limits) {
   std::sort(seconds.begin(), seconds.end());
   const double time = seconds[seconds.size() / 2];
   const std::string what =
       step.rows > 1 ? fmt::format("prefill {} tokens", step.rows)
                     : fmt::format("decode {} x 1 behind {}", step.sequences, step.context);
+  const auto share = [&](double rate, double CpuLimits::*limit) {
+    return limits ? fmt::format(" ({:>3.0f} %)", 100 * rate / ((*limits).*limit)) : std::string();
+  };
+  const double read = work.bytes / time;
+  const double computed = work.flops / time;
   fmt::print(
-      "{:<26}{:>10.2f} ms [{:.2f} … {:.2f}] {:>9.1f} tok/s {:>7.1f} GB/s ({:>3.0f} %) "
-      "{:>7.1f} GFLOP/s ({:>3.0f} %)\n",
+      "{:<26}{:>10.2f} ms [{:.2f} … {:.2f}] {:>9.1f} tok/s {:>7.1f} GB/s{} {:>7.1f} GFLOP/s{}\n",
       what, time * 1e3, seconds.front() * 1e3, seconds.back() * 1e3,
-      static_cast<double>(step.tokens()) / time, work.bytes / time / 1e9,
-      100 * work.bytes / time / limits.read_bytes_per_second, work.flops / time / 1e9,
-      100 * work.flops / time / limits.flops_per_second);
+      static_cast<double>(step.tokens()) / time, read / 1e9,
+      share(read, &CpuLimits::read_bytes_per_second), computed / 1e9,
+      share(computed, &CpuLimits::flops_per_second));
   std::fflush(stdout);
 }
 
@@ -72,18 +77,23 @@ int bench(const BenchOptions& options, Group& world) {
   parallel.tp = world.size();
   parallel.dp = 1;
   Deployment deployment(options.model_dir, parallel, engine_for(options, cases), world);
-  CpuLimits limits;
-  agree(world, [&] { limits = measure_cpu_limits(deployment.threads(), options.isa); });
-  limits.read_bytes_per_second = sum_over(world, limits.read_bytes_per_second);
-  limits.flops_per_second = sum_over(world, limits.flops_per_second);
+  std::optional<CpuLimits> limits;  // what a GPU can do, its own measurements say
+  if (!deployment.device().cuda) {
+    agree(world, [&] { limits = measure_cpu_limits(deployment.threads(), options.isa); });
+    limits->read_bytes_per_second = sum_over(world, limits->read_bytes_per_second);
+    limits->flops_per_second = sum_over(world, limits->flops_per_second);
+  }
   const Stopwatch load;
   agree(world, [&] { deployment.load(); });
   if (world.rank() == 0) {
     const auto read = static_cast<double>(deployment.reader().bytes_read());
     fmt::print("{} ranks, each {}; weights loaded at {:.2f} GB/s a rank\n", world.size(),
                deployment.ops().description(), read / load.seconds() / 1e9);
-    fmt::print("limits of all ranks together: read {:.1f} GB/s, fp32 multiply-add {:.0f} GFLOP/s\n",
-               limits.read_bytes_per_second / 1e9, limits.flops_per_second / 1e9);
+    if (limits) {
+      fmt::print(
+          "limits of all ranks together: read {:.1f} GB/s, fp32 multiply-add {:.0f} GFLOP/s\n",
+          limits->read_bytes_per_second / 1e9, limits->flops_per_second / 1e9);
+    }
     fmt::print("medians of {} steps [fastest … slowest]\n", options.runs);
   }
   for (const StepCase& step : cases) {

@@ -18,6 +18,7 @@ ModelOptions model_options(const ConvertOptions& options) {
   model.seed = options.seed;
   model.tp = options.tp;
   model.pp = options.pp;
+  model.ep = options.ep;
   if (options.segments) {
     if (!std::has_single_bit(static_cast<unsigned>(*options.segments))) {
       fail_user("--segments: must be a power of two, not {}", *options.segments);

@@ -52,6 +52,14 @@ Request request_of(const GenerateOptions& options, const Tokenizer* tokenizer) {
   request.sampling.temperature = options.temperature;
   request.sampling.top_p = options.top_p;
   request.sampling.top_k = options.top_k;
+  request.sampling.min_p = options.min_p;
+  request.sampling.presence_penalty = options.presence_penalty;
+  request.sampling.frequency_penalty = options.frequency_penalty;
+  request.sampling.repetition_penalty = options.repetition_penalty;
+  request.sampling.min_tokens = options.min_tokens;
+  request.sampling.ignore_eos = options.ignore_eos;
+  request.sampling.stop = options.stop;
+  request.bad_words = PromptTokens(options.model_dir, tokenizer).bad_words(options.bad_words);
   request.sampling.seed = options.seed;
   request.sampling.max_tokens = options.max_tokens;
   return request;

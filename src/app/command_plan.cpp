@@ -8,7 +8,10 @@
 #include "app/deployment.h"
 #include "base/error.h"
 #include "base/machine.h"
+#include "cuda/devices.h"
+#include "cuda/gpu_ops.h"
 #include "layout/legality.h"
+#include "layout/semantics.h"
 #include "plan/layout_table.h"
 
 namespace weft {
@@ -18,15 +21,53 @@ namespace {
 struct Setting {
   ModelFacts model;
   JobEngine engine;
-  std::unique_ptr<Ops> ops;
+  std::unique_ptr<OpSizes> ops;
+  std::string memory_source;
   int ranks = 1;
   int ranks_per_node = 1;
   Bytes memory = 0;  ///< of each rank
 };
 
+/// "0 to 13, then the attention of 14".
+std::string layers_in_words(const Stage& stage) {
+  const Range whole{ceil_div(stage.sublayers.begin, 2), stage.sublayers.end / 2};
+  std::string text;
+  if (stage.sublayers.begin % 2 == 1) text += fmt::format("ffn of {}, ", stage.sublayers.begin / 2);
+  if (!whole.empty()) text += fmt::format("{} to {}, ", whole.begin, whole.end - 1);
+  if (stage.sublayers.end % 2 == 1) {
+    text += fmt::format("attention of {}, ", stage.sublayers.end / 2);
+  }
+  return text.substr(0, text.size() - 2);
+}
+
 LayoutVerdict judge_in(const Setting& setting, const Layout& layout) {
   return judge(layout, setting.model, wishes_of(setting.engine, setting.memory), setting.ranks,
                setting.memory, *setting.ops);
+}
+
+void print_experts(const ModelConfig& config) {
+  if (!config.has_experts()) return;
+  const MoeConfig& moe = config.moe;
+  fmt::print("experts   {} of width {} in {} of the layers, {} for each token", moe.experts,
+             moe.ffn, std::count(moe.sparse.begin(), moe.sparse.end(), true), moe.per_token);
+  if (moe.shared_ffn > 0) fmt::print(", and a shared one of width {}", moe.shared_ffn);
+  fmt::print("\n");
+}
+
+void print_segments(const LayoutLimits& limits) {
+  int most = limits.o_segments;
+  fmt::print("segments  {} for the attention output", limits.o_segments);
+  const auto add = [&](const char* what, int segments) {
+    if (segments == 0) return;
+    fmt::print(", {} for the {} down projection", segments, what);
+    most = std::min(most, segments);
+  };
+  add("ffn", limits.down_segments);
+  add("shared expert's", limits.shared_segments);
+  fmt::print(": tp up to {}\n", most);
+  if (limits.experts == 0) return;
+  fmt::print("          {} for an expert's down projection: tp up to {} times ep\n",
+             limits.expert_segments, limits.expert_segments);
 }
 
 void print_model(const Job& job, const Setting& setting) {
@@ -37,14 +78,36 @@ void print_model(const Job& job, const Setting& setting) {
       job.model.string(), name(config.architecture), config.layers, config.hidden,
       config.query_heads, config.kv_heads, config.head_dim, config.ffn, config.vocab,
       name(setting.model.dtype));
-  const LayoutLimits limits = layout_limits(setting.model);
-  fmt::print("segments  {} for the attention output, {} for the ffn down projection: tp up to {}\n",
-             limits.o_segments, limits.down_segments,
-             std::min(limits.o_segments, limits.down_segments));
-  fmt::print(
-      "memory    {} for each of {} ranks on a node (nine tenths of what is free on this "
-      "machine)\n\n",
-      human_bytes(setting.memory), setting.ranks_per_node);
+  print_experts(config);
+  print_segments(layout_limits(setting.model));
+  fmt::print("memory    {} for each of {} ranks on a node ({})\n\n", human_bytes(setting.memory),
+             setting.ranks_per_node, setting.memory_source);
+}
+
+/// What is active where: for each module and phase the axes that divide it, and what they exchange.
+void print_map(const Layout& layout) {
+  fmt::print("\nwhat is divided, and what travels{}\n",
+             layout.world_size() == 1 ? ": nothing, with one rank" : "");
+  for (const ComputePhase phase : all_phases()) {
+    for (const Module module : all_modules()) {
+      for (const Primitive primitive : all_primitives()) {
+        if (size_of(layout, primitive) == 1) continue;
+        const Semantics& entry = semantics_of(primitive, module, phase);
+        if (!entry.applies) continue;
+        fmt::print("  {:<8} {:<18} {}={:<3} {}{}{}\n", name(phase), name(module), name(primitive),
+                   size_of(layout, primitive), entry.cut, entry.moves.empty() ? "" : "; ",
+                   entry.moves);
+      }
+    }
+  }
+  if (layout.sp > 1) {
+    fmt::print("  {}\n", refusal(semantics_of(Primitive::sp, Module::scores, ComputePhase::decode),
+                                 layout.sp));
+  }
+  fmt::print("legal, and not built\n");
+  for (const Alternative& other : alternatives()) {
+    fmt::print("  {} divided by {}: {}\n", name(other.module), other.cut, other.why_not);
+  }
 }
 
 void print_verdict(const LayoutVerdict& verdict) {
@@ -56,43 +119,77 @@ void print_verdict(const LayoutVerdict& verdict) {
   const EngineSizes& sizes = *verdict.sizes;
   fmt::print(
       "engine    {} rows a step, {} sequences at a time, sequences up to {} tokens, "
-      "{} cache pages of {} tokens\n",
+      "{} cache pages of {} tokens{}\n",
       sizes.limits.max_batch_tokens, sizes.limits.max_sequences, sizes.max_sequence_length,
-      sizes.limits.pages, sizes.limits.page_tokens);
-  fmt::print("\n{:>8} {:>12} {:>12} {:>12} {:>12} {:>12}\n", "tp rank", "weights", "kv cache",
-             "activations", "buffers", "total");
-  for (std::size_t rank = 0; rank < verdict.footprints.size(); ++rank) {
-    const Footprint& footprint = verdict.footprints[rank];
-    fmt::print("{:>8} {:>12} {:>12} {:>12} {:>12} {:>12}\n", rank, human_bytes(footprint.weights),
-               human_bytes(footprint.kv_cache), human_bytes(footprint.activations),
-               human_bytes(footprint.buffers), human_bytes(footprint.total()));
+      sizes.limits.pages, sizes.limits.page_tokens,
+      verdict.layout.sp > 1 ? " (on each of the sp ranks)" : "");
+  fmt::print("\n{:>5} {:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", "stage", "tp", "weights",
+             "kv cache", "activations", "buffers", "total", "layers");
+  for (std::size_t i = 0; i < verdict.footprints.size(); ++i) {
+    const Footprint& footprint = verdict.footprints[i];
+    const Partition& part = verdict.parts[i];
+    fmt::print("{:>5} {:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", part.stage.index, part.rank,
+               human_bytes(footprint.weights), human_bytes(footprint.kv_cache),
+               human_bytes(footprint.activations), human_bytes(footprint.buffers),
+               human_bytes(footprint.total()), layers_in_words(part.stage));
   }
+  print_map(verdict.layout);
 }
 
 void print_table(const Setting& setting) {
   fmt::print("layouts of {} ranks; memory is that of the rank that holds most\n", setting.ranks);
-  fmt::print("{:>4} {:>4} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}\n", "tp", "dp", "weights",
-             "kv cache", "activations", "buffers", "total", "kv tokens");
-  for (const Layout& layout : layouts_of(setting.ranks)) {
+  const bool experts = setting.model.config.has_experts();
+  fmt::print("{:>4} {:>4} {:>4} {:>4} {:>4} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}\n", "tp",
+             "pp", "sp", "ep", "dp", "weights", "kv cache", "activations", "buffers", "total",
+             "kv tokens");
+  for (const Layout& layout : layouts_of(setting.ranks, experts)) {
     const LayoutVerdict verdict = judge_in(setting, layout);
+    fmt::print("{:>4} {:>4} {:>4} {:>4} {:>4} ", layout.tp, layout.pp, layout.sp, layout.ep,
+               layout.dp);
     if (!verdict.violations.empty()) {
-      fmt::print("{:>4} {:>4}   not possible: {}\n", layout.tp, layout.dp,
-                 verdict.violations.front());
+      fmt::print("  not possible: {}\n", verdict.violations.front());
       continue;
     }
     const Footprint& most = verdict.footprints[largest_rank(verdict)];
-    fmt::print("{:>4} {:>4} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}\n", layout.tp, layout.dp,
-               human_bytes(most.weights), human_bytes(most.kv_cache), human_bytes(most.activations),
-               human_bytes(most.buffers), human_bytes(most.total()),
-               verdict.sizes->limits.pages * verdict.sizes->limits.page_tokens);
+    fmt::print("{:>12} {:>12} {:>12} {:>12} {:>12} {:>10}\n", human_bytes(most.weights),
+               human_bytes(most.kv_cache), human_bytes(most.activations), human_bytes(most.buffers),
+               human_bytes(most.total()),
+               layout.sp * verdict.sizes->limits.pages * verdict.sizes->limits.page_tokens);
   }
+}
+
+/// Sizes and memory of a rank that has a GPU to itself, or of one on this machine's CPU.
+void set_processor(const PlanOptions& options, Setting& setting) {
+  const std::vector<GpuDevice> gpus = gpu_devices();
+  const Device device = setting.engine.device;
+  const bool cuda = device == Device::cuda ||
+                    (device == Device::automatic && (options.gpu_memory || !gpus.empty()));
+  if (!cuda) {
+    if (options.gpu_memory) fail_user("--gpu-memory, but engine.device is cpu");
+    setting.memory = memory_share(setting.ranks_per_node);
+    setting.memory_source = "nine tenths of what is free on this machine";
+    setting.ops = make_cpu_ops(threads_of(setting.engine.threads, setting.ranks_per_node),
+                               setting.engine.isa);
+    return;
+  }
+  if (!options.gpu_memory && gpus.empty()) {
+    fail_user(
+        "engine.device is cuda and this machine has no GPU: say with --gpu-memory how many GiB of "
+        "a GPU are free, such as 139 for an H200");
+  }
+  const Bytes free =
+      options.gpu_memory ? static_cast<Bytes>(*options.gpu_memory) << 30U : gpu_free_memory(0);
+  setting.memory = gpu_memory_share(free, 1);
+  setting.memory_source = options.gpu_memory ? "nineteen twentieths of --gpu-memory"
+                                             : "nineteen twentieths of what is free on this GPU";
+  setting.ops = make_gpu_sizes();
 }
 
 }  // namespace
 
 int command_plan(const PlanOptions& options) {
   const Job job = load_job(options.job, options.overrides);
-  check_device(job.engine);
+  check_numerics(job.engine);
   const ModelReader reader(job.model);
   Setting setting;
   setting.model = facts_of(reader);
@@ -102,9 +199,7 @@ int command_plan(const PlanOptions& options) {
   setting.ranks = options.ranks.value_or(static_cast<int>(
       std::min<std::int64_t>(asked.world_size(), std::numeric_limits<int>::max())));
   setting.ranks_per_node = std::min(options.gpus_per_node.value_or(setting.ranks), setting.ranks);
-  setting.memory = memory_share(setting.ranks_per_node);
-  setting.ops =
-      make_cpu_ops(threads_of(job.engine.threads, setting.ranks_per_node), job.engine.isa);
+  set_processor(options, setting);
 
   print_model(job, setting);
   if (options.ranks) {

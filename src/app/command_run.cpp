@@ -12,11 +12,15 @@
 #include "app/job.h"
 #include "app/journal.h"
 #include "app/merge_reports.h"
+#include "app/progress.h"
 #include "app/prompts.h"
 #include "app/replica_run.h"
 #include "app/report.h"
 #include "app/stop_request.h"
+#include "app/timings.h"
+#include "app/trace_file.h"
 #include "base/clock.h"
+#include "comm/clock_offset.h"
 #include "comm/session.h"
 #include "io/file.h"
 
@@ -26,8 +30,10 @@ namespace {
 /// The output directory as rank 0 finds it, told to all ranks.
 struct Opened {
   std::optional<Journal> journal;  ///< on rank 0
+  std::optional<RunLog> runs;      ///< on rank 0, unless the job is complete
   std::vector<RowState> rows;
   bool complete = false;
+  int run = 0;
 };
 
 /// The job with what `auto` stands for, so that its identity does not depend on how it was written.
@@ -43,37 +49,32 @@ Job without_paths(Job job) {
   return job;
 }
 
-Opened open_journal(const Job& job, const Deployment& deployment, Group& world) {
+Opened open_journal(const Job& job, bool retry_failed, const Deployment& deployment, Group& world) {
   Opened opened;
-  std::uint64_t header[2] = {0, 0};  // requests, complete
+  std::int64_t header[3] = {0, 0, 0};  // requests, complete, run
   agree(world, [&] {
     if (world.rank() != 0) return;
     const ModelReader& reader = deployment.reader();
     const PromptSurvey survey =
         survey_prompts(job.input.file, prompt_rules(job, reader.config().vocab));
-    opened.journal.emplace(
-        job.output.dir,
-        identity_of(resolved(job, deployment), reader.manifest().digest, survey.digest, "cpu"),
-        survey.requests);
-    opened.rows = opened.journal->rows();
-    header[0] = opened.rows.size();
-    header[1] = opened.journal->complete() ? 1 : 0;
+    Journal& journal =
+        opened.journal.emplace(job.output.dir,
+                               identity_of(resolved(job, deployment), reader.manifest().digest,
+                                           survey.digest, deployment.device().kind),
+                               survey.requests);
+    if (retry_failed) journal.forget_failed();
+    if (!journal.complete()) opened.runs.emplace(job.output.dir, deployment.layout());
+    opened.rows = journal.rows();
+    header[0] = static_cast<std::int64_t>(opened.rows.size());
+    header[1] = journal.complete() ? 1 : 0;
+    header[2] = opened.runs ? opened.runs->number() : 0;
   });
   world.broadcast(std::as_writable_bytes(std::span(header)), 0);
-  opened.rows.resize(header[0]);
+  opened.rows.resize(static_cast<std::size_t>(header[0]));
   world.broadcast(std::as_writable_bytes(std::span(opened.rows)), 0);
   opened.complete = header[1] != 0;
+  opened.run = static_cast<int>(header[2]);
   return opened;
-}
-
-int already_complete(const Job& job, const Opened& opened, Group& world) {
-  const bool failed =
-      std::find(opened.rows.begin(), opened.rows.end(), RowState::failed) != opened.rows.end();
-  if (world.rank() == 0) {
-    fmt::print("{} is complete already ({} requests): nothing to do\n",
-               (job.output.dir / "results.jsonl").string(), opened.rows.size());
-  }
-  return failed ? kExitSomeFailed : kExitSuccess;
 }
 
 RunReport begin_report(const Job& job, const Deployment& deployment, const Opened& opened) {
@@ -87,7 +88,34 @@ RunReport begin_report(const Job& job, const Deployment& deployment, const Opene
   return report;
 }
 
-void announce(const Job& job, const Deployment& deployment, const RunReport& report,
+/// Makes the files that a run which was killed at its very end had not come to. On rank 0.
+void complete_files(const Job& job, const Deployment& deployment, const Opened& opened) {
+  const std::filesystem::path& directory = job.output.dir;
+  if (!std::filesystem::exists(directory / "timings.h5")) write_timings(directory);
+  if (std::filesystem::exists(directory / "summary.json")) return;
+  RunReport report = begin_report(job, deployment, opened);
+  const RowCounts counts = opened.journal->counts();
+  report.succeeded = counts.succeeded;
+  report.failed = counts.failed;
+  report.results = (directory / "results.jsonl").string();
+  visit_requests(directory, [&](const RequestTiming& request) { add_recorded(report, request); });
+  write_text(directory / "summary.json", to_json(report));
+}
+
+int already_complete(const Job& job, const Deployment& deployment, const Opened& opened,
+                     Group& world) {
+  const bool failed =
+      std::find(opened.rows.begin(), opened.rows.end(), RowState::failed) != opened.rows.end();
+  if (world.rank() == 0) {
+    complete_files(job, deployment, opened);
+    fmt::print("{} is complete already ({} requests): nothing to do{}\n",
+               (job.output.dir / "results.jsonl").string(), opened.rows.size(),
+               failed ? "; --retry-failed computes those that failed again" : "");
+  }
+  return failed ? kExitSomeFailed : kExitSuccess;
+}
+
+void announce(const Job& job, Deployment& deployment, const RunReport& report,
               const Opened& opened) {
   write_text(job.output.dir / "job.yaml", to_yaml(job));
   fmt::print("weft: {} requests, {} done by earlier runs; {} on {}\n", report.requests,
@@ -102,6 +130,14 @@ void announce(const Job& job, const Deployment& deployment, const RunReport& rep
         "time (engine.threads)\n",
         deployment.threads_per_core());
   }
+  if (deployment.broadcasts_weights()) {
+    fmt::print("weft: replica 0 reads the weights and sends them to the others\n");
+  }
+  if (!deployment.control().connected() && report.layout.world_size() > 1) {
+    fmt::print(
+        "weft: this MPI has no MPI_THREAD_MULTIPLE: replicas have fixed shares, and signals stop "
+        "only the replicas whose first rank gets them\n");
+  }
   std::fflush(stdout);
 }
 
@@ -114,6 +150,8 @@ int finish(const Job& job, Opened& opened, RunReport& report, Group& world) {
     report.succeeded = counts.succeeded;
     report.failed = counts.failed;
     if (complete) report.results = (job.output.dir / "results.jsonl").string();
+    opened.runs->end(report.wall_seconds);
+    write_timings(job.output.dir);
     write_text(job.output.dir / "summary.json", to_json(report));
     std::fputs(to_text(report).c_str(), stdout);
     status = !complete ? kExitResumable : counts.failed > 0 ? kExitSomeFailed : kExitSuccess;
@@ -122,35 +160,84 @@ int finish(const Job& job, Opened& opened, RunReport& report, Group& world) {
   return status;
 }
 
-int run(const RunOptions& options, Group& world) {
+/// The clocks of all ranks against each other, and where the run begins.
+struct RunClocks {
+  explicit RunClocks(Group& world, std::int64_t begin, int run) {
+    pair.begin_at = Tracer::now();
+    pair.begin = pair.end = measure_clock_offset(world);
+    zero_on_rank_zero = begin;
+    world.broadcast(std::as_writable_bytes(std::span(&zero_on_rank_zero, 1)), 0);
+    start = {.number = run, .zero = zero_on_rank_zero - pair.begin.nanoseconds};
+  }
+
+  void measure_again(Group& world) {
+    pair.end_at = Tracer::now();
+    pair.end = measure_clock_offset(world);
+  }
+
+  ClockPair pair;
+  std::int64_t zero_on_rank_zero = 0;
+  RunStart start;
+};
+
+int run(const RunOptions& options, bool terminal, Group& world) {
   const Stopwatch wall;
-  const StopRequest stop_request;
+  const std::int64_t begin = Tracer::now();
+  StopRequest stop_request;
   Job job;
   agree(world, [&] { job = load_job(options.job, options.overrides); });
+  if (job.run.time_limit) stop_request.limit(static_cast<double>(*job.run.time_limit));
   Deployment deployment(job.model, job.parallel, job.engine, world);
+  if (job.output.trace) deployment.tracer().keep_spans(kTraceSpans);
   deployment.check_same_everywhere(to_yaml(without_paths(job)), job.input.file, world);
-  Opened opened = open_journal(job, deployment, world);
-  if (opened.complete) return already_complete(job, opened, world);
+  Opened opened = open_journal(job, options.retry_failed, deployment, world);
+  if (opened.complete) return already_complete(job, deployment, opened, world);
 
+  RunClocks clocks(world, begin, opened.run);
   RunReport report = begin_report(job, deployment, opened);
-  if (world.rank() == 0) announce(job, deployment, report, opened);
+  if (world.rank() == 0) {
+    announce(job, deployment, report, opened);
+    for (const std::string& line : deployment.device().map) fmt::print("{}\n", line);
+  }
   std::optional<ReplicaRun> replica;
-  agree(world, [&] { replica.emplace(job, deployment, opened.rows, report); });
+  agree(world, [&] { replica.emplace(job, deployment, opened.rows, clocks.start, report); });
+  std::optional<ProgressLine> progress;
+  if (world.rank() == 0) {
+    progress.emplace(ProgressLine::Job{job.output.dir, report.layout.dp, report.requests,
+                                       report.resumed, terminal},
+                     job.run.progress_seconds);
+    progress->tell("loading the model");
+  }
   const Stopwatch load;
   agree(world, [&] { deployment.load(); });
   report.load_seconds = load.seconds();
   report.planned_memory = deployment.footprint().total();
+  if (progress) progress->tell(nullptr);
   replica->run();
+  {
+    const Tracer::Scope scope(deployment.tracer(), Phase::waiting);
+    world.barrier();
+  }
+  if (progress) progress->tell("writing the results");
   report.peak_memory = deployment.ops().memory().peak();
+  report.own_phases = deployment.tracer().seconds();
+  report.dropped_spans = deployment.tracer().dropped();
   merge_reports(report, world);
+  if (job.output.trace) {
+    clocks.measure_again(world);
+    write_trace(job.output.dir, deployment.tracer(), clocks.pair, clocks.zero_on_rank_zero,
+                report.layout, report.hosts, world);
+  }
   report.wall_seconds = wall.seconds();
+  progress.reset();
   return finish(job, opened, report, world);
 }
 
 }  // namespace
 
 int command_run(const RunOptions& options) {
-  return with_session([&](Group& world) { return run(options, world); });
+  const bool terminal = output_is_terminal();
+  return with_session([&](Group& world) { return run(options, terminal, world); });
 }
 
 }  // namespace weft

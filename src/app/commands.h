@@ -22,6 +22,7 @@ struct ConvertOptions {
   std::optional<DType> dtype;
   int tp = 1;
   int pp = 1;
+  int ep = 1;
   std::optional<int> segments;  ///< cap for o and down; nothing: the contract's
   std::uint64_t seed = 0;       ///< synth only
 };
@@ -47,6 +48,7 @@ int command_tokenize(const TokenizeOptions& options);
 struct RunOptions {
   std::filesystem::path job;
   std::vector<std::string> overrides;  ///< "key.path=value"
+  bool retry_failed = false;           ///< compute the rows that failed again
 };
 int command_run(const RunOptions& options);
 
@@ -56,6 +58,7 @@ struct PlanOptions {
   std::vector<std::string> overrides;
   std::optional<int> ranks;  ///< a table of all layouts of that many
   std::optional<int> gpus_per_node;
+  std::optional<int> gpu_memory;  ///< GiB that a GPU has; nothing: as the visible one
 };
 int command_plan(const PlanOptions& options);
 
@@ -72,6 +75,14 @@ struct GenerateOptions {
   double temperature = 0;
   double top_p = 1;
   std::int64_t top_k = 0;
+  double min_p = 0;
+  double presence_penalty = 0;
+  double frequency_penalty = 0;
+  double repetition_penalty = 1;
+  std::int64_t min_tokens = 0;
+  bool ignore_eos = false;
+  std::vector<std::string> stop;
+  std::vector<std::string> bad_words;
   std::uint64_t seed = 0;
   int tp = 1;
   std::optional<int> threads;  ///< nothing: the rank's share of its host's cores
@@ -90,6 +101,14 @@ struct BenchOptions {
   bool long_cases = false;  ///< also 4,096 prompt tokens, and decode behind 8,192
 };
 int command_bench(const BenchOptions& options);
+
+/// `weft selftest`: on replicas of up to all ranks.
+struct SelftestOptions {
+  bool full = false;          ///< every layout with every schedule
+  std::int64_t random = 200;  ///< random combinations, unless full
+  std::uint64_t seed = 1;     ///< of these
+};
+int command_selftest(const SelftestOptions& options);
 
 /// `weft --version`: version, contract, backends, instruction set.
 std::string version_text();

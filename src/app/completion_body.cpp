@@ -1,6 +1,9 @@
 #include "app/completion_body.h"
 
+#include <fmt/format.h>
+
 #include <array>
+#include <cstddef>
 #include <nlohmann/json.hpp>
 
 namespace weft {
@@ -8,13 +11,33 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 1> kHonoured = {"prompt"};
-constexpr std::array<NeutralParameter, 4> kNeutral = {{
-    {"logprobs", "null"},
+constexpr std::array<std::string_view, 3> kHonoured = {"prompt", "echo", "logprobs"};
+constexpr std::size_t kMaxPrompts = 2048;
+
+constexpr std::array<NeutralParameter, 3> kNeutral = {{
     {"suffix", "\"\""},
     {"response_format", "null"},
     {"add_special_tokens", "true"},
 }};
+
+PromptArray several_prompts(const json& list, const PromptRules& rules) {
+  if (list.size() > kMaxPrompts) {
+    refuse_parameter(
+        "prompt", "invalid_value",
+        fmt::format("'prompt' has {} prompts, at most {} are allowed", list.size(), kMaxPrompts));
+  }
+  PromptArray prompts;
+  for (const json& item : list) {
+    if (item.is_string() && list.front().is_string()) {
+      prompts.emplace_back(item.get<std::string>());
+    } else if (item.is_array() && list.front().is_array()) {
+      prompts.emplace_back(token_ids("prompt", item, rules.vocab));
+    } else {
+      wrong_type("prompt", "a list of strings, or a list of lists of token ids", item);
+    }
+  }
+  return prompts;
+}
 
 void read_prompt(const json& body, const PromptRules& rules, PromptLine& line) {
   const json* prompt = given_parameter(body, "prompt");
@@ -23,15 +46,22 @@ void read_prompt(const json& body, const PromptRules& rules, PromptLine& line) {
     line.prompt = prompt->get<std::string>();
     return;
   }
-  if (!prompt->is_array()) wrong_type("prompt", "a string or a list of token ids", *prompt);
+  if (!prompt->is_array()) {
+    wrong_type("prompt", "a string, a list of token ids, or a list of several such", *prompt);
+  }
   if (prompt->empty()) refuse_parameter("prompt", "invalid_value", "'prompt' is an empty list");
   if (prompt->front().is_string() || prompt->front().is_array()) {
-    refuse_parameter(
-        "prompt", "unsupported_value",
-        "'prompt' is a list of several prompts, which this version does not support: give each "
-        "a line of its own");
+    line.prompt = several_prompts(*prompt, rules);
+  } else {
+    line.prompt = token_ids("prompt", *prompt, rules.vocab);
   }
-  line.prompt = token_ids("prompt", *prompt, rules.vocab);
+}
+
+void read_logprobs(const json& body, SamplingParams& sampling) {
+  if (given_parameter(body, "logprobs") == nullptr) return;
+  std::int64_t top = 0;
+  read_integer(body, "logprobs", 0, kMaxLogprobs, top);
+  sampling.logprobs = top;
 }
 
 }  // namespace
@@ -40,7 +70,9 @@ void read_completion_body(const json& body, const PromptRules& rules, PromptLine
   check_parameters(body, {kHonoured, kNeutral});
   read_model_name(body, line);
   read_prompt(body, rules, line);
+  read_boolean(body, "echo", line.echo);
   read_sampling(body, rules, line);
+  read_logprobs(body, line.sampling);
 }
 
 }  // namespace weft

@@ -5,11 +5,16 @@
 
 #include <algorithm>
 
+#include "app/stop_request.h"
+#include "app/weight_loading.h"
 #include "base/error.h"
 #include "base/machine.h"
 #include "base/version.h"
 #include "comm/session.h"
+#include "comm/timed_group.h"
 #include "cuda/devices.h"
+#include "cuda/nccl_group.h"
+#include "cuda/staged_group.h"
 
 namespace weft {
 namespace {
@@ -57,6 +62,8 @@ EngineWishes wishes_of(const JobEngine& engine, Bytes memory) {
   wishes.max_sequence_length = engine.max_sequence_length;
   wishes.page_tokens = engine.kv_block;
   wishes.prefill_chunk = engine.prefill_chunk;
+  wishes.share_from = engine.sp_threshold;
+  wishes.prefix_sharing = engine.prefix_sharing;
   wishes.layers = engine.layers.value_or(0);
   if (engine.kv_memory.kind == MemoryAmount::Kind::bytes) wishes.kv_bytes = engine.kv_memory.bytes;
   if (engine.kv_memory.kind == MemoryAmount::Kind::fraction) {
@@ -65,11 +72,12 @@ EngineWishes wishes_of(const JobEngine& engine, Bytes memory) {
   return wishes;
 }
 
-Layout layout_of(const JobParallel& parallel, const ModelFacts& model, int ranks) {
+Layout layout_of(const JobParallel& parallel, const ModelFacts& model, std::int64_t layers,
+                 int ranks) {
   Layout layout{parallel.tp, parallel.pp, parallel.sp, parallel.ep, 1};
   const std::int64_t replica = std::max<std::int64_t>(1, layout.replica_size());
   layout.dp = parallel.dp.value_or(std::max(1, static_cast<int>(ranks / replica)));
-  const std::vector<std::string> found = violations(layout, layout_limits(model), ranks);
+  const std::vector<std::string> found = violations(layout, layout_limits(model, layers), ranks);
   if (!found.empty()) {
     fail_user("this layout is not legal here:\n  {}", fmt::join(found, "\n  "));
   }
@@ -84,6 +92,8 @@ Bytes memory_share(int ranks_on_host) {
   return available_memory() / 10 * 9 / static_cast<Bytes>(ranks_on_host);
 }
 
+Bytes gpu_memory_share(Bytes free, int ranks) { return free / 20 * 19 / static_cast<Bytes>(ranks); }
+
 ModelFacts facts_of(const ModelReader& reader) {
   return {reader.config(), reader.caps(), reader.dtype()};
 }
@@ -93,12 +103,9 @@ std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader) {
   return has_tokenizer(reader) ? load_tokenizer(reader.directory()) : nullptr;
 }
 
-void check_device(const JobEngine& engine) {
-  if (engine.device == Device::cuda) {
-    fail_user("engine.device is cuda, but this version computes on CPUs only: use cpu or auto");
-  }
+void check_numerics(const JobEngine& engine) {
   if (engine.numerics == Numerics::fast) {
-    fail_user("engine.numerics is fast, which exists on cuda only: use invariant");
+    fail_user("engine.numerics is fast, which this version does not have: use invariant");
   }
 }
 
@@ -106,36 +113,74 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
                        const JobEngine& engine, Group& world, bool may_shorten) {
   const int ranks_on_host = host_share(world).ranks;
   const int on_cores = ranks_on_cores(world);
+  agree(world, [&] { check_numerics(engine); });
+  device_ = choose_device(engine, world);
   agree(world, [&] { open(model, parallel, engine, world, on_cores); });
-  watchdog_ = std::make_unique<Watchdog>(engine.watchdog_seconds,
-                                         fmt::format("rank {} on {}", world.rank(), host_name()));
-  replica_ = make_watched_group(world.split(place_.dp), *watchdog_);
-  const Bytes memory = least(world, memory_share(ranks_on_host));
+  control_ = std::make_unique<JobControl>(world, engine.watchdog_seconds, &StopRequest::pending);
+  replica_ = make_timed_group(control_->watch(replica_of(engine, world)), tracer_);
+  groups_ = std::make_unique<ReplicaGroups>(*replica_, layout_);
+  orders_ = control_->watch(world.split(place_.dp));
+  if (weft::broadcasts_weights(engine.load, layout_.dp, model, world)) {
+    peers_ = control_->watch(world.split(replica_->rank()));
+    reader_->share_with(peers_.get());
+  }
+  world.barrier();  // what all ranks of a GPU have taken so far counts
+  const Bytes memory = least(world, own_memory(ranks_on_host));
   const ModelFacts facts = facts_of(*reader_);
   agree(world, [&] {
-    const std::vector<Partition> parts =
-        partitions_of(facts, layout_.tp, engine.layers.value_or(0));
+    const std::vector<Partition> parts = partitions_of(facts, layout_, engine.layers.value_or(0));
     EngineWishes wishes = wishes_of(engine, memory);
     wishes.may_shorten = may_shorten;
-    sizes_ = size_engine(wishes, parts, memory, *ops_);
-    part_ = parts[static_cast<std::size_t>(place_.tp)];
+    sizes_ = size_engine(wishes, layout_, parts, memory, *ops_);
+    part_ = parts[partition_index(layout_, place_)];
   });
 }
 
 void Deployment::open(const std::filesystem::path& model, const JobParallel& parallel,
                       const JobEngine& engine, Group& world, int ranks_on_cores) {
-  check_device(engine);
   reader_ = std::make_unique<ModelReader>(model);
-  layout_ = layout_of(parallel, facts_of(*reader_), world.size());
+  layout_ = layout_of(parallel, facts_of(*reader_), engine.layers.value_or(0), world.size());
   place_ = place_of(layout_, world.rank());
   tokenizer_ = tokenizer_of(*reader_);
   threads_ = threads_of(engine.threads, ranks_on_cores);
   threads_per_core_ = static_cast<double>(threads_ * ranks_on_cores) / available_cores();
-  ops_ = make_cpu_ops(threads_, engine.isa);
+  if (!device_.cuda) {
+    ops_ = make_cpu_ops(threads_, engine.isa);
+    return;
+  }
+  if (reader_->config().has_experts()) {
+    fail_user("this version computes models with experts on CPUs only: set engine.device to cpu");
+  }
+  std::unique_ptr<GpuOps> gpu = make_gpu_ops(device_.device);
+  gpu_ops_ = gpu.get();
+  ops_ = std::move(gpu);
+}
+
+Bytes Deployment::own_memory(int ranks_on_host) const {
+  if (!device_.cuda) return memory_share(ranks_on_host);
+  return gpu_memory_share(gpu_free_memory(device_.device), device_.sharing);
+}
+
+std::unique_ptr<Group> Deployment::replica_of(const JobEngine& engine, Group& world) const {
+  std::unique_ptr<Group> group = world.split(place_.dp);
+  if (gpu_ops_ == nullptr) return group;
+  const bool found = least(world, nccl_release().empty() ? 0 : 1) == 1;
+  if (engine.collectives == Collectives::nccl && !found) {
+    agree(world, [] { fail_user("engine.collectives is nccl, but libnccl.so.2 is not found"); });
+  }
+  // NCCL refuses ranks that share a GPU unless it is told otherwise.
+  const bool nccl = engine.collectives == Collectives::nccl ||
+                    (engine.collectives == Collectives::automatic && found && !engine.share_gpus);
+  if (nccl && group->size() > 1) {
+    return make_nccl_group(std::move(group), *gpu_ops_, engine.watchdog_seconds);
+  }
+  return make_staged_group(std::move(group), *gpu_ops_);
 }
 
 void Deployment::load() {
-  model_ = std::make_unique<Model>(*reader_, part_, sizes_.shape, *ops_, *replica_);
+  control_->activity().begin_phase(JobPhase::loading);
+  const Tracer::Scope scope(tracer_, Phase::load);
+  model_ = std::make_unique<Model>(*reader_, part_, sizes_.shape, *ops_, *groups_, tracer_);
 }
 
 std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
@@ -146,13 +191,6 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
   options.digest = digest;
   options.eos = reader_->config().eos;
   return std::make_unique<Engine>(*model_, tokenizer_.get(), std::move(options));
-}
-
-bool Deployment::any_rank_says(bool mine) {
-  const std::byte answer{static_cast<unsigned char>(mine ? 1 : 0)};
-  std::vector<std::byte> all(static_cast<std::size_t>(replica_->size()));
-  replica_->all_gather({&answer, 1}, all, equal_counts(*replica_, 1));
-  return std::any_of(all.begin(), all.end(), [](std::byte said) { return said != std::byte{0}; });
 }
 
 void Deployment::check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,

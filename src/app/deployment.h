@@ -5,9 +5,13 @@
 #include <memory>
 #include <optional>
 
+#include "app/device_choice.h"
 #include "app/job.h"
+#include "base/tracer.h"
 #include "comm/group.h"
-#include "comm/watchdog.h"
+#include "comm/job_control.h"
+#include "comm/replica_groups.h"
+#include "cuda/gpu_ops.h"
 #include "engine/engine.h"
 #include "layout/grid.h"
 #include "model/model.h"
@@ -22,13 +26,18 @@ EngineWishes wishes_of(const JobEngine& engine, Bytes memory);
 
 /// The layout that a job asks for on `ranks` ranks, `dp: auto` resolved. Throws UserError with
 /// every violated rule when the model does not allow it.
-Layout layout_of(const JobParallel& parallel, const ModelFacts& model, int ranks);
+Layout layout_of(const JobParallel& parallel, const ModelFacts& model, std::int64_t layers,
+                 int ranks);
 
 /// Threads of each rank: as asked, else this rank's share of the cores of its host.
 int threads_of(const std::optional<int>& asked, int ranks_on_cores);
 
 /// Memory that one of `ranks_on_host` ranks may take: its share of nine tenths of what is free.
 Bytes memory_share(int ranks_on_host);
+
+/// Memory that one of `ranks` ranks on a GPU may take: its share of nineteen twentieths of what is
+/// free. The rest is for the driver, for libraries and for kernels' own stacks.
+Bytes gpu_memory_share(Bytes free, int ranks);
 
 /// Facts of a model directory.
 ModelFacts facts_of(const ModelReader& reader);
@@ -37,8 +46,8 @@ ModelFacts facts_of(const ModelReader& reader);
 /// it has none.
 std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader);
 
-/// Refuses devices and numerics that this build or this version does not have.
-void check_device(const JobEngine& engine);
+/// Refuses numerics that this version does not have.
+void check_numerics(const JobEngine& engine);
 
 /// Everything of one rank that exists while a job runs.
 class Deployment {
@@ -62,37 +71,54 @@ class Deployment {
   /// Null when the model directory has no tokenizer.
   [[nodiscard]] const Tokenizer* tokenizer() const { return tokenizer_.get(); }
   [[nodiscard]] int threads() const { return threads_; }
+  /// What this rank computes on.
+  [[nodiscard]] const DeviceChoice& device() const { return device_; }
   /// Threads of all ranks on this rank's cores, for each core; above 1 they wait for each other.
   [[nodiscard]] double threads_per_core() const { return threads_per_core_; }
   /// The loaded model.
   [[nodiscard]] Model& model() { return *model_; }
+  /// Charges the time of this rank, from the construction on.
+  [[nodiscard]] Tracer& tracer() { return tracer_; }
   [[nodiscard]] const Ops& ops() const { return *ops_; }
   [[nodiscard]] Ops& ops() { return *ops_; }
   /// This rank leads its replica: it writes the replica's rows.
   [[nodiscard]] bool leads_replica() const { return replica_->rank() == 0; }
-  /// Whether any rank of the replica says so: for decisions that no rank may take alone.
-  [[nodiscard]] bool any_rank_says(bool mine);
+  [[nodiscard]] JobControl& control() { return *control_; }
+  /// The ranks of the replica once more, for messages that are not the model's.
+  [[nodiscard]] Group& orders_group() { return *orders_; }
   /// Throws UserError on all ranks, naming a host, when the ranks were given different jobs,
   /// models, prompt files or programs (stale copies on a node's own disk, say). `job` is the job as
   /// text.
   void check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
                              Group& world) const;
+  /// One replica reads the weights and sends them to the others.
+  [[nodiscard]] bool broadcasts_weights() const { return peers_ != nullptr; }
   /// What the plan says that this rank holds.
   [[nodiscard]] Footprint footprint() const;
 
  private:
   void open(const std::filesystem::path& model, const JobParallel& parallel,
             const JobEngine& engine, Group& world, int ranks_on_cores);
+  /// Bytes that this rank may take where it computes.
+  [[nodiscard]] Bytes own_memory(int ranks_on_host) const;
+  /// The ranks of this rank's replica, as the operators' memory asks for it.
+  [[nodiscard]] std::unique_ptr<Group> replica_of(const JobEngine& engine, Group& world) const;
 
   std::unique_ptr<ModelReader> reader_;
   std::unique_ptr<Tokenizer> tokenizer_;
+  Tracer tracer_;
   Layout layout_;
   Place place_;
-  std::unique_ptr<Watchdog> watchdog_;
-  std::unique_ptr<Group> replica_;
+  DeviceChoice device_;
   int threads_ = 1;
   double threads_per_core_ = 1;
   std::unique_ptr<Ops> ops_;
+  GpuOps* gpu_ops_ = nullptr;  ///< the same, on a GPU
+  std::unique_ptr<JobControl> control_;
+  std::unique_ptr<Group> replica_;
+  std::unique_ptr<ReplicaGroups> groups_;
+  std::unique_ptr<Group> orders_;  ///< of the replica
+  std::unique_ptr<Group> peers_;   ///< ranks with the same weights, where one of them reads for all
   Partition part_;
   EngineSizes sizes_;
   std::unique_ptr<Model> model_;

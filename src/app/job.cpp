@@ -47,6 +47,16 @@ std::string_view name(Numerics numerics) {
   return name_in(names, numerics);
 }
 
+std::string_view name(WeightLoading loading) {
+  static constexpr std::array<std::string_view, 3> names = {"auto", "read", "broadcast"};
+  return name_in(names, loading);
+}
+
+std::string_view name(Collectives collectives) {
+  static constexpr std::array<std::string_view, 3> names = {"auto", "nccl", "staged"};
+  return name_in(names, collectives);
+}
+
 Job load_job(const std::filesystem::path& file, std::span<const std::string> overrides) {
   const std::vector<std::string_view> paths = key_paths();
   YamlDocument document = YamlDocument::load(file, paths);

@@ -20,6 +20,9 @@ class YamlValue;
 enum class InputFormat { openai, jsonl, text };
 enum class Device { automatic, cpu, cuda };
 enum class Numerics { invariant, fast };
+/// How replicas come by their weights.
+enum class WeightLoading { automatic, read, broadcast };
+enum class Collectives { automatic, nccl, staged };
 
 /// "openai", "jsonl", "text".
 std::string_view name(InputFormat format);
@@ -27,6 +30,10 @@ std::string_view name(InputFormat format);
 std::string_view name(Device device);
 /// "invariant", "fast".
 std::string_view name(Numerics numerics);
+/// "auto", "read", "broadcast".
+std::string_view name(WeightLoading loading);
+/// "auto", "nccl", "staged".
+std::string_view name(Collectives collectives);
 
 /// An amount of memory: left to the program, in bytes, or a fraction of what there is.
 struct MemoryAmount {
@@ -55,6 +62,8 @@ struct JobParallel {
 
 struct JobEngine {
   Device device = Device::automatic;
+  bool share_gpus = false;  ///< several ranks may have one GPU; for tests
+  Collectives collectives = Collectives::automatic;
   Numerics numerics = Numerics::invariant;
   Isa isa = Isa::automatic;
   std::optional<int> threads;  ///< of each rank; nothing: the rank's share of its host's cores
@@ -64,13 +73,25 @@ struct JobEngine {
   std::int64_t kv_block = 32;            ///< tokens of one page of the cache, a multiple of 16
   MemoryAmount kv_memory;                ///< of each rank
   std::int64_t prefill_chunk = 0;      ///< most prompt tokens of a sequence in a step; 0: no limit
+  std::int64_t sp_threshold = 256;     ///< prompts from that length on are shared by the sp ranks
+  bool prefix_sharing = true;          ///< the first pages of equal prompts are computed once
   std::optional<std::int64_t> layers;  ///< run only that many; nothing: all
-  double watchdog_seconds = 300;       ///< 0: no watchdog
+  WeightLoading load = WeightLoading::automatic;
+  double watchdog_seconds = 300;  ///< 0: no watchdog
 };
 
 struct JobOutput {
   std::filesystem::path dir;
-  bool digest = false;  ///< each result row carries its logits digest and token ids
+  bool digest = false;       ///< each result row carries its logits digest and token ids
+  std::int64_t created = 0;  ///< "created" of every result row, seconds since 1970
+  double sync_interval = 5;  ///< seconds until a finished row is on the disk
+  bool trace = false;        ///< write trace.json
+};
+
+/// How a run goes on and ends.
+struct JobRun {
+  std::optional<std::int64_t> time_limit;  ///< seconds from the start; nothing: none
+  double progress_seconds = 60;            ///< between progress lines; 0: none
 };
 
 /// An effective job: the file with the command line's overrides. Paths are usable from the current
@@ -84,6 +105,7 @@ struct Job {
   JobParallel parallel;
   JobEngine engine;
   JobOutput output;
+  JobRun run;
 };
 
 /// Reads a job file and applies overrides "key.path=value" in order. Relative paths in the file are

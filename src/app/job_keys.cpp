@@ -1,4 +1,5 @@
 // The table of all keys of a job file. A new key is one entry here and one member in job.h.
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
 
@@ -15,6 +16,7 @@ using Value = YamlValue;
 constexpr std::int64_t kMaxSize = std::int64_t{1} << 24;  ///< of a batch, a length
 constexpr std::int64_t kMaxTokenId = std::numeric_limits<TokenId>::max();
 constexpr std::size_t kMaxStops = 16;
+constexpr std::size_t kMaxBadWords = 1024;
 
 std::string written(bool value) { return value ? "true" : "false"; }
 std::string written(std::int64_t value) { return fmt::format("{}", value); }
@@ -87,16 +89,27 @@ std::int64_t kv_block(const Value& value) {
   return tokens;
 }
 
+std::optional<std::int64_t> time_limit(const Value& value) {
+  if (value.is_word("none")) return std::nullopt;
+  return value.duration();
+}
+
 double top_p(const Value& value) {
   const double p = value.number(0, 1);
   if (p == 0) value.refuse("must be above 0");
   return p;
 }
 
-std::vector<std::string> stops(const Value& value) {
+double repetition_penalty(const Value& value) {
+  const double penalty = value.number(0, 100);
+  if (static_cast<float>(penalty) == 0) value.refuse("must be above 0");
+  return penalty;
+}
+
+std::vector<std::string> texts(const Value& value, std::size_t most) {
   std::vector<std::string> texts =
       value.is_list ? value.strings() : std::vector<std::string>{value.text()};
-  if (texts.size() > kMaxStops) value.refuse("must have at most 16 items");
+  if (texts.size() > most) value.refuse(fmt::format("must have at most {} items", most));
   for (const std::string& text : texts) {
     if (text.empty()) value.refuse("must not hold an empty string");
   }
@@ -108,6 +121,12 @@ std::vector<TokenId> token_ids(const Value& value) {
   for (const std::int64_t id : value.integers(0, kMaxTokenId)) {
     ids.push_back(static_cast<TokenId>(id));
   }
+  return ids;
+}
+
+std::vector<TokenId> distinct(std::vector<TokenId> ids) {
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;
 }
 
@@ -152,6 +171,24 @@ const JobKey kKeys[] = {
      "Sample from tokens at least this likely, relative to the likeliest.", false,
      [](const Value& v, Job& j) { j.sampling.min_p = v.number(0, 1); },
      [](const Job& j) { return written(j.sampling.min_p); }},
+    {"sampling.presence_penalty", "number, -2 to 2",
+     "Taken off the logits of tokens that were generated already.", false,
+     [](const Value& v, Job& j) { j.sampling.presence_penalty = v.number(-2, 2); },
+     [](const Job& j) { return written(j.sampling.presence_penalty); }},
+    {"sampling.frequency_penalty", "number, -2 to 2",
+     "Taken off a token's logit as often as it was generated already.", false,
+     [](const Value& v, Job& j) { j.sampling.frequency_penalty = v.number(-2, 2); },
+     [](const Job& j) { return written(j.sampling.frequency_penalty); }},
+    {"sampling.repetition_penalty", "number, above 0 to 100",
+     "Divides positive and multiplies negative logits of tokens of prompt and answer.", false,
+     [](const Value& v, Job& j) { j.sampling.repetition_penalty = repetition_penalty(v); },
+     [](const Job& j) { return written(j.sampling.repetition_penalty); }},
+    {"sampling.allowed_token_ids", "list of token ids", "Nothing else is generated; empty: everything may be.", false,
+     [](const Value& v, Job& j) { j.sampling.allowed_token_ids = distinct(token_ids(v)); },
+     [](const Job& j) { return written_list(j.sampling.allowed_token_ids); }},
+    {"sampling.bad_words", "string, or list of up to 1024", "Texts that are never generated.", false,
+     [](const Value& v, Job& j) { j.sampling.bad_words = texts(v, kMaxBadWords); },
+     [](const Job& j) { return written_list(j.sampling.bad_words); }},
     {"sampling.max_tokens", "integer, at least 1", "Most tokens to generate.", false,
      [](const Value& v, Job& j) { j.sampling.max_tokens = v.integer(1, kMaxTokenId); },
      [](const Job& j) { return written(j.sampling.max_tokens); }},
@@ -168,7 +205,7 @@ const JobKey kKeys[] = {
      [](const Value& v, Job& j) { j.sampling.ignore_eos = v.boolean(); },
      [](const Job& j) { return written(j.sampling.ignore_eos); }},
     {"sampling.stop", "string, or list of up to 16", "Texts that end a completion; they are cut off.", false,
-     [](const Value& v, Job& j) { j.sampling.stop = stops(v); },
+     [](const Value& v, Job& j) { j.sampling.stop = texts(v, kMaxStops); },
      [](const Job& j) { return written_list(j.sampling.stop); }},
     {"sampling.stop_token_ids", "list of token ids", "Tokens that end a completion, as end tokens do.", false,
      [](const Value& v, Job& j) { j.sampling.stop_token_ids = token_ids(v); },
@@ -191,9 +228,17 @@ const JobKey kKeys[] = {
      [](const Value& v, Job& j) { j.parallel.dp = axis_or_auto(v); },
      [](const Job& j) { return written(j.parallel.dp); }},
 
-    {"engine.device", "`auto`, `cpu`, `cuda`", "What computes; only CPUs in this version, and `auto` means them.", false,
+    {"engine.device", "`auto`, `cpu`, `cuda`", "What computes; `auto`: the GPUs where every rank has one, else the CPUs.", false,
      [](const Value& v, Job& j) { j.engine.device = Device{v.choice({"auto", "cpu", "cuda"})}; },
      [](const Job& j) { return std::string(name(j.engine.device)); }},
+    {"engine.share_gpus", "`true`, `false`",
+     "Let several ranks have the same GPU: for tests, it makes nothing faster.", false,
+     [](const Value& v, Job& j) { j.engine.share_gpus = v.boolean(); },
+     [](const Job& j) { return written(j.engine.share_gpus); }},
+    {"engine.collectives", "`auto`, `nccl`, `staged`",
+     "How GPU ranks of a replica exchange data; `staged`: by MPI through the hosts' memory; `auto`: NCCL where it is found.", false,
+     [](const Value& v, Job& j) { j.engine.collectives = Collectives{v.choice({"auto", "nccl", "staged"})}; },
+     [](const Job& j) { return std::string(name(j.engine.collectives)); }},
     {"engine.numerics", "`invariant`, `fast`",
      "`invariant`: the same bits on every layout; `fast` gives that up.", false,
      [](const Value& v, Job& j) { j.engine.numerics = Numerics{v.choice({"invariant", "fast"})}; },
@@ -227,6 +272,15 @@ const JobKey kKeys[] = {
      "Most tokens of one prompt in one step; `auto`: as many as fit.", false,
      [](const Value& v, Job& j) { j.engine.prefill_chunk = length_or_auto(v); },
      [](const Job& j) { return written_length(j.engine.prefill_chunk); }},
+    {"engine.sp_threshold", "integer",
+     "Prompts of at least that many tokens are shared by the sp ranks; shorter ones are computed by "
+     "one of them.",
+     false, [](const Value& v, Job& j) { j.engine.sp_threshold = v.integer(1, kMaxSize); },
+     [](const Job& j) { return written(j.engine.sp_threshold); }},
+    {"engine.prefix_sharing", "`true`, `false`",
+     "Prompts that begin alike share the pages of what they have in common; the bits do not depend on it.", false,
+     [](const Value& v, Job& j) { j.engine.prefix_sharing = v.boolean(); },
+     [](const Job& j) { return written(j.engine.prefix_sharing); }},
     {"engine.layers", "integer, at least 1, or `auto`",
      "Run only the model's first layers, for measurements; `auto`: all.", false,
      [](const Value& v, Job& j) {
@@ -234,8 +288,12 @@ const JobKey kKeys[] = {
        j.engine.layers = layers == 0 ? std::optional<std::int64_t>() : layers;
      },
      [](const Job& j) { return written(j.engine.layers); }},
+    {"engine.load", "`auto`, `read`, `broadcast`",
+     "Every replica reads the weights, or one reads and the others receive them; `auto`: the latter across hosts, unless each has the model on a disk of its own.", false,
+     [](const Value& v, Job& j) { j.engine.load = WeightLoading{v.choice({"auto", "read", "broadcast"})}; },
+     [](const Job& j) { return std::string(name(j.engine.load)); }},
     {"engine.watchdog_seconds", "number, at least 0",
-     "A rank that waits that long for another one ends the job; 0: wait for ever.", false,
+     "A rank that is silent, or keeps others waiting, for that long ends the job; 0: wait for ever.", false,
      [](const Value& v, Job& j) { j.engine.watchdog_seconds = v.number(0, 1e6); },
      [](const Job& j) { return written(j.engine.watchdog_seconds); }},
 
@@ -246,6 +304,26 @@ const JobKey kKeys[] = {
      "Result rows carry the digest of the logits and the token ids.", false,
      [](const Value& v, Job& j) { j.output.digest = v.boolean(); },
      [](const Job& j) { return written(j.output.digest); }},
+    {"output.created", "integer, at least 0",
+     "`created` of every result row, in seconds since 1970; the same on every run.", false,
+     [](const Value& v, Job& j) { j.output.created = v.integer(0, std::int64_t{1} << 53); },
+     [](const Job& j) { return written(j.output.created); }},
+    {"output.sync_interval", "number, at least 0",
+     "Seconds after which a finished row is on the disk at the latest; 0: each one before the next.", false,
+     [](const Value& v, Job& j) { j.output.sync_interval = v.number(0, 1e6); },
+     [](const Job& j) { return written(j.output.sync_interval); }},
+    {"output.trace", "`true`, `false`", "Write `trace.json`, the ranks' time lines, for Perfetto.", false,
+     [](const Value& v, Job& j) { j.output.trace = v.boolean(); },
+     [](const Job& j) { return written(j.output.trace); }},
+
+    {"run.time_limit", "duration such as `90`, `15m`, `2h30m`, or `none`",
+     "Stop as SIGTERM does, to be resumed, that long after the start; without a unit: seconds.", false,
+     [](const Value& v, Job& j) { j.run.time_limit = time_limit(v); },
+     [](const Job& j) { return j.run.time_limit ? fmt::format("{}s", *j.run.time_limit) : "none"; }},
+    {"run.progress_seconds", "number, at least 0",
+     "Seconds between progress lines where the output is no terminal; 0: no progress anywhere.", false,
+     [](const Value& v, Job& j) { j.run.progress_seconds = v.number(0, 1e6); },
+     [](const Job& j) { return written(j.run.progress_seconds); }},
 };
 // clang-format on
 

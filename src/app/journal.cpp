@@ -10,6 +10,7 @@
 
 #include "app/file_lock.h"
 #include "app/journal_frame.h"
+#include "app/results_record.h"
 #include "base/error.h"
 #include "io/json.h"
 
@@ -97,9 +98,16 @@ RowCounts count(const std::vector<RowState>& rows) {
           .failed = std::count(rows.begin(), rows.end(), RowState::failed)};
 }
 
-/// Copies the rows at `places`, in that order, into `target`.
-void copy_rows(const std::vector<Path>& parts, const std::vector<RowPlace>& places,
-               const File& target) {
+/// Copies the rows at `places`, in that order, into `target`; says what was written.
+ResultsRecord copy_rows(const std::vector<Path>& parts, const std::vector<RowPlace>& places,
+                        const File& target) {
+  Digester digest;
+  ResultsRecord written;
+  const auto put = [&](std::string_view rows) {
+    target.write_all(bytes_of(rows));
+    digest.add(rows);
+    written.bytes += rows.size();
+  };
   std::vector<File> files;
   for (const Path& part : parts) files.push_back(File::open_read(part));
   std::string buffer;
@@ -109,11 +117,13 @@ void copy_rows(const std::vector<Path>& parts, const std::vector<RowPlace>& plac
     files[place.part].pread_all(
         std::as_writable_bytes(std::span(buffer).subspan(start, place.length)), place.offset);
     if (buffer.size() >= kWriteBuffer) {
-      target.write_all(bytes_of(buffer));
+      put(buffer);
       buffer.clear();
     }
   }
-  target.write_all(bytes_of(buffer));
+  put(buffer);
+  written.digest = digest.result();
+  return written;
 }
 
 }  // namespace
@@ -145,7 +155,14 @@ Journal::Journal(const Path& output_dir, const JobIdentity& identity, std::int64
   }
   if (!has_identity || !difference.empty()) write_identity(directory_, identity);
   const RowCounts done = counts();
-  complete_ = has_results && done.succeeded + done.failed == requests;
+  const ResultsOrigin origin = results_origin(directory_);
+  if (origin == ResultsOrigin::foreign) {
+    fail_user(
+        "{}: not the file that was made from the journal beside it (replaced or changed by hand?); "
+        "move it away, and the same command makes it again",
+        results_of(directory_).string());
+  }
+  complete_ = origin == ResultsOrigin::journal && done.succeeded + done.failed == requests;
 }
 
 RowCounts Journal::counts() const { return count(rows_); }
@@ -165,13 +182,16 @@ RowCounts Journal::finish() {
 
   const Path results = results_of(directory_);
   const Path partial = directory_ / "results.jsonl.tmp";
-  const File target = File::create(partial);
-  copy_rows(parts, places, target);
-  target.sync();
-  std::error_code failed;
-  std::filesystem::rename(partial, results, failed);
-  if (failed) fail("{}: cannot be renamed: {}", partial.string(), failed.message());
-  sync_directory(directory_);
+  try {
+    const File target = File::create(partial);
+    const ResultsRecord written = copy_rows(parts, places, target);
+    target.sync();
+    record_results(directory_, written);
+    replace_file(partial, results);
+  } catch (...) {
+    ::unlink(partial.c_str());  // a full disk needs the room
+    throw;
+  }
   complete_ = true;
   return counts();
 }

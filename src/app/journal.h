@@ -48,8 +48,8 @@ class Journal {
  public:
   /// Creates the directories where missing, takes the lock, compares or writes the identity, reads
   /// all parts (torn and damaged lines are passed over). Throws UserError when another run holds
-  /// the directory, when it belongs to another job (naming what differs), or holds a foreign
-  /// results.jsonl.
+  /// the directory, when it belongs to another job (naming what differs), or holds a results.jsonl
+  /// that was not made from this journal.
   Journal(const std::filesystem::path& output_dir, const JobIdentity& identity,
           std::int64_t requests);
 
@@ -58,8 +58,15 @@ class Journal {
   [[nodiscard]] RowCounts counts() const;
   /// Lines that were passed over because they are torn or damaged.
   [[nodiscard]] std::int64_t damaged_lines() const { return damaged_; }
-  /// The job is finished, by an earlier run or by `finish`: results.jsonl is there.
+  /// The output directory.
+  [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
+  /// The job is finished, by an earlier run or by `finish`: results.jsonl is there, with its rows.
   [[nodiscard]] bool complete() const { return complete_; }
+
+  /// Drops the rows that failed, so that their requests are missing: the parts are rewritten as one
+  /// without them. Returns how many there were. Throws UserError when a process of an earlier run
+  /// still writes to a part.
+  std::int64_t forget_failed();
 
   /// Reads all parts again. When every request has a row, writes results.jsonl: the rows in the
   /// order of the input, by rename; `complete` then holds. All parts must be closed.

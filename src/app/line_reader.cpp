@@ -1,7 +1,7 @@
 #include "app/line_reader.h"
 
-#include <algorithm>
 #include <span>
+#include <utility>
 
 namespace weft {
 namespace {
@@ -10,14 +10,16 @@ constexpr Bytes kPiece = Bytes{1} << 20;
 
 }  // namespace
 
-LineReader::LineReader(const std::filesystem::path& path, Bytes cap, Digester* digest)
-    : file_(File::open_read(path)), cap_(cap), digest_(digest), size_(file_.size()) {}
+LineReader::LineReader(const std::filesystem::path& path, Bytes cap)
+    : LineReader(plain_stream(File::open_read(path)), cap) {}
+
+LineReader::LineReader(std::unique_ptr<ByteStream> stream, Bytes cap, Digester* digest)
+    : stream_(std::move(stream)), cap_(cap), digest_(digest) {}
 
 bool LineReader::refill() {
-  const Bytes count = std::min(kPiece, size_ - read_at_);
+  piece_.resize(kPiece);
+  const std::size_t count = stream_->read(std::as_writable_bytes(std::span(piece_)));
   if (count == 0) return false;
-  piece_.resize(count);
-  file_.pread_all(std::as_writable_bytes(std::span(piece_)), read_at_);
   read_at_ += count;
   left_ = std::string_view(piece_.data(), count);
   if (digest_ != nullptr) digest_->add(left_);

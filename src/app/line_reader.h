@@ -3,44 +3,46 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/digest.h"
 #include "base/types.h"
-#include "io/file.h"
+#include "io/byte_stream.h"
 
 namespace weft {
 
-/// Streams the lines of a file, with memory for the longest line only.
+/// Streams the lines of a text, with memory for the longest line only.
 class LineReader {
  public:
   struct Line {
     std::string_view text;    ///< without its '\n'; valid until the next call
     std::int64_t number = 0;  ///< from 1
-    Bytes offset = 0;         ///< of its first byte in the file
+    Bytes offset = 0;         ///< of its first byte in the text
     bool ended = false;       ///< a '\n' followed
     bool too_long = false;    ///< longer than the cap; `text` is its first `cap` bytes
   };
 
-  /// Throws UserError when the file cannot be opened. `digest`, when given, is fed all bytes that
-  /// are read and must outlive the reader.
-  LineReader(const std::filesystem::path& path, Bytes cap, Digester* digest = nullptr);
+  /// Reads a file as it is. Throws UserError when it cannot be opened.
+  LineReader(const std::filesystem::path& path, Bytes cap);
+  /// Reads a stream. `digest`, when given, is fed all bytes that are read and must outlive the
+  /// reader.
+  LineReader(std::unique_ptr<ByteStream> stream, Bytes cap, Digester* digest = nullptr);
 
-  /// The next line; false at the end of the file.
+  /// The next line; false at the end.
   bool next(Line& line);
 
  private:
   bool refill();
 
-  File file_;
+  std::unique_ptr<ByteStream> stream_;
   Bytes cap_;
   Digester* digest_;
   std::vector<char> piece_;
   std::string_view left_;  ///< what is still unread of `piece_`
-  Bytes size_;             ///< of the file when it was opened: later growth is not read
-  Bytes read_at_ = 0;      ///< file offset behind `piece_`
+  Bytes read_at_ = 0;      ///< place in the text behind `piece_`
   std::string carry_;      ///< a line that spans pieces
   std::int64_t number_ = 0;
 };

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <vector>
 
+#include "app/timings.h"
 #include "comm/session.h"
 
 namespace weft {
@@ -36,14 +38,42 @@ void take_sum(std::int64_t& value, Group& world) {
   for (const std::int64_t part : all) value += part;
 }
 
+/// Ranks that completed nothing send nothing: a histogram has 22 kB.
+void take_together(Quantiles& quantiles, Group& world) {
+  std::vector<Quantiles> mine;
+  if (quantiles.count() > 0) mine.push_back(quantiles);
+  quantiles = {};
+  for (const Quantiles& part : all_of(mine, world)) quantiles.add(part);
+}
+
+/// Least, mean and most of each phase over the ranks.
+std::vector<PhaseReport> compare_phases(const PhaseSeconds& mine, Group& world) {
+  const std::vector<PhaseSeconds> ranks = all_of(std::vector<PhaseSeconds>{mine}, world);
+  std::vector<PhaseReport> phases;
+  for (const PhaseColumn& column : phase_columns()) {
+    std::vector<double> seconds;
+    for (const PhaseSeconds& of_rank : ranks) seconds.push_back(column.of(of_rank));
+    const auto most = std::max_element(seconds.begin(), seconds.end());
+    const double sum = std::accumulate(seconds.begin(), seconds.end(), 0.0);
+    phases.push_back({column.name, *std::min_element(seconds.begin(), seconds.end()),
+                      sum / static_cast<double>(seconds.size()), *most,
+                      static_cast<int>(most - seconds.begin())});
+  }
+  return phases;
+}
+
 }  // namespace
 
 void merge_reports(RunReport& report, Group& world) {
-  report.ttft_seconds = all_of(report.ttft_seconds, world);
-  report.tpot_seconds = all_of(report.tpot_seconds, world);
+  take_together(report.ttft_seconds, world);
+  take_together(report.tpot_seconds, world);
+  report.phases = compare_phases(report.own_phases, world);
   take_sum(report.prompt_tokens, world);
   take_sum(report.completion_tokens, world);
   take_sum(report.preemptions, world);
+  take_sum(report.prefix_tokens_looked_up, world);
+  take_sum(report.prefix_tokens_taken_over, world);
+  take_sum(report.dropped_spans, world);
   for (double* seconds : {&report.load_seconds, &report.prefill_seconds, &report.decode_seconds,
                           &report.output_seconds}) {
     take_largest(*seconds, world);

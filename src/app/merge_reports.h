@@ -7,7 +7,8 @@
 namespace weft {
 
 /// Brings the ranks' figures together, on every rank: tokens, latencies and preemptions of all
-/// replicas, the largest times and memory, the hosts. Every rank must call it.
+/// replicas, the largest times and memory, the ranks' phases compared, the hosts. Every rank must
+/// call it.
 void merge_reports(RunReport& report, Group& world);
 
 }  // namespace weft

@@ -21,9 +21,16 @@ class PromptTokens {
   PromptTokens(std::filesystem::path model_dir, const Tokenizer* tokenizer)
       : model_dir_(std::move(model_dir)), tokenizer_(tokenizer) {}
 
-  /// Token ids of a request's prompt. UserError if the model cannot do that.
-  std::vector<TokenId> of(const PromptLine& line);
+  /// Token ids of each of a request's prompts. UserError if the model cannot do that.
+  std::vector<std::vector<TokenId>> of(const PromptLine& line);
   std::vector<TokenId> of(const Conversation& conversation);
+  std::vector<TokenId> of(const std::string& text) const;
+
+  /// Token sequences that each text becomes at the beginning of a text and behind a space. As in
+  /// vLLM, the second counts when it is one other token at its front and as many tokens in all.
+  /// UserError without a tokenizer.
+  [[nodiscard]] std::vector<std::vector<TokenId>> bad_words(
+      const std::vector<std::string>& texts) const;
 
  private:
   const ChatTemplate& chat_template();

@@ -1,9 +1,7 @@
 #include "app/prompts.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <utility>
 
 #include "app/chat_body.h"
@@ -19,12 +17,6 @@ using nlohmann::json;
 constexpr std::string_view kCompletions = "/v1/completions";
 constexpr std::string_view kChatCompletions = "/v1/chat/completions";
 constexpr int kPromptDepth = 64;  ///< deepest nesting of a line's JSON
-
-/// Where a compressed file begins, and what it is.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kCompressed = {{
-    {"\x1f\x8b", "gzip"},
-    {"\x28\xb5\x2f\xfd", "zstd"},
-}};
 
 [[noreturn]] void refuse(std::optional<std::string> param, std::string_view code,
                          std::string message) {
@@ -147,18 +139,6 @@ Prompt too_long(PromptSource source, InputFormat format) {
                      .code = "line_too_long"};
 }
 
-void refuse_compressed(const std::filesystem::path& path) {
-  const File file = File::open_read(path);
-  std::array<char, 4> start{};
-  const std::size_t count = std::min<Bytes>(start.size(), file.size());
-  file.pread_all(std::as_writable_bytes(std::span(start).first(count)), 0);
-  for (const auto& [magic, kind] : kCompressed) {
-    if (std::string_view(start.data(), count).starts_with(magic)) {
-      fail_user("{}: a {} file; this version reads uncompressed prompt files", path.string(), kind);
-    }
-  }
-}
-
 }  // namespace
 
 const PromptSource& source_of(const Prompt& prompt) {
@@ -202,9 +182,7 @@ Prompt parse_prompt(std::string_view text, PromptSource source, const PromptRule
 }
 
 PromptReader::PromptReader(const std::filesystem::path& file, PromptRules rules, Digester* digest)
-    : lines_(file, kPromptLineCap, digest), rules_(std::move(rules)) {
-  refuse_compressed(file);
-}
+    : lines_(open_stream(file), kPromptLineCap, digest), rules_(std::move(rules)) {}
 
 bool PromptReader::advance() {
   while (lines_.next(line_)) {

@@ -29,13 +29,18 @@ struct PromptSource {
   std::optional<std::string> custom_id;  ///< nothing when the line could not be read that far
 };
 
+/// Several prompts of one request: texts, or ids.
+using PromptArray = std::vector<std::variant<std::string, std::vector<TokenId>>>;
+
 /// A request that can be run.
 struct PromptLine {
   PromptSource source;
-  /// Text, ids to take as they are, or a chat.
-  std::variant<std::string, std::vector<TokenId>, Conversation> prompt;
-  SamplingParams sampling;  ///< complete, with its seed
-  std::string model;        ///< the request's "model", repeated in its result; may be empty
+  /// Text, ids to take as they are, a chat, or several of the first two.
+  std::variant<std::string, std::vector<TokenId>, Conversation, PromptArray> prompt;
+  SamplingParams sampling;   ///< complete, with its seed
+  std::int64_t choices = 1;  ///< completions of each prompt ("n")
+  bool echo = false;         ///< the answer repeats the prompt
+  std::string model;         ///< the request's "model", repeated in its result; may be empty
 };
 
 /// A request that cannot be run: it becomes an error row.
@@ -73,8 +78,9 @@ std::uint64_t derived_seed(std::uint64_t job_seed, std::string_view custom_id);
 /// Reads a prompt file from front to back; memory does not grow with the file.
 class PromptReader {
  public:
-  /// Throws UserError when the file cannot be read, or is compressed. `digest`, when given, is fed
-  /// the file's bytes as they are read.
+  /// Reads gzip and zstd files too, by their first bytes. Throws UserError when the file cannot be
+  /// read; so do the other functions where a compressed file is damaged. `digest`, when given, is
+  /// fed the contents as they are read, unpacked.
   PromptReader(const std::filesystem::path& file, PromptRules rules, Digester* digest = nullptr);
 
   /// The next request; nothing at the end of the file.
@@ -96,7 +102,7 @@ class PromptReader {
 /// What one pass over the whole file tells.
 struct PromptSurvey {
   std::int64_t requests = 0;
-  Digest digest;  ///< of the file's bytes
+  Digest digest;  ///< of the contents, unpacked
 };
 
 /// Counts the requests and takes the file's digest. Throws UserError with both line numbers when

@@ -1,55 +1,130 @@
 #include "app/replica_run.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
+#include "app/body_parameters.h"
 #include "app/results.h"
-#include "app/stop_request.h"
 #include "base/error.h"
 
 namespace weft {
+namespace {
+
+/// Read-ahead: a step of prompts this long is full, and it is never fewer requests than this.
+constexpr std::int64_t kShortPrompt = 32;
+constexpr std::int64_t kFewest = 8;
+
+/// Requests without a row, as ascending ranges.
+std::vector<Range> missing(const std::vector<RowState>& rows) {
+  std::vector<Range> ranges;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] != RowState::missing) continue;
+    const auto index = static_cast<std::int64_t>(i);
+    if (!ranges.empty() && ranges.back().end == index) {
+      ++ranges.back().end;
+    } else {
+      ranges.push_back({index, index + 1});
+    }
+  }
+  return ranges;
+}
+
+/// Lines of the prompt file that are read between two steps.
+constexpr std::int64_t kMostLines = 4096;
+
+}  // namespace
 
 ReplicaRun::ReplicaRun(const Job& job, Deployment& deployment, std::vector<RowState> rows,
-                       RunReport& report)
+                       const RunStart& start, RunReport& report)
     : job_(job),
       deployment_(deployment),
       rows_(std::move(rows)),
+      start_(start),
       report_(report),
       tokens_(job.model, deployment.tokenizer()),
       prompts_(job.input.file, prompt_rules(job, deployment.reader().config().vocab)) {
-  if (deployment.leads_replica()) journal_.emplace(job.output.dir, deployment.place().dp);
+  if (!deployment.leads_replica()) return;
+  journal_.emplace(job.output.dir, deployment.place().dp,
+                   JournalPart::Seconds(job.output.sync_interval));
+  timings_.emplace(job.output.dir, deployment.place().dp);
 }
 
 void ReplicaRun::run() {
+  JobControl& control = deployment_.control();
+  control.open_work(missing(rows_), deployment_.place().dp, deployment_.layout().dp);
   engine_ = deployment_.make_engine(job_.output.digest);
-  do {
-    if (deployment_.any_rank_says(StopRequest::pending())) break;
+  control.activity().begin_phase(JobPhase::running);
+  Agenda agenda(deployment_.orders_group(), control);
+  engine_start_ = start_.seconds() - engine_->now();
+  StepClock clock(deployment_.tracer(), start_);
+  const Engine::OnCompletion on_completion = [&](const Sequence&, Completion completion) {
+    collect(std::move(completion));
+  };
+  while (true) {
+    const Orders orders = next_orders(agenda);
+    if (orders.stop) break;
+    if (!orders.requests.empty()) claimed_.push_back(orders.requests);
     fill();
-  } while (engine_->step(
-      nullptr, [&](const Sequence&, const Completion& completion) { write(completion); }));
+    control.activity().begin_step();
+    const bool computed = engine_->step(nullptr, on_completion);
+    if (!computed && claimed_.empty() && orders.last) break;
+    if (!computed) continue;
+    const StepTiming timing = clock.next(engine_->stats(), deployment_.place().dp);
+    if (timings_) timings_->add(timing);
+  }
+  engine_->drain(nullptr, on_completion);
   if (journal_) journal_->close();
+  if (timings_) timings_->flush();
   const EngineStats& stats = engine_->stats();
   report_.prefill_seconds = stats.prefill_seconds;
   report_.decode_seconds = stats.decode_seconds;
   report_.output_seconds = stats.logits_seconds + stats.sampling_seconds;
-  report_.preemptions = deployment_.leads_replica() ? stats.preemptions : 0;
+  if (deployment_.leads_replica()) {
+    report_.preemptions = stats.preemptions;
+    report_.prefix_tokens_looked_up = stats.prefix_tokens_looked_up;
+    report_.prefix_tokens_taken_over = stats.prefix_tokens_taken_over;
+  }
+  control.wait_for_others();
 }
 
-/// Reads ahead so that the scheduler always finds waiting sequences.
+Orders ReplicaRun::next_orders(Agenda& agenda) {
+  const Tracer::Scope scope(deployment_.tracer(), Phase::waiting);
+  return agenda.next(wants_more(), claimed_.empty() && engine_->pending() == 0);
+}
+
+/// How many waiting requests the scheduler should find: as many as one step could admit. More would
+/// only keep them from replicas that finish early.
+std::int64_t ReplicaRun::ahead() const {
+  const SchedulerLimits& limits = deployment_.sizes().limits;
+  return std::min(limits.max_sequences, std::max(kFewest, limits.max_batch_tokens / kShortPrompt));
+}
+
+/// Whether the claimed requests that are not yet read will soon be too few.
+bool ReplicaRun::wants_more() const {
+  if (claimed_.empty()) return engine_->waiting() < ahead();
+  return claimed_.back().end - prompts_.position() < ahead();
+}
+
+/// Reads no more than kMostLines: a file full of refused requests must not keep a stop waiting.
 void ReplicaRun::fill() {
-  const std::int64_t wanted = 2 * deployment_.sizes().limits.max_sequences;
-  while (engine_->pending() < wanted) {
+  for (std::int64_t lines = 0;
+       lines < kMostLines && !claimed_.empty() && engine_->waiting() < ahead(); ++lines) {
     const std::int64_t index = prompts_.position();
-    if (index >= static_cast<std::int64_t>(rows_.size())) return;
-    const bool mine = index % deployment_.layout().dp == deployment_.place().dp;
-    if (!mine || rows_[static_cast<std::size_t>(index)] != RowState::missing) {
-      prompts_.skip();
+    Range& range = claimed_.front();
+    if (index >= range.end) {
+      claimed_.pop_front();
+      continue;
+    }
+    if (!range.contains(index) || rows_[static_cast<std::size_t>(index)] != RowState::missing) {
+      require(prompts_.skip(), "{}: the prompt file became shorter", job_.input.file.string());
       continue;
     }
     std::optional<Prompt> prompt = prompts_.next();
     require(prompt.has_value(), "{}: the prompt file became shorter", job_.input.file.string());
     take(std::move(*prompt));
   }
+  while (!claimed_.empty() && prompts_.position() >= claimed_.front().end) claimed_.pop_front();
 }
 
 void ReplicaRun::take(Prompt prompt) {
@@ -58,38 +133,102 @@ void ReplicaRun::take(Prompt prompt) {
     return;
   }
   PromptLine& line = std::get<PromptLine>(prompt);
+  PromptError row;
+  row.source = line.source;
+  row.param = std::holds_alternative<Conversation>(line.prompt) ? "messages" : "prompt";
   try {
-    engine_->submit({line.source.index, tokens_.of(line), line.sampling});
-    if (journal_) lines_.emplace(line.source.index, std::move(line));
+    std::vector<Request> requests = requests_of(line);
+    if (journal_) lines_.emplace(line.source.index, OpenLine{line, requests.size(), {}});
+    for (Request& request : requests) engine_->submit(std::move(request));
+    return;
+  } catch (const RequestFault& fault) {
+    row.message = fault.message;
+    row.param = fault.param;
+    row.code = fault.code;
   } catch (const UserError& error) {
-    PromptError row;
-    row.source = line.source;
     row.message = error.what();
-    row.param = std::holds_alternative<Conversation>(line.prompt) ? "messages" : "prompt";
-    refuse(row);
   }
+  refuse(row);
+}
+
+std::vector<Request> ReplicaRun::requests_of(const PromptLine& line) {
+  Request request;
+  request.index = line.source.index;
+  request.sampling = line.sampling;
+  request.echo = line.echo;
+  try {
+    request.bad_words = tokens_.bad_words(line.sampling.bad_words);
+  } catch (const UserError& error) {
+    refuse_parameter("bad_words", "invalid_value", error.what());
+  }
+  std::vector<std::vector<TokenId>> prompts = tokens_.of(line);
+  std::vector<Request> requests;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    request.prompt = std::move(prompts[i]);
+    try {
+      engine_->check(request);
+    } catch (const UserError& error) {
+      if (prompts.size() == 1) throw;
+      fail_user("prompt {} of {}: {}", i + 1, prompts.size(), error.what());
+    }
+    for (std::int64_t choice = 0; choice < line.choices; ++choice) {
+      request.choice = static_cast<std::int64_t>(i) * line.choices + choice;
+      requests.push_back(request);
+    }
+  }
+  return requests;
 }
 
 void ReplicaRun::refuse(const PromptError& error) {
+  const Tracer::Scope scope(deployment_.tracer(), Phase::output);
   if (journal_) journal_->append(error.source.index, false, error_row(error));
+  count_row(false);
 }
 
-void ReplicaRun::write(const Completion& completion) {
+void ReplicaRun::collect(Completion completion) {
   if (!journal_) return;
+  const Tracer::Scope scope(deployment_.tracer(), Phase::output);
   add_completion(report_, completion);
-  const auto line = lines_.find(completion.index);
-  require(line != lines_.end(), "request {} was completed twice", completion.index);
-  journal_->append(
-      completion.index, true,
-      completion_row(line->second, completion, text_of(completion), job_.output.digest));
-  lines_.erase(line);
+  const std::int64_t index = completion.index;
+  const auto found = lines_.find(index);
+  require(found != lines_.end(), "request {} was completed twice", index);
+  OpenLine& open = found->second;
+  open.completions.push_back(std::move(completion));
+  if (open.completions.size() < open.requests) return;
+  const RowOptions options{deployment_.tokenizer(), job_.output.digest, job_.output.created};
+  record(open.completions);
+  journal_->append(index, true, completion_row(open.line, std::move(open.completions), options));
+  lines_.erase(found);
+  count_row(true);
 }
 
-std::string ReplicaRun::text_of(const Completion& completion) const {
-  if (deployment_.tokenizer() == nullptr) return {};
-  std::string text = deployment_.tokenizer()->decode(completion.tokens, kCompletionText);
-  if (completion.text_bytes >= 0) text.resize(static_cast<std::size_t>(completion.text_bytes));
-  return text;
+/// On the leader: for progress lines, and for the share of work that the replica gets.
+void ReplicaRun::count_row(bool succeeded) {
+  if (!journal_) return;
+  ++progress_.rows;
+  if (!succeeded) ++progress_.failed;
+  deployment_.control().activity().set_progress(progress_);
+}
+
+/// One record for a request, over all its prompts and choices.
+void ReplicaRun::record(const std::vector<Completion>& completions) {
+  const Completion& any = completions.front();
+  RequestTiming timing;
+  timing.index = any.index;
+  timing.queued = engine_start_ + any.queued_at;
+  timing.first_token = engine_start_ + any.first_token_at;
+  timing.run = start_.number;
+  timing.replica = deployment_.place().dp;
+  timing.finish_reason = static_cast<std::int32_t>(any.reason);
+  for (const Completion& completion : completions) {
+    timing.first_token = std::min(timing.first_token, engine_start_ + completion.first_token_at);
+    timing.finished = std::max(timing.finished, engine_start_ + completion.finished_at);
+    timing.prompt_tokens += completion.prompt_tokens;
+    timing.completion_tokens += completion.completion_tokens;
+  }
+  progress_.prompt_tokens += timing.prompt_tokens;
+  progress_.completion_tokens += timing.completion_tokens;
+  timings_->add(timing);
 }
 
 }  // namespace weft

@@ -1,51 +1,73 @@
 // One replica's share of a job: from the prompt file through the engine to the journal.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "app/agenda.h"
 #include "app/deployment.h"
 #include "app/job.h"
 #include "app/journal.h"
 #include "app/prompt_tokens.h"
 #include "app/prompts.h"
 #include "app/report.h"
+#include "app/timings.h"
 
 namespace weft {
 
-/// Every rank of a replica has one, with the same share of the requests; the replica's leader alone
-/// writes.
+/// Every rank of a replica has one and is given the same requests; the replica's leader alone
+/// claims them and writes.
 class ReplicaRun {
  public:
   /// Opens the prompt file and, on the leader, the replica's part of the journal. `rows` tells
-  /// which requests are done already. Throws UserError when a file cannot be used. Everything
-  /// passed by reference must outlive it.
-  ReplicaRun(const Job& job, Deployment& deployment, std::vector<RowState> rows, RunReport& report);
+  /// which requests are done already, `start` counts the time. Throws UserError when a file cannot
+  /// be used. Everything passed by reference must outlive it.
+  ReplicaRun(const Job& job, Deployment& deployment, std::vector<RowState> rows,
+             const RunStart& start, RunReport& report);
 
-  /// Completes every request of the share that has no row yet, or as many as there is time for
-  /// until a signal asks one of the replica's ranks to stop; what is then unfinished is left to the
-  /// next run. The model must be loaded.
+  /// Completes requests without a row, as this replica claims them, until none are left or the job
+  /// is asked to stop; what is then unfinished is left to the next run. The model must be loaded.
   void run();
 
  private:
+  Orders next_orders(Agenda& agenda);
+  [[nodiscard]] std::int64_t ahead() const;
+  [[nodiscard]] bool wants_more() const;
   void fill();
+  void count_row(bool succeeded);
   void take(Prompt prompt);
   void refuse(const PromptError& error);
-  void write(const Completion& completion);
-  [[nodiscard]] std::string text_of(const Completion& completion) const;
+  /// The engine's requests for a line: each prompt, each choice. Throws RequestFault or UserError.
+  [[nodiscard]] std::vector<Request> requests_of(const PromptLine& line);
+  void collect(Completion completion);
+  void record(const std::vector<Completion>& completions);
 
   const Job& job_;
   Deployment& deployment_;
   std::vector<RowState> rows_;
+  RunStart start_;
   RunReport& report_;
   PromptTokens tokens_;
   PromptReader prompts_;
   std::optional<JournalPart> journal_;  ///< on the leader
+  std::optional<TimingLog> timings_;    ///< on the leader
   std::unique_ptr<Engine> engine_;
-  std::unordered_map<std::int64_t, PromptLine> lines_;  ///< of requests in the engine
+  std::deque<Range> claimed_;  ///< requests to be read, ascending
+  double engine_start_ = 0;    ///< where the engine's time begins, in seconds of the run
+  Progress progress_;
+
+  /// A line whose requests are in the engine.
+  struct OpenLine {
+    PromptLine line;
+    std::size_t requests = 0;
+    std::vector<Completion> completions;  ///< so far
+  };
+  std::unordered_map<std::int64_t, OpenLine> lines_;  ///< by index, on the leader
 };
 
 }  // namespace weft

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -18,16 +16,34 @@ using nlohmann::ordered_json;
 
 double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
 
-/// "950 B", "12.4 MiB", "3.1 GiB".
 /// "12.3 ms", "4.56 s".
 std::string readable(double seconds) {
   if (seconds < 1) return fmt::format("{:.1f} ms", seconds * 1e3);
   return fmt::format("{:.2f} s", seconds);
 }
 
-std::string line(std::string_view label, const Percentiles& p) {
-  return fmt::format("  {:<10} {} p50, {} p90, {} p99\n", label, readable(p.p50), readable(p.p90),
-                     readable(p.p99));
+std::string line(std::string_view label, const Quantiles& q) {
+  return fmt::format("  {:<10} {} p50, {} p90, {} p99\n", label, readable(q.at(0.5)),
+                     readable(q.at(0.9)), readable(q.at(0.99)));
+}
+
+/// "n2"; nothing for a rank that is not known.
+std::string host_of(const RunReport& r, int rank) {
+  const auto i = static_cast<std::size_t>(rank);
+  return i < r.hosts.size() ? r.hosts[i] : "";
+}
+
+/// The table of phases; nothing for phases in which no rank was.
+std::string phase_lines(const RunReport& r) {
+  std::string text;
+  for (const PhaseReport& phase : r.phases) {
+    if (phase.most <= 0) continue;
+    if (text.empty()) text = "  by phase      least of a rank    average       most\n";
+    text += fmt::format("    {:<13} {:>13} {:>10} {:>10}  rank {} on {}\n", phase.name,
+                        readable(phase.least), readable(phase.mean), readable(phase.most),
+                        phase.slowest, host_of(r, phase.slowest));
+  }
+  return text;
 }
 
 /// "n1 x 4, n2 x 4", at most four hosts of it.
@@ -44,8 +60,20 @@ std::string folded(const std::vector<std::string>& hosts) {
   return text;
 }
 
-ordered_json json_of(const Percentiles& p) {
-  return {{"p50", p.p50}, {"p90", p.p90}, {"p99", p.p99}};
+ordered_json json_of(const Quantiles& q) {
+  return {{"p50", q.at(0.5)}, {"p90", q.at(0.9)}, {"p99", q.at(0.99)}};
+}
+
+ordered_json json_of_phases(const RunReport& r) {
+  ordered_json phases = ordered_json::object();
+  for (const PhaseReport& phase : r.phases) {
+    phases[phase.name] = {{"min", phase.least},
+                          {"avg", phase.mean},
+                          {"max", phase.most},
+                          {"slowest_rank", phase.slowest},
+                          {"slowest_host", host_of(r, phase.slowest)}};
+  }
+  return phases;
 }
 
 ordered_json json_of(const Layout& layout) {
@@ -57,16 +85,6 @@ ordered_json json_of(const Layout& layout) {
 }
 
 }  // namespace
-
-Percentiles percentiles_of(std::vector<double> seconds) {
-  if (seconds.empty()) return {};
-  std::sort(seconds.begin(), seconds.end());
-  const auto nearest_rank = [&](double share) {
-    const auto rank = std::ceil(share * static_cast<double>(seconds.size()));
-    return seconds[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
-  };
-  return {.p50 = nearest_rank(0.50), .p90 = nearest_rank(0.90), .p99 = nearest_rank(0.99)};
-}
 
 double time_to_first_token(const Completion& completion) {
   return completion.first_token_at - completion.queued_at;
@@ -80,15 +98,30 @@ double time_per_output_token(const Completion& completion) {
 void add_completion(RunReport& report, const Completion& completion) {
   report.prompt_tokens += completion.prompt_tokens;
   report.completion_tokens += completion.completion_tokens;
-  report.ttft_seconds.push_back(time_to_first_token(completion));
+  report.ttft_seconds.add(time_to_first_token(completion));
   if (completion.completion_tokens > 1) {
-    report.tpot_seconds.push_back(time_per_output_token(completion));
+    report.tpot_seconds.add(time_per_output_token(completion));
   }
+}
+
+void add_recorded(RunReport& report, const RequestTiming& request) {
+  Completion completion;
+  completion.prompt_tokens = request.prompt_tokens;
+  completion.completion_tokens = request.completion_tokens;
+  completion.queued_at = request.queued;
+  completion.first_token_at = request.first_token;
+  completion.finished_at = request.finished;
+  add_completion(report, completion);
 }
 
 double tokens_per_second(const RunReport& report) {
   return rate(static_cast<double>(report.completion_tokens),
               report.wall_seconds - report.load_seconds);
+}
+
+double prefix_hit_rate(const RunReport& report) {
+  return rate(static_cast<double>(report.prefix_tokens_taken_over),
+              static_cast<double>(report.prefix_tokens_looked_up));
 }
 
 std::string to_text(const RunReport& r) {
@@ -104,16 +137,26 @@ std::string to_text(const RunReport& r) {
   text += fmt::format("  tokens     {} in, {} out; {:.1f} in/s and {:.1f} out/s\n", r.prompt_tokens,
                       r.completion_tokens, rate(static_cast<double>(r.prompt_tokens), busy),
                       tokens_per_second(r));
-  if (!r.ttft_seconds.empty()) text += line("TTFT", percentiles_of(r.ttft_seconds));
-  if (!r.tpot_seconds.empty()) text += line("TPOT", percentiles_of(r.tpot_seconds));
+  if (r.ttft_seconds.count() > 0) text += line("TTFT", r.ttft_seconds);
+  if (r.tpot_seconds.count() > 0) text += line("TPOT", r.tpot_seconds);
   text +=
       fmt::format("  time       {} in all: load {}, prefill {}, decode {}, output {}\n",
                   readable(r.wall_seconds), readable(r.load_seconds), readable(r.prefill_seconds),
                   readable(r.decode_seconds), readable(r.output_seconds));
+  text += phase_lines(r);
   text += fmt::format("  memory     {} at most on a rank, {} planned\n", human_bytes(r.peak_memory),
                       human_bytes(r.planned_memory));
+  if (r.prefix_tokens_looked_up > 0) {
+    text += fmt::format("  prefixes   {} of {} tokens in full pages were there already ({:.1f}%)\n",
+                        r.prefix_tokens_taken_over, r.prefix_tokens_looked_up,
+                        100 * prefix_hit_rate(r));
+  }
   if (r.preemptions > 0) {
     text += fmt::format("  preempted  {} times: the key/value cache was full\n", r.preemptions);
+  }
+  if (r.dropped_spans > 0) {
+    text +=
+        fmt::format("  trace      the first spans of each rank; {} had no room\n", r.dropped_spans);
   }
   text += r.results.empty() ? "  stopped before the end; run the same command to go on\n"
                             : fmt::format("  results    {}\n", r.results);
@@ -137,17 +180,25 @@ std::string to_json(const RunReport& r) {
       {"tokens",
        {{"prompt", r.prompt_tokens},
         {"completion", r.completion_tokens},
+        {"prompt_per_second",
+         rate(static_cast<double>(r.prompt_tokens), r.wall_seconds - r.load_seconds)},
         {"completion_per_second", tokens_per_second(r)}}},
-      {"ttft_seconds", json_of(percentiles_of(r.ttft_seconds))},
-      {"tpot_seconds", json_of(percentiles_of(r.tpot_seconds))},
+      {"ttft_seconds", json_of(r.ttft_seconds)},
+      {"tpot_seconds", json_of(r.tpot_seconds)},
       {"preemptions", r.preemptions},
+      {"prefix_sharing",
+       {{"tokens_looked_up", r.prefix_tokens_looked_up},
+        {"tokens_taken_over", r.prefix_tokens_taken_over},
+        {"hit_rate", prefix_hit_rate(r)}}},
       {"seconds",
        {{"wall", r.wall_seconds},
         {"load", r.load_seconds},
         {"prefill", r.prefill_seconds},
         {"decode", r.decode_seconds},
         {"output", r.output_seconds}}},
+      {"seconds_by_phase", json_of_phases(r)},
       {"memory_bytes", {{"planned", r.planned_memory}, {"peak", r.peak_memory}}},
+      {"dropped_trace_spans", r.dropped_spans},
       {"results", r.results}};
   return summary.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

@@ -6,24 +6,28 @@
 #include <string>
 #include <vector>
 
+#include "app/timings.h"
+#include "base/quantiles.h"
+#include "base/tracer.h"
 #include "base/types.h"
 #include "engine/request.h"
 #include "layout/grid.h"
 
 namespace weft {
 
-/// Percentiles of a set of durations in seconds, by nearest rank; zeros of an empty set.
-struct Percentiles {
-  double p50 = 0;
-  double p90 = 0;
-  double p99 = 0;
-};
-Percentiles percentiles_of(std::vector<double> seconds);
-
 /// Time to first token: from when the engine was given the request to its first token.
 double time_to_first_token(const Completion& completion);
 /// Time per output token after the first; meaningful from two tokens on.
 double time_per_output_token(const Completion& completion);
+
+/// Seconds that the ranks spent in one phase.
+struct PhaseReport {
+  std::string name;
+  double least = 0;
+  double mean = 0;
+  double most = 0;
+  int slowest = 0;  ///< the rank with the most
+};
 
 /// What there is to tell of a run. Counts are of this run alone unless said otherwise.
 struct RunReport {
@@ -41,28 +45,38 @@ struct RunReport {
   // Tokens, of this run.
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
-  std::vector<double> ttft_seconds;  ///< one for each completed request
-  std::vector<double> tpot_seconds;  ///< one for each with two tokens or more
+  Quantiles ttft_seconds;  ///< of completed requests
+  Quantiles tpot_seconds;  ///< of those with two tokens or more
   std::int64_t preemptions = 0;
+  std::int64_t prefix_tokens_looked_up = 0;   ///< see Scheduler
+  std::int64_t prefix_tokens_taken_over = 0;  ///< of these, not computed again
   // Wall time in seconds. The phases need not add up to the total.
   double wall_seconds = 0;
   double load_seconds = 0;
   double prefill_seconds = 0;  ///< steps that held prompt tokens
   double decode_seconds = 0;   ///< steps that held none
   double output_seconds = 0;
+  PhaseSeconds own_phases{};        ///< of this rank alone
+  std::vector<PhaseReport> phases;  ///< of the main thread of each rank; see `phase_columns`
   // Memory in bytes, of the rank that needs most.
   Bytes planned_memory = 0;
   Bytes peak_memory = 0;
-  std::string results;  ///< path of results.jsonl; empty when the job is not complete
+  std::int64_t dropped_spans = 0;  ///< of all ranks, that trace.json had no room for
+  std::string results;             ///< path of results.jsonl; empty when the job is not complete
 };
 
 /// Adds a completion's tokens and times.
 void add_completion(RunReport& report, const Completion& completion);
+/// The same from the record of a request.
+void add_recorded(RunReport& report, const RequestTiming& request);
 
 /// Generated tokens a second, over all of the run but loading.
 double tokens_per_second(const RunReport& report);
 
-/// For people: under 20 lines, no escape codes.
+/// Share of the tokens looked up that were taken over; 0 when none were.
+double prefix_hit_rate(const RunReport& report);
+
+/// For people: under 30 lines, no escape codes.
 std::string to_text(const RunReport& report);
 
 /// summary.json: the same figures with full precision, and the versions.

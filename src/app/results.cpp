@@ -1,8 +1,12 @@
 #include "app/results.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
+#include <utility>
 
+#include "app/logprobs_json.h"
 #include "base/digest.h"
 #include "base/error.h"
 
@@ -38,34 +42,85 @@ std::string line_of(const ordered_json& row) {
   return row.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-}  // namespace
+/// The prompt as text: as it was given, or decoded from ids.
+std::string prompt_text(const PromptLine& prompt, const Completion& completion,
+                        const RowOptions& options) {
+  if (const auto* text = std::get_if<std::string>(&prompt.prompt)) return *text;
+  if (const auto* several = std::get_if<PromptArray>(&prompt.prompt)) {
+    const auto number = static_cast<std::size_t>(completion.choice / prompt.choices);
+    if (const auto* text = std::get_if<std::string>(&several->at(number))) return *text;
+  }
+  if (options.tokenizer == nullptr) return {};
+  return options.tokenizer->decode(completion.prompt);
+}
 
-std::string completion_row(const PromptLine& prompt, const Completion& completion,
-                           std::string_view text, bool digest) {
+/// The decoded completion, cut at a stop string.
+std::string answer_text(const Completion& completion, const RowOptions& options) {
+  if (options.tokenizer == nullptr) return {};
+  std::string text = options.tokenizer->decode(completion.tokens, kCompletionText);
+  if (completion.text_bytes >= 0) text.resize(static_cast<std::size_t>(completion.text_bytes));
+  return text;
+}
+
+ordered_json choice_of(const PromptLine& prompt, const Completion& completion,
+                       const RowOptions& options) {
   const bool chat = std::holds_alternative<Conversation>(prompt.prompt);
-  ordered_json choice = {{"index", 0}};
+  std::string text = answer_text(completion, options);
+  ordered_json choice = {{"index", completion.choice}};
   if (chat) {
-    choice["message"] = {{"role", "assistant"}, {"content", text}};
+    choice["message"] = {{"role", "assistant"}, {"content", std::move(text)}};
   } else {
-    choice["text"] = text;
+    choice["text"] = prompt.echo ? prompt_text(prompt, completion, options) + text : text;
   }
   choice["logprobs"] = nullptr;
+  if (prompt.sampling.logprobs) {
+    choice["logprobs"] = chat ? chat_logprobs(completion, options.tokenizer)
+                              : completion_logprobs(completion, options.tokenizer);
+  }
   choice["finish_reason"] = name(completion.reason);
-  const ordered_json usage = {
-      {"prompt_tokens", completion.prompt_tokens},
-      {"completion_tokens", completion.completion_tokens},
-      {"total_tokens", completion.prompt_tokens + completion.completion_tokens}};
+  return choice;
+}
+
+/// A prompt counts once, however many choices it has.
+ordered_json usage_of(const PromptLine& prompt, std::span<const Completion> completions) {
+  std::int64_t in = 0;
+  std::int64_t out = 0;
+  for (const Completion& completion : completions) {
+    if (completion.choice % prompt.choices == 0) in += completion.prompt_tokens;
+    out += completion.completion_tokens;
+  }
+  return {{"prompt_tokens", in}, {"completion_tokens", out}, {"total_tokens", in + out}};
+}
+
+ordered_json receipt_of(std::span<const Completion> completions) {
+  ordered_json all = ordered_json::array();
+  for (const Completion& completion : completions) {
+    all.push_back(
+        {{"logits_digest", completion.logits_digest.hex()}, {"tokens", completion.tokens}});
+  }
+  if (all.size() == 1) return all[0];
+  return {{"choices", std::move(all)}};
+}
+
+}  // namespace
+
+std::string completion_row(const PromptLine& prompt, std::vector<Completion> completions,
+                           const RowOptions& options) {
+  std::sort(completions.begin(), completions.end(),
+            [](const Completion& a, const Completion& b) { return a.choice < b.choice; });
+  const bool chat = std::holds_alternative<Conversation>(prompt.prompt);
+  ordered_json choices = ordered_json::array();
+  for (const Completion& completion : completions) {
+    choices.push_back(choice_of(prompt, completion, options));
+  }
   ordered_json body = {{"id", (chat ? "chatcmpl-" : "cmpl-") + id_of(prompt.source)},
                        {"object", chat ? "chat.completion" : "text_completion"},
-                       {"created", 0},
+                       {"created", options.created},
                        {"model", prompt.model.empty() ? std::string(kNoModel) : prompt.model},
-                       {"choices", ordered_json::array({choice})},
-                       {"usage", usage}};
+                       {"choices", std::move(choices)},
+                       {"usage", usage_of(prompt, completions)}};
   ordered_json row = row_of(prompt.source, 200, std::move(body), nullptr);
-  if (digest) {
-    row["weft"] = {{"logits_digest", completion.logits_digest.hex()},
-                   {"tokens", completion.tokens}};
-  }
+  if (options.digest) row["weft"] = receipt_of(completions);
   return line_of(row);
 }
 

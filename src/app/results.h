@@ -4,18 +4,27 @@
 // layout, and the order of its keys is fixed.
 #pragma once
 
+#include <cstdint>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "app/prompts.h"
 #include "engine/request.h"
+#include "text/tokenizer.h"
 
 namespace weft {
 
-/// The row of a finished request, without '\n'. `text` is the decoded completion, already cut at a
-/// stop string. With `digest` the row carries the logits digest and the token ids under "weft".
-std::string completion_row(const PromptLine& prompt, const Completion& completion,
-                           std::string_view text, bool digest);
+/// What a row is written with.
+struct RowOptions {
+  const Tokenizer* tokenizer = nullptr;  ///< null: answers have no text
+  bool digest = false;                   ///< the row carries digests and token ids under "weft"
+  std::int64_t created = 0;              ///< seconds since 1970
+};
+
+/// The row of a finished request, without '\n', from the completions of all its choices, in any
+/// order.
+std::string completion_row(const PromptLine& prompt, std::vector<Completion> completions,
+                           const RowOptions& options);
 
 /// The row of a request that was refused, without '\n'.
 std::string error_row(const PromptError& error);

@@ -22,14 +22,22 @@ constexpr std::array<const char*, 5> kRankVariables = {
 /// What a launcher needs to pass on the first rank's message before it ends everybody.
 constexpr std::chrono::milliseconds kHeadStart(500);
 
-}  // namespace
-
-bool launched_as_rank_zero() {
+/// The rank as the launcher tells it; null without a launcher.
+const char* launched_rank() {
   for (const char* variable : kRankVariables) {
     const char* rank = std::getenv(variable);
-    if (rank != nullptr) return std::string_view(rank) == "0";
+    if (rank != nullptr) return rank;
   }
-  return true;
+  return nullptr;
+}
+
+}  // namespace
+
+bool launched_as_rank() { return launched_rank() != nullptr; }
+
+bool launched_as_rank_zero() {
+  const char* rank = launched_rank();
+  return rank == nullptr || std::string_view(rank) == "0";
 }
 
 int report_bad_command_line(std::string_view message) {

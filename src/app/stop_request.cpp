@@ -1,6 +1,8 @@
 #include "app/stop_request.h"
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 
 namespace weft {
@@ -8,15 +10,23 @@ namespace {
 
 constexpr std::array kSignals = {SIGTERM, SIGINT, SIGUSR1};
 
-volatile std::sig_atomic_t asked = 0;
+// Written by signal handlers and the main thread, read by the service thread too.
+std::atomic<bool> asked = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
 std::array<struct sigaction, kSignals.size()> previous;
 
-void note(int /*signal*/) { asked = 1; }
+using Clock = std::chrono::steady_clock;
+Clock::time_point begin;
+std::atomic<Clock::time_point> deadline = Clock::time_point::max();
+
+void note(int /*signal*/) { asked = true; }
 
 }  // namespace
 
 StopRequest::StopRequest() {
-  asked = 0;
+  asked = false;
+  begin = Clock::now();
+  deadline = Clock::time_point::max();
   struct sigaction action = {};
   action.sa_handler = note;
   // Blocking system calls go on: the flag is looked at between steps.
@@ -28,6 +38,11 @@ StopRequest::~StopRequest() {
   for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous[i], nullptr);
 }
 
-bool StopRequest::pending() { return asked != 0; }
+void StopRequest::limit(double seconds) {
+  const std::chrono::duration<double> length(seconds);
+  deadline = begin + std::chrono::duration_cast<Clock::duration>(length);
+}
+
+bool StopRequest::pending() { return asked || Clock::now() >= deadline.load(); }
 
 }  // namespace weft

@@ -1,4 +1,4 @@
-// Signals that ask the job to stop at the next step.
+// What asks the job to stop at the next step: signals, and the end of its time.
 #pragma once
 
 namespace weft {
@@ -13,7 +13,11 @@ class StopRequest {
   StopRequest& operator=(const StopRequest&) = delete;
   ~StopRequest();
 
-  /// Whether one of the signals has come.
+  /// From that many seconds after the construction on the request is pending, too.
+  void limit(double seconds);
+
+  /// Whether one of the signals has come, or the time is up. Every rank has clocks and signals of
+  /// its own: what to do about it the ranks decide together.
   [[nodiscard]] static bool pending();
 };
 

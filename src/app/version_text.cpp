@@ -11,7 +11,7 @@ namespace {
 
 std::string gpu_text() {
   if (cuda_toolkit().empty()) return "not in this build";
-  std::string text = fmt::format("toolkit {}, no operators in this version", cuda_toolkit());
+  std::string text = fmt::format("toolkit {}", cuda_toolkit());
   for (const GpuDevice& device : gpu_devices()) {
     text += fmt::format("; {} (compute capability {}.{}, {})", device.name, device.major,
                         device.minor, device.uuid);
@@ -24,8 +24,9 @@ std::string gpu_text() {
 std::string version_text() {
   const auto ops = make_cpu_ops(1);
   const std::string_view found = ops->description();  // "cpu avx512 x 1 thread"
-  return fmt::format("weft {}\nnumerics contract {}\nbackends: cpu\nthis machine: {}\ncuda: {}",
-                     kVersion, kContractVersion, found.substr(0, found.find(" x ")), gpu_text());
+  return fmt::format("weft {}\nnumerics contract {}\nbackends: {}\nthis machine: {}\ncuda: {}",
+                     kVersion, kContractVersion, cuda_toolkit().empty() ? "cpu" : "cpu, cuda",
+                     found.substr(0, found.find(" x ")), gpu_text());
 }
 
 }  // namespace weft

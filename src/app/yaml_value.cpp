@@ -1,6 +1,7 @@
 #include "app/yaml_value.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <system_error>
@@ -129,6 +130,39 @@ Bytes YamlValue::bytes() const {
   if (!is_bytes()) refuse("must be a size such as 8GiB or 500MB");
   if (!convert(digits, count) || count > (Bytes{1} << 60) / factor) refuse("is too large");
   return count * factor;
+}
+
+std::int64_t YamlValue::duration() const {
+  constexpr std::int64_t most = std::int64_t{10} * 366 * 24 * 3600;
+  constexpr std::array<std::pair<char, std::int64_t>, 3> units = {
+      {{'h', 3600}, {'m', 60}, {'s', 1}}};
+  const auto wrong = [&] { refuse("must be a duration such as 90, 15m or 2h30m"); };
+  if (is_list || items.front().quoted || text().empty()) wrong();
+  std::string_view left = text();
+  std::int64_t total = 0;
+  std::size_t next_unit = 0;
+  while (!left.empty()) {
+    const auto end = std::find_if_not(left.begin(), left.end(), is_digit);
+    const std::string_view digits = left.substr(0, static_cast<std::size_t>(end - left.begin()));
+    left.remove_prefix(digits.size());
+    std::int64_t count = 0;
+    if (!looks_integer(digits)) wrong();
+    if (!convert(digits, count) || count > most) refuse("is too long");
+    std::size_t unit = units.size() - 1;  // without any: seconds
+    if (!left.empty()) {
+      unit = next_unit;
+      while (unit < units.size() && units[unit].first != left.front()) ++unit;
+      if (unit == units.size()) wrong();
+      left.remove_prefix(1);
+    } else if (next_unit != 0) {
+      wrong();  // 2h30
+    }
+    next_unit = unit + 1;
+    total += count * units[unit].second;
+  }
+  if (total == 0) refuse("must be above 0");
+  if (total > most) refuse("is too long");
+  return total;
 }
 
 int YamlValue::choice(std::initializer_list<std::string_view> words) const {

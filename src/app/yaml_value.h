@@ -41,6 +41,9 @@ class YamlValue {
   [[nodiscard]] bool is_bytes() const;
   /// A size: digits, then B, KiB, MiB, GiB, TiB or KB, MB, GB, TB (decimal). Without a unit: bytes.
   [[nodiscard]] Bytes bytes() const;
+  /// A duration in whole seconds, at least one: digits, or hours, minutes and seconds such as
+  /// 2h30m, 15m, 90s, each at most once and in this order.
+  [[nodiscard]] std::int64_t duration() const;
   /// Position of the text among `words`.
   [[nodiscard]] int choice(std::initializer_list<std::string_view> words) const;
   /// Text as a path, relative to `base`.

@@ -5,19 +5,20 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/elementary_inline.h"
+
 // This file must be compiled without contraction of a*b+c: the error terms below depend on it.
 
 namespace weft {
+
+using everywhere::exact_sum;
+using everywhere::kRounder;
+using everywhere::TwoWords;
+
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-/// Angles from here on are refused.
-constexpr double kLargestAngle = 0x1p50;
-
-/// Adding and subtracting it rounds to an integer, ties to even.
-constexpr double kRounder = 0x1.8p+52;
 
 constexpr double kLn2High =
     0x1.62e42fefa3000p-1;  // 41 bits behind the point: n * kLn2High is exact
@@ -26,19 +27,6 @@ constexpr double kLn2Low = 0x1.3de6af278ece6p-42;
 /// 2^n for -1022 <= n <= 1023.
 double power_of_two(std::int64_t n) {
   return std::bit_cast<double>(static_cast<std::uint64_t>(n + 1023) << 52);
-}
-
-/// An unevaluated sum; `low` is at most about one unit of `high`'s last place.
-struct TwoWords {
-  double high;
-  double low;
-};
-
-/// a + b exactly (Knuth).
-TwoWords exact_sum(double a, double b) {
-  const double sum = a + b;
-  const double b_part = sum - a;
-  return {sum, (a - (sum - b_part)) + (b - b_part)};
 }
 
 /// a * b exactly (Dekker), for magnitudes between 2^-480 and 2^480.
@@ -112,69 +100,9 @@ TwoWords log_of(double x) {
   return exact_sum(sum.high, sum.low + (exponent * kLn2Low + rest));
 }
 
-/// x = quarter turns * pi/2 + (high + low), |high| <= pi/4 and a little.
-struct Angle {
-  std::uint64_t quarter;  // modulo 4
-  TwoWords rest;
-};
-
-Angle reduce(double x) {
-  // Parts of pi/2 with 30 bits each: the products with n are exact up to n = 2^23.
-  constexpr double first = 0x1.921fb54p+0;
-  constexpr double second = 0x1.10b46118p-30;
-  constexpr double third = 0x1.313198a2e0370p-61;
-  const double n = (x * 0x1.45f306dc9c883p-1 + kRounder) - kRounder;
-  const TwoWords difference = exact_sum(x - n * first, -(n * second));
-  const auto quarter = static_cast<std::uint64_t>(static_cast<std::int64_t>(n)) & 3U;
-  return {quarter, exact_sum(difference.high, difference.low - n * third)};
-}
-
-double sin_series(TwoWords x) {
-  const double square = x.high * x.high;
-  double series = 1.0 / 355687428096000.0;  // 1/17!
-  constexpr double factorials[] = {-1307674368000.0, 6227020800.0, -39916800.0, 362880.0,
-                                   -5040.0,          120.0,        -6.0};
-  for (const double factorial : factorials) series = series * square + 1.0 / factorial;
-  return x.high + (x.high * square * series + x.low * (1 - 0.5 * square));
-}
-
-double cos_series(TwoWords x) {
-  const double square = x.high * x.high;
-  double series = -1.0 / 6402373705728000.0;  // 1/18!
-  constexpr double factorials[] = {20922789888000.0, -87178291200.0, 479001600.0, -3628800.0,
-                                   40320.0,          -720.0,         24.0};
-  for (const double factorial : factorials) series = series * square + 1.0 / factorial;
-  const double half = 0.5 * square;
-  const double head = 1 - half;
-  return head + (((1 - head) - half) + (square * square * series - x.high * x.low));
-}
-
 }  // namespace
 
-float exp_f32(float x) {
-  using namespace exp_terms;
-  if (x > highest) x = highest;
-  if (x < lowest) x = lowest;
-  const float shifted = std::fma(x, log2_e, rounder);
-  const float n = shifted - rounder;
-  float r = std::fma(n, -ln2_high, x);
-  r = std::fma(n, -ln2_low, r);
-  float series = c4;
-  series = std::fma(series, r, c3);
-  series = std::fma(series, r, c2);
-  series = std::fma(series, r, c1);
-  series = std::fma(series, r, c0);
-  const float value = 1.0F + std::fma(r * r, series, r);
-  const auto exponent = static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(shifted) -
-                                                  std::bit_cast<std::uint32_t>(rounder));
-  const std::int32_t half = exponent >> 1;
-  const auto scale = [](std::int32_t power) {
-    return std::bit_cast<float>((static_cast<std::uint32_t>(power) + 127U) << 23);
-  };
-  return value * scale(half) *
-         scale(static_cast<std::int32_t>(static_cast<std::uint32_t>(exponent) -
-                                         static_cast<std::uint32_t>(half)));
-}
+float exp_f32(float x) { return everywhere::exp_f32(x); }
 
 double exp_d(double x) { return exp_of(x, 0); }
 
@@ -185,20 +113,9 @@ double log_d(double x) {
   return log_of(x).high;
 }
 
-double sin_d(double x) {
-  if (!(x > -kLargestAngle && x < kLargestAngle)) return kNaN;
-  if (x == 0) return x;
-  const auto [quarter, rest] = reduce(x);
-  const double value = (quarter & 1U) == 0 ? sin_series(rest) : cos_series(rest);
-  return (quarter & 2U) == 0 ? value : -value;
-}
+double sin_d(double x) { return everywhere::sin_d(x); }
 
-double cos_d(double x) {
-  if (!(x > -kLargestAngle && x < kLargestAngle)) return kNaN;
-  const auto [quarter, rest] = reduce(x);
-  const double value = (quarter & 1U) == 0 ? cos_series(rest) : sin_series(rest);
-  return quarter == 0 || quarter == 3 ? value : -value;
-}
+double cos_d(double x) { return everywhere::cos_d(x); }
 
 double pow_d(double x, double y) {
   if (y == 0) return 1;

@@ -3,13 +3,13 @@
 namespace weft {
 namespace {
 
-Bytes layer_page_bytes(const KvShape& shape, const Ops& ops) {
+Bytes layer_page_bytes(const KvShape& shape, const OpSizes& ops) {
   return ops.kv_page_bytes(shape.heads, shape.head_dim, shape.page_tokens, shape.dtype);
 }
 
 }  // namespace
 
-Bytes kv_page_bytes(const KvShape& shape, const Ops& ops) {
+Bytes kv_page_bytes(const KvShape& shape, const OpSizes& ops) {
   return static_cast<Bytes>(shape.layers) * layer_page_bytes(shape, ops);
 }
 

@@ -20,7 +20,7 @@ struct KvShape {
 };
 
 /// Bytes of one page in all layers.
-Bytes kv_page_bytes(const KvShape& shape, const Ops& ops);
+Bytes kv_page_bytes(const KvShape& shape, const OpSizes& ops);
 
 /// One buffer per layer.
 class KvCache {

@@ -35,6 +35,15 @@ class Group {
   /// The bytes of rank `root` overwrite those of all others.
   virtual void broadcast(ByteSpan bytes, int root) = 0;
 
+  /// Starts sending `bytes` to rank `to` and returns at once. They must stay as they are until
+  /// `finish_sends`. Messages between two ranks arrive in the order in which they were sent.
+  virtual void start_send(ByteView bytes, int to) = 0;
+  /// Returns when all sends that this rank has started are on their way or received: their bytes
+  /// may be overwritten.
+  virtual void finish_sends() = 0;
+  /// Fills `bytes` with the next message of rank `from`, which must be as long.
+  virtual void receive(ByteSpan bytes, int from) = 0;
+
   /// Returns when all ranks have called it.
   virtual void barrier() = 0;
 

@@ -105,6 +105,27 @@ class MpiGroup final : public Group {
     }
   }
 
+  void start_send(ByteView bytes, int to) override {
+    sends_.emplace_back();
+    check_mpi(
+        MPI_Isend(bytes.data(), mpi_count(bytes.size()), MPI_BYTE, to, kTag, comm_, &sends_.back()),
+        "MPI_Isend");
+  }
+  void finish_sends() override {
+    check_mpi(MPI_Waitall(static_cast<int>(sends_.size()), sends_.data(), MPI_STATUSES_IGNORE),
+              "MPI_Waitall");
+    sends_.clear();
+  }
+  void receive(ByteSpan bytes, int from) override {
+    MPI_Status status;
+    check_mpi(MPI_Recv(bytes.data(), mpi_count(bytes.size()), MPI_BYTE, from, kTag, comm_, &status),
+              "MPI_Recv");
+    int count = 0;
+    MPI_Get_count(&status, MPI_BYTE, &count);
+    require(static_cast<Bytes>(count) == bytes.size(), "received {} bytes instead of {}", count,
+            bytes.size());
+  }
+
   void barrier() override { check_mpi(MPI_Barrier(comm_), "MPI_Barrier"); }
 
   std::unique_ptr<Group> split(int color) override {
@@ -114,9 +135,12 @@ class MpiGroup final : public Group {
   }
 
  private:
+  static constexpr int kTag = 1;
+
   MPI_Comm comm_;
   int rank_ = 0;
   int size_ = 1;
+  std::vector<MPI_Request> sends_;  ///< started, not finished
 };
 
 }  // namespace

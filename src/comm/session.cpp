@@ -44,7 +44,8 @@ int largest(Group& world, int status) {
 
 int with_session(const std::function<int(Group& world)>& body) {
   int provided = 0;
-  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
+  // Job control has a thread of its own that sends messages; it makes do with less.
+  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
   int status = 1;
   try {
     const std::unique_ptr<Group> world = make_world_group();
@@ -65,6 +66,12 @@ int with_session(const std::function<int(Group& world)>& body) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Finalize();
   return rank == 0 ? status : 0;
+}
+
+bool threads_may_call_mpi() {
+  int provided = 0;
+  MPI_Query_thread(&provided);
+  return provided == MPI_THREAD_MULTIPLE;
 }
 
 void agree(Group& group, const std::function<void()>& action) {

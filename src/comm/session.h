@@ -18,6 +18,10 @@ namespace weft {
 /// waiting. Starts and ends MPI; may be called once in a process. Without mpirun there is one rank.
 int with_session(const std::function<int(Group& world)>& body);
 
+/// Whether threads beside the main one may call MPI, which `with_session` asks for and not every
+/// MPI has (MPI_THREAD_MULTIPLE).
+bool threads_may_call_mpi();
+
 /// Calls `action` on every rank, then lets the ranks agree: when it threw UserError anywhere, every
 /// rank throws UserError with the message of the lowest such rank. Every rank must call it.
 void agree(Group& group, const std::function<void()>& action);

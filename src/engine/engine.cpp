@@ -1,20 +1,27 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <limits>
+#include <iterator>
+#include <string_view>
+#include <utility>
 
 #include "base/error.h"
-#include "engine/sampler.h"
+#include "engine/prefix_hashes.h"
+#include "layout/semantics.h"
 
 namespace weft {
-
 Engine::Engine(Model& model, const Tokenizer* tokenizer, EngineOptions options)
     : model_(model),
       tokenizer_(tokenizer),
       options_(std::move(options)),
-      scheduler_(options_.limits) {}
+      scheduler_(options_.limits),
+      record_(model.groups()) {
+  if (model.partition().stage.last()) {
+    chooser_.emplace(model.vocabulary(), options_.eos, options_.digest);
+  }
+}
 
-void Engine::submit(Request request) {
+void Engine::check(const Request& request) const {
   const auto length = static_cast<std::int64_t>(request.prompt.size());
   const std::int64_t vocab = model_.partition().config.vocab;
   if (length == 0) fail_user("the prompt has no tokens");
@@ -22,161 +29,170 @@ void Engine::submit(Request request) {
     fail_user("the prompt has {} tokens, the longest sequence is {} (engine.max_sequence_length)",
               length, options_.max_sequence_length);
   }
-  for (const TokenId token : request.prompt) {
-    if (token < 0 || token >= vocab) {
-      fail_user("prompt token {} is outside the vocabulary of {}", token, vocab);
+  const auto within = [vocab](std::string_view what, std::span<const TokenId> tokens) {
+    for (const TokenId token : tokens) {
+      if (token >= 0 && token < vocab) continue;
+      fail_user("{} {} is outside the vocabulary of {}", what, token, vocab);
     }
+  };
+  within("prompt token", request.prompt);
+  within("stop token", request.sampling.stop_token_ids);
+  within("allowed token", request.sampling.allowed_token_ids);
+  for (const std::vector<TokenId>& word : request.bad_words) within("token of a bad word", word);
+  for (const LogitBias& bias : request.sampling.logit_bias) {
+    within("token with a bias", std::span(&bias.token, 1));
   }
   if (!request.sampling.stop.empty() && tokenizer_ == nullptr) {
     fail_user("stop strings need a tokenizer, and the model has none");
   }
+}
+
+void Engine::submit(Request request) {
+  check(request);
+  const auto length = static_cast<std::int64_t>(request.prompt.size());
   const std::int64_t id = next_sequence_++;
   const std::int64_t longest =
       std::min(options_.max_sequence_length, length + request.sampling.max_tokens);
-  scheduler_.add(id, length, longest);
+  std::vector<BlockHash> prefix;
+  // Rows that are taken over have no logits to score.
+  if (options_.limits.prefix_sharing && !request.scores_prompt()) {
+    prefix = prefix_hashes(request.prompt, options_.limits.page_tokens);
+  }
+  scheduler_.add(id, length, longest, std::move(prefix));
   Sequence& sequence =
       sequences_.emplace(id, Sequence(std::move(request), tokenizer_)).first->second;
   sequence.queued_at = now();
 }
 
 bool Engine::step(const OnToken& on_token, const OnCompletion& on_completion) {
-  const std::vector<Slice> slices = scheduler_.next();
-  if (slices.empty()) return false;
-  const Stopwatch forward;
-  model_.decoder().forward(batch_of(slices));
-  count(slices, forward.seconds());
-
-  std::vector<Slice> sampled;
-  std::vector<std::int32_t> rows;
-  std::int64_t end = 0;
-  for (const Slice& slice : slices) {
-    end += slice.count;
-    if (!slice.samples) {
-      scheduler_.complete(slice, false);
-      continue;
-    }
-    sampled.push_back(slice);
-    rows.push_back(static_cast<std::int32_t>(end - 1));
+  const auto room = static_cast<std::size_t>(model_.partition().stage.count);
+  while (flights_.size() < room && launch()) {
   }
-  const std::vector<TokenId> tokens = choose(sampled, rows);
-  const Stopwatch bookkeeping;
-  for (std::size_t i = 0; i < sampled.size(); ++i) {
-    finish(sampled[i], tokens[i], on_token, on_completion);
+  if (flights_.empty()) {
+    finish_sends();
+    return false;
   }
-  stats_.sampling_seconds += bookkeeping.seconds();
-  stats_.preemptions = scheduler_.preemptions();
+  land(on_token, on_completion);
   return true;
 }
 
-Batch Engine::batch_of(std::span<const Slice> slices) const {
-  Batch batch;
-  for (const Slice& slice : slices) {
-    const auto pages = static_cast<std::int64_t>(scheduler_.pages_of(slice.sequence).size());
-    batch.table_width = std::max(batch.table_width, pages);
-  }
-  const std::int64_t page_tokens = options_.limits.page_tokens;
-  batch.query_begin.push_back(0);
-  for (const Slice& slice : slices) {
-    const std::vector<PageId>& pages = scheduler_.pages_of(slice.sequence);
-    const Sequence& sequence = this->sequence(slice);
-    for (std::int64_t position = slice.begin; position < slice.begin + slice.count; ++position) {
-      const PageId page = pages[static_cast<std::size_t>(position / page_tokens)];
-      batch.tokens.push_back(sequence.tokens[static_cast<std::size_t>(position)]);
-      batch.positions.push_back(static_cast<std::int32_t>(position));
-      batch.slots.push_back(static_cast<std::int32_t>(page * page_tokens + position % page_tokens));
-    }
-    batch.query_begin.push_back(static_cast<std::int32_t>(batch.tokens.size()));
-    batch.page_table.insert(batch.page_table.end(), pages.begin(), pages.end());
-    batch.page_table.resize(batch.page_table.size() + static_cast<std::size_t>(batch.table_width) -
-                            pages.size());
-  }
-  return batch;
+void Engine::drain(const OnToken& on_token, const OnCompletion& on_completion) {
+  while (!flights_.empty()) land(on_token, on_completion);
+  finish_sends();
 }
 
-void Engine::count(std::span<const Slice> slices, double seconds) {
-  bool prefill = false;
-  for (const Slice& slice : slices) {
-    const bool decodes = slice.count == 1 && slice.samples && slice.begin > 0;
-    (decodes ? stats_.decode_tokens : stats_.prefill_tokens) += slice.count;
-    prefill = prefill || !decodes;
+/// Activations and records are sent from buffers that must outlive the sending.
+void Engine::finish_sends() {
+  const Tracer::Scope scope(model_.tracer(), Phase::bubble);
+  model_.groups().pp().finish_sends();
+}
+
+bool Engine::launch() {
+  Flight flight;
+  flight.slices = scheduler_.next();
+  if (flight.slices.empty()) return false;
+  const ReplicaGroups& groups = model_.groups();
+  StepPart part = part_of_step(
+      flight.slices, scheduler_, options_.limits.page_tokens, groups.place().sp, groups.layout().sp,
+      [&](std::int64_t id) -> const Sequence& { return sequences_.at(id); });
+  flight.samples = std::move(part.samples);
+  const bool prefill = !std::all_of(flight.slices.begin(), flight.slices.end(),
+                                    [&](const Slice& slice) { return decodes(slice); });
+  if (!part.batch.shared.slots.empty()) {
+    const Semantics& sharing = semantics_of(Primitive::sp, Module::scores,
+                                            prefill ? ComputePhase::prefill : ComputePhase::decode);
+    require(sharing.applies, "{}", sharing.why);
   }
+  const Stopwatch forward;
+  {
+    const Tracer::Scope scope(model_.tracer(), prefill ? Phase::prefill : Phase::decode);
+    model_.decoder().forward(part.batch);
+  }
+  count(flight.slices, prefill, forward.seconds());
+  if (chooser_) flight.choices = record_.publish(choose(flight), flight.samples);
+  flights_.push_back(std::move(flight));
+  return true;
+}
+
+void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
+  Flight flight = std::move(flights_.front());
+  flights_.pop_front();
+  const std::vector<Choice> choices = [&] {
+    if (flight.choices) return std::move(*flight.choices);
+    const Tracer::Scope scope(model_.tracer(), Phase::bubble);
+    return record_.receive(flight.samples);
+  }();
+  const Stopwatch bookkeeping;
+  const Tracer::Scope scope(model_.tracer(), Phase::sampling);
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < flight.slices.size(); ++i) {
+    const std::size_t first = next;
+    while (next < flight.samples.size() && flight.samples[next].slice == i) ++next;
+    finish(flight.slices[i], std::span(choices).subspan(first, next - first), on_token,
+           on_completion);
+  }
+  stats_.sampling_seconds += bookkeeping.seconds();
+  stats_.preemptions = scheduler_.preemptions();
+  stats_.prefix_tokens_looked_up = scheduler_.prefix_tokens_looked_up();
+  stats_.prefix_tokens_taken_over = scheduler_.prefix_tokens_taken_over();
+}
+
+/// One row that gives a further token, not a prompt's last or only one.
+bool Engine::decodes(const Slice& slice) const {
+  return slice.count == 1 && slice.samples && !slice.shared && sequence(slice).generated() > 0;
+}
+
+void Engine::count(std::span<const Slice> slices, bool prefill, double seconds) {
+  for (const Slice& slice : slices) {
+    (decodes(slice) ? stats_.decode_tokens : stats_.prefill_tokens) += slice.count;
+  }
+  stats_.slices += static_cast<std::int64_t>(slices.size());
   (prefill ? stats_.prefill_seconds : stats_.decode_seconds) += seconds;
   ++stats_.steps;
 }
 
-std::vector<TokenId> Engine::choose(std::span<const Slice> sampled,
-                                    std::span<const std::int32_t> rows) {
-  std::vector<TokenId> tokens;
+std::vector<Choice> Engine::choose(const Flight& flight) {
+  std::vector<LogitRow> wanted;
+  std::vector<std::int32_t> rows;
+  for (const Sample& sample : flight.samples) {
+    if (sample.row < 0) continue;
+    rows.push_back(sample.row);
+    wanted.push_back({&sequence(flight.slices[sample.slice]), sample.position});
+  }
+  std::vector<Choice> choices;
   const auto most = static_cast<std::size_t>(model_.shape().step.logit_rows);
-  for (std::size_t first = 0; first < sampled.size(); first += most) {
-    const std::size_t n = std::min(most, sampled.size() - first);
+  for (std::size_t first = 0; first < rows.size(); first += most) {
+    const std::size_t n = std::min(most, rows.size() - first);
     const Stopwatch head;
-    const Tensor logits = model_.decoder().logits(rows.subspan(first, n));
+    const Tensor logits = [&] {
+      const Tracer::Scope scope(model_.tracer(), Phase::logits);
+      return model_.decoder().logits(std::span(rows).subspan(first, n));
+    }();
     stats_.logits_seconds += head.seconds();
     const Stopwatch sampling;
-    if (options_.digest) digest(logits, sampled.subspan(first, n));
-    const std::vector<TokenId> chosen = pick(logits, sampled.subspan(first, n));
-    tokens.insert(tokens.end(), chosen.begin(), chosen.end());
+    const Tracer::Scope scope(model_.tracer(), Phase::sampling);
+    std::vector<Choice> chosen = chooser_->choose(logits, std::span(wanted).subspan(first, n));
+    std::move(chosen.begin(), chosen.end(), std::back_inserter(choices));
     stats_.sampling_seconds += sampling.seconds();
   }
-  return tokens;
+  return choices;
 }
 
-void Engine::digest(const Tensor& logits, std::span<const Slice> sampled) {
-  const std::vector<Digest> digests = model_.vocabulary().block_digests(logits);
-  const auto blocks = static_cast<std::size_t>(model_.vocabulary().blocks());
-  for (std::size_t row = 0; row < sampled.size(); ++row) {
-    for (std::size_t block = 0; block < blocks; ++block) {
-      sequence(sampled[row]).logits_digest.add(digests[row * blocks + block].hex());
-    }
-  }
-}
-
-bool Engine::needs_row(const Sequence& sequence) const {
-  const SamplingParams& sampling = sequence.request.sampling;
-  return !sampling.greedy() || sequence.generated() < sampling.min_tokens;
-}
-
-std::vector<TokenId> Engine::pick(const Tensor& logits, std::span<const Slice> sampled) {
-  std::vector<TokenId> tokens = model_.vocabulary().argmax(logits);
-  std::vector<std::int32_t> rows;
-  for (std::size_t row = 0; row < sampled.size(); ++row) {
-    if (needs_row(sequence(sampled[row]))) rows.push_back(static_cast<std::int32_t>(row));
-  }
-  if (rows.empty()) return tokens;
-  const std::span<const float> values = model_.vocabulary().gather(logits, rows);
-  const auto vocab = static_cast<std::size_t>(model_.vocabulary().vocab());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto row = static_cast<std::size_t>(rows[i]);
-    tokens[row] = sample(sequence(sampled[row]), values.subspan(i * vocab, vocab));
-  }
-  return tokens;
-}
-
-TokenId Engine::sample(const Sequence& sequence, std::span<const float> logits) const {
-  const SamplingParams& sampling = sequence.request.sampling;
-  const auto position = static_cast<std::int64_t>(sequence.tokens.size());
-  if (sequence.generated() >= sampling.min_tokens) {
-    return sample_token(logits, sampling, position, 0);
-  }
-  // Too early to end: end tokens cannot be chosen.
-  std::vector<float> open(logits.begin(), logits.end());
-  for (std::size_t token = 0; token < open.size(); ++token) {
-    if (sequence.ends_at(static_cast<TokenId>(token), options_.eos)) {
-      open[token] = -std::numeric_limits<float>::infinity();
-    }
-  }
-  return sample_token(open, sampling, position, 0);
-}
-
-void Engine::finish(const Slice& slice, TokenId token, const OnToken& on_token,
+void Engine::finish(const Slice& slice, std::span<const Choice> choices, const OnToken& on_token,
                     const OnCompletion& on_completion) {
   Sequence& sequence = this->sequence(slice);
-  if (sequence.generated() == 0) sequence.first_token_at = now();
-  const std::optional<FinishReason> reason =
-      sequence.append(token, options_.eos, options_.max_sequence_length);
+  std::optional<FinishReason> reason;
+  for (const Choice& choice : choices) {
+    const bool generated = slice.samples && !sequence.only_prompt() && &choice == &choices.back();
+    if (generated && sequence.generated() == 0) sequence.first_token_at = now();
+    reason = sequence.take(choice, generated, options_.eos, options_.max_sequence_length);
+    if (generated && on_token) on_token(sequence, choice.token);
+  }
+  if (slice.samples && sequence.only_prompt()) {
+    sequence.first_token_at = now();
+    reason = FinishReason::length;
+  }
   scheduler_.complete(slice, reason.has_value());
-  if (on_token) on_token(sequence, token);
   if (!reason) return;
   if (on_completion) on_completion(sequence, sequence.completion(*reason, options_.eos, now()));
   sequences_.erase(slice.sequence);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -11,6 +13,9 @@
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
+#include "engine/step_part.h"
+#include "engine/step_record.h"
+#include "engine/token_chooser.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
@@ -26,17 +31,24 @@ struct EngineOptions {
 /// Where the time went and how much was done, for the report.
 struct EngineStats {
   std::int64_t steps = 0;
-  std::int64_t prefill_tokens = 0;  ///< rows of slices that were longer than one or did not sample
-  std::int64_t decode_tokens = 0;
+  std::int64_t prefill_tokens = 0;  ///< rows of prompts, and of sequences computed again
+  std::int64_t decode_tokens = 0;   ///< single rows that gave a further token
+  std::int64_t slices = 0;          ///< sequences, summed over the steps
   std::int64_t preemptions = 0;
-  double prefill_seconds = 0;   ///< forward passes of steps with prefill rows
-  double decode_seconds = 0;    ///< forward passes of pure decode steps
-  double logits_seconds = 0;    ///< output head
-  double sampling_seconds = 0;  ///< choosing tokens, digests, bookkeeping
+  std::int64_t prefix_tokens_looked_up = 0;  ///< prompt tokens in pages that might be there already
+  std::int64_t prefix_tokens_taken_over = 0;  ///< of these, in pages that were
+  double prefill_seconds = 0;                 ///< forward passes of steps with prefill rows
+  double decode_seconds = 0;                  ///< forward passes of pure decode steps
+  double logits_seconds = 0;                  ///< output head
+  double sampling_seconds = 0;                ///< choosing tokens, digests, bookkeeping
 };
 
 /// Runs requests through one model. Every rank of the replica runs its own engine on the same
 /// requests in the same order; all of them go through the same steps and get the same tokens.
+///
+/// As many steps are in flight as the replica has pipeline stages: they are launched (scheduled,
+/// and computed as far as this rank's stage goes) in order and land (their tokens are known on
+/// every rank) in the same order. Between two landings every rank launches the same steps.
 class Engine {
  public:
   using OnToken = std::function<void(const Sequence& sequence, TokenId token)>;
@@ -46,29 +58,44 @@ class Engine {
   /// the engine.
   Engine(Model& model, const Tokenizer* tokenizer, EngineOptions options);
 
-  /// Takes a request in. Throws UserError when its prompt is empty, has a token outside the
-  /// vocabulary, or leaves no room for one more token.
+  /// Throws UserError when a request cannot be taken in: its prompt is empty or leaves no
+  /// room for one more token, or it names a token outside the vocabulary.
+  void check(const Request& request) const;
+
+  /// Takes a request in, after `check`.
   void submit(Request request);
 
-  /// Computes one step and reports what came of it; false when nothing is left to do.
+  /// Launches what there is room for, lands the oldest step and reports what came of it; false when
+  /// nothing is left to do.
   bool step(const OnToken& on_token, const OnCompletion& on_completion);
+
+  /// Lands what is in flight and launches nothing more: no rank is left with messages on their way.
+  void drain(const OnToken& on_token, const OnCompletion& on_completion);
 
   /// Requests taken in and not finished.
   [[nodiscard]] std::int64_t pending() const {
     return static_cast<std::int64_t>(sequences_.size());
   }
+  /// Of these, waiting to be admitted.
+  [[nodiscard]] std::int64_t waiting() const { return scheduler_.waiting(); }
   [[nodiscard]] const EngineStats& stats() const { return stats_; }
   [[nodiscard]] double now() const { return clock_.seconds(); }
 
  private:
-  [[nodiscard]] Batch batch_of(std::span<const Slice> slices) const;
-  void count(std::span<const Slice> slices, double seconds);
-  std::vector<TokenId> choose(std::span<const Slice> sampled, std::span<const std::int32_t> rows);
-  void digest(const Tensor& logits, std::span<const Slice> sampled);
-  std::vector<TokenId> pick(const Tensor& logits, std::span<const Slice> sampled);
-  TokenId sample(const Sequence& sequence, std::span<const float> logits) const;
-  [[nodiscard]] bool needs_row(const Sequence& sequence) const;
-  void finish(const Slice& slice, TokenId token, const OnToken& on_token,
+  /// A step between launch and landing.
+  struct Flight {
+    std::vector<Slice> slices;
+    std::vector<Sample> samples;
+    std::optional<std::vector<Choice>> choices;  ///< where they are known already
+  };
+
+  bool launch();
+  void land(const OnToken& on_token, const OnCompletion& on_completion);
+  void finish_sends();
+  void count(std::span<const Slice> slices, bool prefill, double seconds);
+  [[nodiscard]] bool decodes(const Slice& slice) const;
+  std::vector<Choice> choose(const Flight& flight);
+  void finish(const Slice& slice, std::span<const Choice> choices, const OnToken& on_token,
               const OnCompletion& on_completion);
   [[nodiscard]] Sequence& sequence(const Slice& slice) { return sequences_.at(slice.sequence); }
   [[nodiscard]] const Sequence& sequence(const Slice& slice) const {
@@ -79,6 +106,9 @@ class Engine {
   const Tokenizer* tokenizer_;
   EngineOptions options_;
   Scheduler scheduler_;
+  std::optional<TokenChooser> chooser_;  ///< in the last stage
+  StepRecord record_;
+  std::deque<Flight> flights_;                            ///< oldest first
   std::unordered_map<std::int64_t, Sequence> sequences_;  ///< by scheduler id
   std::int64_t next_sequence_ = 0;
   EngineStats stats_;

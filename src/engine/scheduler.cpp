@@ -1,122 +1,224 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "base/error.h"
-#include "base/types.h"
 
 namespace weft {
-namespace {
 
-Slice slice_of(std::int64_t sequence, std::int64_t computed, std::int64_t rows,
-               std::int64_t length) {
-  return {sequence, computed, rows, computed + rows == length};
-}
-
-}  // namespace
-
-Scheduler::Scheduler(const SchedulerLimits& limits) : limits_(limits), pool_(limits.pages) {
+Scheduler::Scheduler(const SchedulerLimits& limits)
+    : limits_(limits),
+      pools_(static_cast<std::size_t>(std::max(limits.sp, 1)), BlockPool(limits.pages)),
+      promised_(pools_.size()),
+      at_home_(pools_.size(), 0) {
   require(limits.max_batch_tokens > 0 && limits.max_sequences > 0 && limits.page_tokens > 0 &&
-              limits.prefill_chunk >= 0,
+              limits.prefill_chunk >= 0 && limits.sp > 0 && limits.share_from >= 0 &&
+              limits.batches > 0,
           "the scheduler's limits must be positive");
 }
 
 bool Scheduler::fits(std::int64_t max_length) const {
-  return ceil_div(std::max<std::int64_t>(max_length - 1, 1), limits_.page_tokens) <= pool_.pages();
+  return pages_for(std::max<std::int64_t>(max_length - 1, 1)) <= limits_.pages;
 }
 
-void Scheduler::add(std::int64_t sequence, std::int64_t length, std::int64_t max_length) {
+void Scheduler::add(std::int64_t sequence, std::int64_t length, std::int64_t max_length,
+                    std::vector<BlockHash> prefix) {
   require(length >= 1 && max_length >= length, "sequence {}: {} tokens of at most {}", sequence,
           length, max_length);
   // A prompt is computed whole, even when its sequence cannot grow.
   require(fits(std::max(max_length, length + 1)),
           "sequence {} of up to {} tokens exceeds the cache", sequence, max_length);
-  waiting_.push_back({sequence, length, 0, {}});
+  require(static_cast<std::int64_t>(prefix.size()) <= length / limits_.page_tokens,
+          "sequence {} of {} tokens has {} hashes of full pages", sequence, length, prefix.size());
+  if (!limits_.prefix_sharing) prefix.clear();
+  const auto [place, is_new] = sequences_.try_emplace(sequence);
+  require(is_new, "there is a sequence {} already", sequence);
+  Entry& entry = place->second;
+  entry.sequence = sequence;
+  entry.arrival = arrivals_++;
+  entry.length = length;
+  entry.prefix = std::move(prefix);
+  entry.last_hits = hits(entry, {0, 1});
+  waiting_.emplace(entry.arrival, &entry);
 }
 
-std::int64_t Scheduler::rows_for(const State& state, std::int64_t budget) const {
-  std::int64_t rows = std::min(state.length - state.computed, budget);
-  if (limits_.prefill_chunk > 0) rows = std::min(rows, limits_.prefill_chunk);
-  return rows;
-}
-
-std::int64_t Scheduler::pages_missing(const State& state, std::int64_t rows) const {
-  return ceil_div(state.computed + rows, limits_.page_tokens) -
-         static_cast<std::int64_t>(state.pages.size());
-}
-
-void Scheduler::grow(State& state, std::int64_t rows) {
-  for (std::int64_t n = pages_missing(state, rows); n > 0; --n) state.pages.push_back(pool_.take());
-}
-
-void Scheduler::preempt_youngest() {
-  State victim = std::move(running_.back());
-  running_.pop_back();
-  for (const PageId page : victim.pages) pool_.give(page);
-  victim.pages.clear();
-  victim.computed = 0;
-  waiting_.push_front(std::move(victim));
-  ++preemptions_;
-}
-
-void Scheduler::schedule_running(std::int64_t& budget, std::vector<Slice>& step) {
-  for (std::size_t i = 0; i < running_.size() && budget > 0; ++i) {
-    const std::int64_t rows = rows_for(running_[i], budget);
-    // The victim may be the sequence itself: then it is gone and the loop ends.
-    while (i < running_.size() && pages_missing(running_[i], rows) > pool_.available()) {
-      preempt_youngest();
-    }
-    if (i >= running_.size()) break;
-    State& state = running_[i];
-    grow(state, rows);
-    step.push_back(slice_of(state.sequence, state.computed, rows, state.length));
-    budget -= rows;
-  }
-}
-
-void Scheduler::admit_waiting(std::int64_t& budget, std::vector<Slice>& step) {
-  while (!waiting_.empty() && budget > 0 && running() < limits_.max_sequences) {
-    State& first = waiting_.front();
-    const std::int64_t rows = rows_for(first, budget);
-    // All known tokens get their pages at once: their prefill will not have to preempt anybody.
-    const std::int64_t known = first.length - first.computed;
-    if (pages_missing(first, known) > pool_.available()) break;
-    grow(first, known);
-    step.push_back(slice_of(first.sequence, first.computed, rows, first.length));
-    budget -= rows;
-    running_.push_back(std::move(first));
-    waiting_.pop_front();
-  }
+Range Scheduler::ranks_of(const Entry& entry) const {
+  if (entry.shared) return {0, limits_.sp};
+  return {entry.home, entry.home + 1};
 }
 
 std::vector<Slice> Scheduler::next() {
   std::vector<Slice> step;
-  std::int64_t budget = limits_.max_batch_tokens;
-  const std::int64_t preempted_before = preemptions_;
-  schedule_running(budget, step);
-  // What was just thrown out must not come back in the same step.
-  if (preemptions_ == preempted_before) admit_waiting(budget, step);
-  require(!step.empty() || idle(), "the scheduler is stuck with {} sequences waiting", waiting());
+  if (static_cast<int>(in_flight_.size()) == limits_.batches) return step;
+  short_of_pages_.assign(pools_.size(), false);
+  searched_.assign(pools_.size(), std::numeric_limits<std::int64_t>::max());
+  StepRoom room(rooms());
+  continue_running(room, step);
+  admit_waiting(room, step);
+  if (step.empty()) {
+    require(idle() || !in_flight_.empty(), "the scheduler is stuck with {} sequences waiting",
+            waiting());
+    return step;
+  }
+  in_flight_.emplace(steps_++, static_cast<std::int64_t>(step.size()));
   return step;
 }
 
-void Scheduler::complete(const Slice& slice, bool finished) {
-  const auto found = std::find_if(running_.begin(), running_.end(), [&](const State& state) {
-    return state.sequence == slice.sequence;
-  });
-  require(found != running_.end(), "sequence {} is not running", slice.sequence);
-  found->computed += slice.count;
-  if (slice.samples) ++found->length;
-  if (!finished) return;
-  for (const PageId page : found->pages) pool_.give(page);
-  running_.erase(found);
+std::vector<RankRoom> Scheduler::rooms() const {
+  const std::int64_t more = ceil_div(admissible(), limits_.sp);
+  std::vector<RankRoom> rooms;
+  for (const std::int64_t at_home : at_home_) {
+    const std::int64_t turn = ceil_div(at_home + more, limits_.batches);
+    rooms.push_back(
+        {limits_.max_batch_tokens, limits_.max_sequences,
+         limits_.batches == 1 ? limits_.max_sequences : std::max<std::int64_t>(turn, 1)});
+  }
+  return rooms;
 }
 
-const std::vector<PageId>& Scheduler::pages_of(std::int64_t sequence) const {
-  for (const State& state : running_) {
-    if (state.sequence == sequence) return state.pages;
+void Scheduler::continue_running(StepRoom& room, std::vector<Slice>& step) {
+  // Growing may preempt later arrivals: those are behind the loop's place in the queue.
+  for (const auto& [arrival, entry] : running_) {
+    if (room.full()) return;
+    if (entry->rows_in_flight > 0) continue;
+    const std::int64_t rows = rows_for(*entry, room.rows(entry->home, entry->shared));
+    if (rows > 0 && grow(*entry, rows)) schedule(*entry, rows, room, step);
   }
-  fail("sequence {} is not running", sequence);
+}
+
+std::int64_t Scheduler::rows_for(const Entry& entry, std::int64_t most) const {
+  const std::int64_t rows = std::min(entry.length - entry.computed, most);
+  return limits_.prefill_chunk > 0 ? std::min(rows, limits_.prefill_chunk) : rows;
+}
+
+void Scheduler::schedule(Entry& entry, std::int64_t rows, StepRoom& room,
+                         std::vector<Slice>& step) {
+  room.take(entry.home, entry.shared, rows);
+  entry.rows_in_flight = rows;
+  entry.step = steps_;
+  step.push_back({entry.sequence, entry.computed, rows, entry.computed + rows == entry.length,
+                  entry.home, entry.shared});
+}
+
+/// Only decodes, which are at home on one rank, come to need more pages than they were given.
+bool Scheduler::grow(Entry& entry, std::int64_t rows) {
+  std::vector<PageId>& pages = entry.pages[static_cast<std::size_t>(entry.home)];
+  while (static_cast<std::int64_t>(pages.size()) < pages_for(entry.computed + rows)) {
+    if (!make_room(entry)) return false;
+    pages.push_back(pool(entry.home).take());
+  }
+  return true;
+}
+
+/// Sees to it that there is a page at the sequence's home.
+bool Scheduler::make_room(const Entry& entry) {
+  const int rank = entry.home;
+  if (pool(rank).available() > 0) return true;
+  // What is thrown out must not come back in the same step, nor anyone else take its pages.
+  short_of_pages_[static_cast<std::size_t>(rank)] = true;
+  std::int64_t& searched = searched_[static_cast<std::size_t>(rank)];
+  for (auto last = running_.lower_bound(searched); last != running_.begin();) {
+    --last;
+    if (last->first <= entry.arrival) break;
+    searched = last->first;
+    Entry& victim = *last->second;
+    if (victim.rows_in_flight > 0 || !ranks_of(victim).contains(rank)) continue;
+    preempt(victim);
+    // All that it held may be held by others too.
+    if (pool(rank).available() > 0) return true;
+  }
+  return false;
+}
+
+void Scheduler::preempt(Entry& entry) {
+  release(entry);
+  entry.computed = 0;
+  entry.registered = 0;
+  waiting_.emplace(entry.arrival, &entry);
+  ++preemptions_;
+}
+
+void Scheduler::complete(const Slice& slice, bool finished) {
+  const auto found = sequences_.find(slice.sequence);
+  require(found != sequences_.end() && slice.count > 0 &&
+              found->second.rows_in_flight == slice.count && found->second.computed == slice.begin,
+          "sequence {} has no such rows in flight", slice.sequence);
+  Entry& entry = found->second;
+  const auto step = in_flight_.find(entry.step);
+  if (--step->second == 0) in_flight_.erase(step);
+  entry.rows_in_flight = 0;
+  entry.computed += slice.count;
+  register_pages(entry);
+  if (entry.computed == entry.length) {
+    ++entry.length;
+    if (entry.shared) end_sharing(entry);
+  }
+  if (!finished) return;
+  release(entry);
+  sequences_.erase(found);
+}
+
+void Scheduler::register_pages(Entry& entry) {
+  const auto end = std::min<std::int64_t>(static_cast<std::int64_t>(entry.prefix.size()),
+                                          entry.computed / limits_.page_tokens);
+  const Range ranks = ranks_of(entry);
+  for (; entry.registered < end; ++entry.registered) {
+    const auto page = static_cast<std::size_t>(entry.registered);
+    for (auto rank = static_cast<int>(ranks.begin); rank < ranks.end; ++rank) {
+      pool(rank).put(entry.pages[static_cast<std::size_t>(rank)][page], entry.prefix[page]);
+      wake(promised(rank).settle(entry.prefix[page]));
+    }
+  }
+}
+
+/// From the end of the prompt on the sequence lives at home alone.
+void Scheduler::end_sharing(Entry& entry) {
+  for (int rank = 0; rank < limits_.sp; ++rank) {
+    std::vector<PageId>& pages = entry.pages[static_cast<std::size_t>(rank)];
+    if (rank == entry.home) continue;
+    for (; !pages.empty(); pages.pop_back()) pool(rank).give(pages.back());
+  }
+  entry.shared = false;
+}
+
+/// Takes a sequence out of the running ones, with its pages and promises.
+void Scheduler::release(Entry& entry) {
+  const Range ranks = ranks_of(entry);
+  for (auto rank = static_cast<int>(ranks.begin); rank < ranks.end; ++rank) {
+    for (auto i = static_cast<std::size_t>(entry.registered); i < entry.prefix.size(); ++i) {
+      wake(promised(rank).settle(entry.prefix[i]));
+    }
+    // The last first: a page is of no use without those before it, so they should go later.
+    std::vector<PageId>& pages = entry.pages[static_cast<std::size_t>(rank)];
+    for (; !pages.empty(); pages.pop_back()) pool(rank).give(pages.back());
+  }
+  --at_home_[static_cast<std::size_t>(entry.home)];
+  entry.running = false;
+  entry.shared = false;
+  running_.erase(entry.arrival);
+}
+
+void Scheduler::wake(const std::vector<std::int64_t>& sequences) {
+  for (const std::int64_t sequence : sequences) {
+    Entry& entry = sequences_.at(sequence);
+    entry.last_hits = hits(entry, {0, 1});
+    waiting_.emplace(entry.arrival, &entry);
+    --awaiting_;
+  }
+}
+
+bool Scheduler::is_running(std::int64_t sequence) const {
+  const auto found = sequences_.find(sequence);
+  return found != sequences_.end() && found->second.running;
+}
+
+const std::vector<PageId>& Scheduler::pages_of(std::int64_t sequence, int sp_rank) const {
+  const auto found = sequences_.find(sequence);
+  require(found != sequences_.end() && found->second.running, "sequence {} is not running",
+          sequence);
+  return found->second.pages.at(static_cast<std::size_t>(sp_rank));
 }
 
 }  // namespace weft

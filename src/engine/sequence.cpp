@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace weft {
 namespace {
 
@@ -16,16 +18,54 @@ std::string_view name(FinishReason reason) {
 }
 
 Sequence::Sequence(Request asked, const Tokenizer* tokenizer)
-    : request(std::move(asked)), tokens(request.prompt), stops(request.sampling.stop, tokenizer) {}
+    : request(std::move(asked)),
+      tokens(request.prompt),
+      stops(request.sampling.stop, tokenizer, request.sampling.include_stop) {
+  if (!request.sampling.penalises()) return;
+  std::vector<TokenId> sorted = tokens;
+  std::sort(sorted.begin(), sorted.end());
+  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+  for (const TokenId token : sorted) occurrences.push_back({token, 0});
+}
+
+std::vector<std::int64_t> Sequence::wanted(std::int64_t begin, std::int64_t count) const {
+  std::vector<std::int64_t> positions;
+  if (request.scores_prompt()) {
+    const auto scored = static_cast<std::int64_t>(prompt_logprobs.size());
+    const std::int64_t end = std::min(begin + count + 1, prompt_length());
+    for (std::int64_t p = std::max(begin, scored) + 1; p < end; ++p) positions.push_back(p);
+  }
+  const auto length = static_cast<std::int64_t>(tokens.size());
+  if (begin + count == length && !only_prompt()) positions.push_back(length);
+  return positions;
+}
 
 bool Sequence::ends_at(TokenId token, std::span<const TokenId> eos) const {
   return (!request.sampling.ignore_eos && contains(eos, token)) ||
          contains(request.sampling.stop_token_ids, token);
 }
 
+std::optional<FinishReason> Sequence::take(const Choice& choice, bool generated,
+                                           std::span<const TokenId> eos, std::int64_t max_length) {
+  if (choice.row_digest != Digest{}) logits_digest.add(choice.row_digest.hex());
+  if (generated) {
+    if (choice.logprobs) logprobs.push_back(*choice.logprobs);
+    return append(choice.token, eos, max_length);
+  }
+  require(choice.logprobs.has_value(), "a token of the prompt without its log-probability");
+  prompt_logprobs.push_back(*choice.logprobs);
+  return std::nullopt;
+}
+
 std::optional<FinishReason> Sequence::append(TokenId token, std::span<const TokenId> eos,
                                              std::int64_t max_length) {
   tokens.push_back(token);
+  if (request.sampling.penalises()) {
+    auto at = std::lower_bound(occurrences.begin(), occurrences.end(), token,
+                               [](const Occurrence& a, TokenId b) { return a.token < b; });
+    if (at == occurrences.end() || at->token != token) at = occurrences.insert(at, {token, 0});
+    ++at->in_output;
+  }
   if (ends_at(token, eos)) return FinishReason::stop;
   const std::optional<std::int64_t> cut = stops.add(token);
   if (cut && generated() >= request.sampling.min_tokens) {
@@ -43,12 +83,18 @@ Completion Sequence::completion(FinishReason reason, std::span<const TokenId> eo
                                 double now) const {
   Completion completion;
   completion.index = request.index;
+  completion.choice = request.choice;
   completion.tokens.assign(tokens.begin() + prompt_length(), tokens.end());
   completion.prompt_tokens = prompt_length();
   completion.completion_tokens = generated();
-  if (reason == FinishReason::stop && text_bytes < 0 && ends_at(tokens.back(), eos)) {
+  if (reason == FinishReason::stop && text_bytes < 0 && generated() > 0 &&
+      ends_at(tokens.back(), eos)) {
     completion.tokens.pop_back();
   }
+  completion.logprobs = logprobs;
+  completion.logprobs.resize(std::min(logprobs.size(), completion.tokens.size()));
+  if (request.echo) completion.prompt = request.prompt;
+  completion.prompt_logprobs = prompt_logprobs;
   completion.reason = reason;
   completion.text_bytes = text_bytes;
   completion.logits_digest = logits_digest.result();

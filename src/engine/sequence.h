@@ -5,10 +5,17 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "engine/choice.h"
 #include "engine/request.h"
 #include "engine/stop_strings.h"
 
 namespace weft {
+
+/// A token that occurs in a sequence.
+struct Occurrence {
+  TokenId token = 0;
+  std::int64_t in_output = 0;  ///< how often among the generated tokens
+};
 
 /// One sequence: its tokens so far and what its completion will say.
 struct Sequence {
@@ -18,6 +25,9 @@ struct Sequence {
   std::vector<TokenId> tokens;  ///< prompt, then generated
   StopStrings stops;
   Digester logits_digest;
+  std::vector<Occurrence> occurrences;     ///< by ascending token, kept where penalties need them
+  std::vector<PositionLogprobs> logprobs;  ///< of the generated tokens
+  std::vector<PositionLogprobs> prompt_logprobs;  ///< of the prompt's tokens but the first, so far
   std::int64_t text_bytes = -1;  ///< of the decoded text, when a stop string cut it
   double queued_at = 0;
   double first_token_at = 0;
@@ -29,11 +39,24 @@ struct Sequence {
     return static_cast<std::int64_t>(tokens.size()) - prompt_length();
   }
 
+  /// Positions of the tokens for which the rows of tokens `begin` … `begin + count - 1` must yield
+  /// something (the row of token p yields the one at p + 1), ascending: tokens of a prompt whose
+  /// log-probabilities are asked for and not there yet, and a new token.
+  [[nodiscard]] std::vector<std::int64_t> wanted(std::int64_t begin, std::int64_t count) const;
+
+  /// Takes what a wanted row yielded, in the order of `wanted`: a generated token, appended as
+  /// below, or the log-probabilities of a token of the prompt.
+  std::optional<FinishReason> take(const Choice& choice, bool generated,
+                                   std::span<const TokenId> eos, std::int64_t max_length);
+
   /// Appends a generated token. Gives the reason when the sequence ends with it: an end token
   /// (one of `eos` unless ignored, or a stop id), a stop string, `max_tokens`, or `max_length`
   /// tokens in all. Ends are looked at in that order.
   std::optional<FinishReason> append(TokenId token, std::span<const TokenId> eos,
                                      std::int64_t max_length);
+
+  /// Whether nothing is generated: the sequence ends when its prompt is computed.
+  [[nodiscard]] bool only_prompt() const { return request.sampling.max_tokens == 0; }
 
   /// Whether `token` would end the sequence.
   [[nodiscard]] bool ends_at(TokenId token, std::span<const TokenId> eos) const;

@@ -14,16 +14,17 @@ namespace weft {
 /// stop strings.
 class StopStrings {
  public:
-  /// `tokenizer` may be null when `stops` is empty; otherwise it must outlive this object. Throws
-  /// Error for an empty stop string.
-  StopStrings(std::vector<std::string> stops, const Tokenizer* tokenizer);
+  /// `tokenizer` may be null when `stops` is empty; otherwise it must outlive this object. With
+  /// `include` the text goes on to the end of the stop string. Throws Error for an empty one.
+  StopStrings(std::vector<std::string> stops, const Tokenizer* tokenizer, bool include = false);
 
   /// Adds a token. Gives the byte offset in the decoded text at which the first of the stop strings
-  /// begins that this token completes, when there is one.
+  /// begins that this token completes, when there is one; with `include`, that at which it ends.
   std::optional<std::int64_t> add(TokenId token);
 
  private:
   std::vector<std::string> stops_;
+  bool include_;
   std::optional<StreamDecoder> decoder_;
   std::string text_;
 };

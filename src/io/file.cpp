@@ -137,14 +137,18 @@ void write_text(const std::filesystem::path& path, std::string_view text) {
     const File file = File::create(partial);
     file.write_all(bytes_of(text));
     file.sync();
-    if (::rename(partial.c_str(), path.c_str()) != 0) {
-      fail("{}: renaming to {}: {}", partial.string(), path.string(), errno_text());
-    }
+    replace_file(partial, path);
   } catch (...) {
     ::unlink(partial.c_str());
     throw;
   }
-  sync_directory(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
+}
+
+void replace_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    fail("{}: renaming to {}: {}", from.string(), to.string(), errno_text());
+  }
+  sync_directory(to.has_parent_path() ? to.parent_path() : std::filesystem::path("."));
 }
 
 void copy_file_synced(const std::filesystem::path& from, const std::filesystem::path& to) {

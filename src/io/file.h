@@ -67,6 +67,9 @@ std::string read_text(const std::filesystem::path& path, Bytes cap);
 /// `text`. (Temporary file beside it, fsync, rename, fsync of the directory.)
 void write_text(const std::filesystem::path& path, std::string_view text);
 
+/// Renames a file, whose contents must be on the disk, over `to`, durably. Throws Error.
+void replace_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Copies a file's contents, fsync'ed. Throws UserError (source) or Error (target).
 void copy_file_synced(const std::filesystem::path& from, const std::filesystem::path& to);
 

@@ -25,6 +25,7 @@ std::string library_reason() {
     return 1;
   };
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take, &reason);
+  std::replace(reason.begin(), reason.end(), '\n', ' ');  // it quotes ctime
   if (reason.find("lock") != std::string::npos) {
     reason += " (set HDF5_USE_FILE_LOCKING=FALSE on file systems without locks)";
   }

@@ -17,8 +17,11 @@ class Segments {
   /// floor(i*U/S) … floor((i+1)*U/S)-1.
   static Segments cut(std::int64_t k, std::int64_t unit_width, int cap);
 
-  [[nodiscard]] int count() const { return static_cast<int>(begins_.size()) - 1; }
-  [[nodiscard]] std::int64_t columns() const { return begins_.back(); }
+  /// 0 for segments that nothing was cut into.
+  [[nodiscard]] int count() const {
+    return begins_.empty() ? 0 : static_cast<int>(begins_.size()) - 1;
+  }
+  [[nodiscard]] std::int64_t columns() const { return begins_.empty() ? 0 : begins_.back(); }
 
   /// Columns of segment `i`.
   [[nodiscard]] Range columns_of(int i) const {

@@ -8,6 +8,13 @@
 
 namespace weft {
 
+/// Rows of prompts that the sp ranks of a replica share: each computes some of them, all of them
+/// need the keys and values of every one.
+struct SharedRows {
+  std::vector<std::int32_t> slots;    ///< in this rank's cache, of all ranks' rows, rank by rank
+  std::vector<std::int64_t> rows_of;  ///< rows that each sp rank computes
+};
+
 /// The rows of all sequences one after another. A decode is a sequence with one row; a prefill
 /// chunk has several. All arrays are i32 so that they go to a device as they are.
 struct Batch {
@@ -18,6 +25,7 @@ struct Batch {
   std::vector<std::int32_t> page_table;   ///< [B, table_width]
   std::int64_t table_width = 0;
   std::vector<std::int32_t> logit_rows;  ///< [R] rows whose logits are asked for, ascending
+  SharedRows shared;                     ///< empty where nothing is shared
 
   [[nodiscard]] std::int64_t rows() const { return static_cast<std::int64_t>(tokens.size()); }
   [[nodiscard]] std::int64_t sequences() const {

@@ -5,11 +5,12 @@
 
 #include "base/error.h"
 #include "model/json_fields.h"
+#include "model/moe_config.h"
 #include "model/rope_config.h"
 
 // The defaults for absent keys, and what each family does with a key, are those of Hugging Face
-// Transformers' configuration and modeling classes (LlamaConfig, MistralConfig, Qwen2Config,
-// Qwen3Config).
+// Transformers' configuration and modeling classes (LlamaConfig, MistralConfig, MixtralConfig,
+// Qwen2Config, Qwen2MoeConfig, Qwen3Config, Qwen3MoeConfig).
 
 namespace weft {
 namespace {
@@ -26,11 +27,13 @@ constexpr std::int64_t kVocabCap = 1 << 24;
 
 Architecture parse_architecture(const JsonFields& fields) {
   const std::string type = fields.text("model_type");
-  for (const Architecture architecture :
-       {Architecture::llama, Architecture::mistral, Architecture::qwen2, Architecture::qwen3}) {
-    if (type == name(architecture)) return architecture;
+  using enum Architecture;
+  for (const Architecture known : {llama, mistral, mixtral, qwen2, qwen2_moe, qwen3, qwen3_moe}) {
+    if (type == name(known)) return known;
   }
-  fields.refuse("model_type", "not supported; supported are llama, mistral, qwen2 and qwen3");
+  fields.refuse("model_type",
+                "not supported; supported are llama, mistral, mixtral, qwen2, qwen2_moe, qwen3 and "
+                "qwen3_moe");
 }
 
 /// Refuses what would change the arithmetic in ways that the forward pass does not know.
@@ -58,7 +61,8 @@ void parse_sizes(const JsonFields& fields, ModelConfig& config) {
   config.ffn = fields.integer("intermediate_size", 1, kFfnCap);
   config.vocab = fields.integer("vocab_size", 1, kVocabCap);
   config.max_positions = fields.integer("max_position_embeddings", 1, kPositionsCap);
-  config.norm_eps = static_cast<float>(fields.number_or("rms_norm_eps", 1e-6, 1e-30, 1));
+  const double eps = config.architecture == Architecture::mixtral ? 1e-5 : 1e-6;
+  config.norm_eps = static_cast<float>(fields.number_or("rms_norm_eps", eps, 1e-30, 1));
   config.tied_embeddings = fields.boolean_or("tie_word_embeddings", false);
 }
 
@@ -69,10 +73,15 @@ std::int64_t default_kv_heads(const json& object, const ModelConfig& config) {
     case Architecture::llama:
       return config.query_heads;
     case Architecture::mistral:
+    case Architecture::mixtral:
       return 8;
     case Architecture::qwen2:
     case Architecture::qwen3:
       return 32;
+    case Architecture::qwen2_moe:
+      return 16;
+    case Architecture::qwen3_moe:
+      return 4;
   }
   return config.query_heads;
 }
@@ -108,17 +117,25 @@ void parse_biases(const JsonFields& fields, ModelConfig& config) {
   switch (config.architecture) {
     case Architecture::llama:
     case Architecture::qwen3:
+    case Architecture::qwen3_moe:
       config.qkv_bias = attention_bias;
       config.output_bias = attention_bias;
       break;
     case Architecture::mistral:
-      if (attention_bias) fields.refuse("attention_bias", "mistral has no biases");
+    case Architecture::mixtral:
+      if (attention_bias) {
+        fields.refuse("attention_bias", fmt::format("{} has no biases", name(config.architecture)));
+      }
       break;
     case Architecture::qwen2:
       config.qkv_bias = true;
       break;  // always, whatever the key says
+    case Architecture::qwen2_moe:
+      config.qkv_bias = fields.boolean_or("qkv_bias", true);
+      break;
   }
-  config.qk_norm = config.architecture == Architecture::qwen3;
+  config.qk_norm =
+      config.architecture == Architecture::qwen3 || config.architecture == Architecture::qwen3_moe;
 }
 
 // --- sliding windows -----------------------------------------------------------------------------
@@ -126,16 +143,19 @@ void parse_biases(const JsonFields& fields, ModelConfig& config) {
 /// The sliding window of the layers that have one; 0 when no layer may have one.
 std::int64_t parse_window(const JsonFields& fields, const json& object, Architecture architecture) {
   const auto window = [&] {
-    const std::int64_t absent = object.contains("sliding_window") ? 0 : 4096;
-    return fields.integer_or("sliding_window", absent, 1, kPositionsCap);
+    const bool none = object.contains("sliding_window") || architecture == Architecture::mixtral;
+    return fields.integer_or("sliding_window", none ? 0 : 4096, 1, kPositionsCap);
   };
   switch (architecture) {
     case Architecture::llama:
       return 0;
     case Architecture::mistral:
+    case Architecture::mixtral:
       return window();
     case Architecture::qwen2:
+    case Architecture::qwen2_moe:
     case Architecture::qwen3:
+    case Architecture::qwen3_moe:
       return fields.boolean_or("use_sliding_window", false) ? window() : 0;
   }
   return 0;
@@ -160,17 +180,20 @@ std::vector<bool> parse_layer_types(const JsonFields& fields, std::int64_t layer
 
 void parse_windows(const JsonFields& fields, const json& object, ModelConfig& config) {
   const std::int64_t window = parse_window(fields, object, config.architecture);
-  const bool by_layer =
-      config.architecture == Architecture::qwen2 || config.architecture == Architecture::qwen3;
-  const std::int64_t first =
+  const bool alternating = config.architecture == Architecture::qwen2_moe;
+  const bool by_layer = alternating || config.architecture == Architecture::qwen2 ||
+                        config.architecture == Architecture::qwen3;
+  const std::int64_t edge =
       by_layer ? fields.integer_or("max_window_layers", 28, 0, kPositionsCap) : 0;
   std::vector<bool> sliding;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    sliding.push_back(window > 0 && layer >= first);
+    // qwen2 and qwen3: all layers from the edge on; qwen2_moe: every second one before it.
+    const bool slides = alternating ? layer % 2 == 0 && layer < edge : layer >= edge;
+    sliding.push_back(window > 0 && slides);
   }
   if (fields.has("layer_types")) {
     const std::vector<bool> given = parse_layer_types(fields, config.layers);
-    // llama and mistral treat all layers alike and do not look at the list: it must not disagree.
+    // The others treat all layers alike and do not look at the list: it must not disagree.
     if (!by_layer && given != sliding) {
       fields.refuse("layer_types", fmt::format("{} has the same attention in all layers",
                                                name(config.architecture)));
@@ -201,8 +224,9 @@ std::vector<TokenId> parse_ids(const JsonFields& fields, const char* key, std::i
 }
 
 void parse_special_tokens(const JsonFields& fields, const json& object, ModelConfig& config) {
-  const bool defaults =
-      config.architecture == Architecture::llama || config.architecture == Architecture::mistral;
+  const bool defaults = config.architecture == Architecture::llama ||
+                        config.architecture == Architecture::mistral ||
+                        config.architecture == Architecture::mixtral;
   const std::vector<TokenId> bos = parse_ids(fields, "bos_token_id", config.vocab);
   if (!bos.empty()) config.bos = bos.front();
   config.eos = parse_ids(fields, "eos_token_id", config.vocab);
@@ -218,10 +242,16 @@ std::string_view name(Architecture architecture) {
       return "llama";
     case Architecture::mistral:
       return "mistral";
+    case Architecture::mixtral:
+      return "mixtral";
     case Architecture::qwen2:
       return "qwen2";
+    case Architecture::qwen2_moe:
+      return "qwen2_moe";
     case Architecture::qwen3:
       return "qwen3";
+    case Architecture::qwen3_moe:
+      return "qwen3_moe";
   }
   fail("no such architecture");
 }
@@ -234,7 +264,9 @@ ModelConfig parse_config(const json& config) {
   parse_sizes(fields, model);
   parse_heads(fields, config, model);
   parse_biases(fields, model);
-  const RopeConfig rope = parse_rope(fields, config, model.max_positions);
+  model.moe = parse_moe(fields, model);
+  const double theta = model.architecture == Architecture::mixtral ? 1e6 : 10000;
+  const RopeConfig rope = parse_rope(fields, config, model.max_positions, theta);
   model.rope_theta = rope.theta;
   model.rope_scaling = rope.scaling;
   parse_windows(fields, config, model);

@@ -1,6 +1,7 @@
 // The shape of a model, as read from a Hugging Face config.json.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -14,7 +15,7 @@
 namespace weft {
 
 /// Decoder families that the forward pass knows.
-enum class Architecture { llama, mistral, qwen2, qwen3 };
+enum class Architecture { llama, mistral, mixtral, qwen2, qwen2_moe, qwen3, qwen3_moe };
 
 /// How rotary frequencies are stretched for long contexts; see model/rotary.h for the formulas.
 struct RopeScaling {
@@ -32,6 +33,20 @@ struct RopeScaling {
   std::optional<double> mscale_all_dim;    ///< yarn
 };
 
+/// The experts of a model that has any; see docs/numerics.md for what is computed.
+struct MoeConfig {
+  std::int64_t experts = 0;     ///< of each sparse layer; 0: a dense model
+  std::int64_t per_token = 0;   ///< experts that each token goes to
+  std::int64_t ffn = 0;         ///< width of one expert
+  std::int64_t shared_ffn = 0;  ///< width of the expert that all tokens go to; 0: none
+  bool normalise = false;       ///< the chosen probabilities are divided by their sum
+  std::vector<bool> sparse;     ///< which layers have experts; `layers` entries, or none at all
+
+  [[nodiscard]] bool is_sparse(std::int64_t layer) const {
+    return experts > 0 && sparse[static_cast<std::size_t>(layer)];
+  }
+};
+
 /// What the forward pass needs to know of a model.
 struct ModelConfig {
   Architecture architecture = Architecture::llama;
@@ -40,12 +55,13 @@ struct ModelConfig {
   std::int64_t query_heads = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
-  std::int64_t ffn = 0;
+  std::int64_t ffn = 0;  ///< width of the layers without experts
   std::int64_t vocab = 0;
   std::int64_t max_positions = 0;
   float norm_eps = 0;
   double rope_theta = 0;
   RopeScaling rope_scaling;
+  MoeConfig moe;
   bool tied_embeddings = false;
   bool qkv_bias = false;     ///< qwen2, or attention_bias
   bool output_bias = false;  ///< attention_bias of llama and qwen3
@@ -57,9 +73,19 @@ struct ModelConfig {
 
   [[nodiscard]] std::int64_t query_columns() const { return query_heads * head_dim; }
   [[nodiscard]] std::int64_t kv_columns() const { return kv_heads * head_dim; }
+  /// True when some layer is without experts.
+  [[nodiscard]] bool has_dense_layers() const {
+    return moe.experts == 0 ||
+           std::find(moe.sparse.begin(), moe.sparse.end(), false) != moe.sparse.end();
+  }
+  /// True when some layer has experts.
+  [[nodiscard]] bool has_experts() const {
+    return moe.experts > 0 &&
+           std::find(moe.sparse.begin(), moe.sparse.end(), true) != moe.sparse.end();
+  }
 };
 
-/// "llama", "mistral", "qwen2", "qwen3": the `model_type` of config.json.
+/// The `model_type` of config.json: "llama", "qwen3_moe", ….
 std::string_view name(Architecture architecture);
 
 /// Reads a config.json. Throws UserError that names the key for what is missing, out of range or

@@ -1,16 +1,14 @@
 #include "model/convert.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <set>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "base/error.h"
 #include "io/json.h"
-#include "io/safetensors.h"
+#include "model/checkpoint_tensors.h"
 #include "model/config.h"
 #include "model/model_writer.h"
 
@@ -24,43 +22,14 @@ DType dtype_of(const std::string& name, std::string_view tensor) {
   fail_user("tensor {}: element type {} is not supported (BF16, F32 and F16 are)", tensor, name);
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
-bool ignorable(std::string_view name, const ModelConfig& config) {
-  if (config.tied_embeddings && name == "lm_head.weight") return true;
-  return std::ranges::any_of(
-      std::array{".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached"},
-      [&](std::string_view suffix) { return name.ends_with(suffix); });
-}
-
-/// UserError unless the checkpoint has exactly the model's tensors, in their shapes.
-void check_tensors(const Checkpoint& checkpoint, const std::vector<TensorSpec>& tensors,
-                   const ModelConfig& config) {
-  std::unordered_set<std::string_view> expected;
-  for (const TensorSpec& tensor : tensors) {
-    expected.insert(tensor.name);
-    const SafetensorsEntry& found = *checkpoint.at(tensor.name).entry;
-    if (found.shape != tensor.shape) {
-      fail_user("tensor {}: config.json implies shape {}, but the checkpoint has {}", tensor.name,
-                shape_text(tensor.shape), shape_text(found.shape));
-    }
-  }
-  for (const auto& [name, found] : checkpoint.tensors()) {
-    if (!expected.contains(name) && !ignorable(name, config)) {
-      fail_user("tensor {} in {}: {} models with this config.json have no such tensor", name,
-                found.file->path(), weft::name(config.architecture));
-    }
-  }
-}
-
 /// The element type to store.
-DType choose_dtype(const Checkpoint& checkpoint, const std::vector<TensorSpec>& tensors,
+DType choose_dtype(const CheckpointTensors& checkpoint, const std::vector<TensorSpec>& tensors,
                    const nlohmann::json& config, std::optional<DType> wish) {
   std::set<DType> found;
   for (const TensorSpec& tensor : tensors) {
-    found.insert(dtype_of(checkpoint.at(tensor.name).entry->dtype, tensor.name));
+    for (const CheckpointPart& part : checkpoint.parts(tensor.name)) {
+      found.insert(dtype_of(part.entry->dtype, tensor.name));
+    }
   }
   if (wish) return *wish;
   if (found.contains(DType::f16)) {
@@ -120,21 +89,36 @@ void convert_elements(DType from, std::span<const std::byte> in, DType to,
 /// The tensors of a checkpoint in one element type.
 class CheckpointSource final : public TensorSource {
  public:
-  CheckpointSource(const Checkpoint& checkpoint, DType dtype)
+  CheckpointSource(const CheckpointTensors& checkpoint, DType dtype)
       : checkpoint_(checkpoint), dtype_(dtype) {}
 
   void read_rows(const TensorSpec& tensor, Range rows, std::span<std::byte> out) override {
-    const auto& [file, entry] = checkpoint_.at(tensor.name);
-    const DType from = dtype_of(entry->dtype, tensor.name);
-    const Bytes offset = static_cast<Bytes>(rows.begin * tensor.columns()) * size_of(from);
-    if (from == dtype_) return file->read(*entry, offset, out);
-    raw_.resize(out.size() / size_of(dtype_) * size_of(from));
-    file->read(*entry, offset, raw_);
-    convert_elements(from, raw_, dtype_, out);
+    const Bytes row_bytes = static_cast<Bytes>(tensor.columns()) * size_of(dtype_);
+    std::int64_t begin = 0;  // of the part
+    for (const CheckpointPart& part : checkpoint_.parts(tensor.name)) {
+      const Range common{std::max(rows.begin, begin), std::min(rows.end, begin + part.rows)};
+      if (!common.empty()) {
+        read_part(part, tensor, (common.begin - begin) * tensor.columns() + part.first_element,
+                  out.subspan(static_cast<Bytes>(common.begin - rows.begin) * row_bytes,
+                              static_cast<Bytes>(common.size()) * row_bytes));
+      }
+      begin += part.rows;
+    }
   }
 
  private:
-  const Checkpoint& checkpoint_;
+  /// Elements of a part from `first` on, as many as `out` has room for.
+  void read_part(const CheckpointPart& part, const TensorSpec& tensor, std::int64_t first,
+                 std::span<std::byte> out) {
+    const DType from = dtype_of(part.entry->dtype, tensor.name);
+    const Bytes offset = static_cast<Bytes>(first) * size_of(from);
+    if (from == dtype_) return part.file->read(*part.entry, offset, out);
+    raw_.resize(out.size() / size_of(dtype_) * size_of(from));
+    part.file->read(*part.entry, offset, raw_);
+    convert_elements(from, raw_, dtype_, out);
+  }
+
+  const CheckpointTensors& checkpoint_;
   DType dtype_;
   std::vector<std::byte> raw_;
 };
@@ -147,8 +131,8 @@ void convert(const std::filesystem::path& hf_dir, const std::filesystem::path& m
   const nlohmann::json config = read_json(hf_dir / "config.json");
   const ModelConfig model = parse_config(config);
   const std::vector<TensorSpec> tensors = tensors_of(model);
-  const Checkpoint checkpoint(hf_dir);
-  check_tensors(checkpoint, tensors, model);
+  const Checkpoint files(hf_dir);
+  const CheckpointTensors checkpoint(files, tensors, model);
   const DType dtype = choose_dtype(checkpoint, tensors, config, options.dtype);
   CheckpointSource weights(checkpoint, dtype);
   write_model({config, dtype, weights, options.copy_tokenizer ? hf_dir : std::filesystem::path()},

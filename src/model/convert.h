@@ -13,8 +13,7 @@ namespace weft {
 /// ties to even; bf16 to f32 is exact; F16 is converted only when `options.dtype` says to what.
 ///
 /// Throws UserError that names the tensor, and expected and found shapes, for missing, unknown or
-/// ill-shaped tensors. Ignored are rotary tables that old checkpoints store, and `lm_head.weight`
-/// where config.json ties it to the embedding.
+/// ill-shaped tensors; see model/checkpoint_tensors.h for what may differ.
 void convert(const std::filesystem::path& hf_dir, const std::filesystem::path& model_dir,
              const ModelOptions& options);
 

@@ -5,14 +5,16 @@
 #include "base/error.h"
 
 namespace weft {
+
 Decoder::Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
-                 const Workspace& workspace, Region& region, Ops& ops)
+                 const Workspace& workspace, DecoderEdges edges, Ops& ops, Tracer& tracer)
     : part_(part),
       weights_(weights),
       cache_(cache),
       space_(workspace),
-      region_(region),
+      edges_(edges),
       ops_(ops),
+      tracer_(tracer),
       vocabulary_of_(vocabulary_ranges(part)),
       frequencies_(ops.memory(), decoder_bytes(part)),
       attention_scale_(1.0F / std::sqrt(static_cast<float>(part.config.head_dim))) {
@@ -20,6 +22,10 @@ Decoder::Decoder(const Partition& part, const Weights& weights, const KvCache& c
   rotary_scale_ = rotary.scale;
   ops_.upload(std::as_bytes(std::span(rotary.inverse_frequencies)),
               frequencies_.tensor(DType::f32, {part.config.head_dim / 2}));
+}
+
+const LayerWeights& Decoder::weights_of(std::int64_t layer) const {
+  return weights_.layers[static_cast<std::size_t>(layer - part_.stage.layers().begin)];
 }
 
 void Decoder::upload(const std::vector<std::int32_t>& from, const Tensor& to) {
@@ -55,11 +61,13 @@ void Decoder::embed(const Batch& batch) {
   upload(order, space_.order(batch.rows()));
   const Tensor embedded = space_.embedded(own);
   ops_.embed(weights_.embedding, space_.table_rows(own), embedded);
-  region_.join_rows(embedded, rows_of, space_.order(batch.rows()), space_.residual(batch.rows()));
+  edges_.region.join_rows(embedded, rows_of, space_.order(batch.rows()),
+                          space_.residual(batch.rows()));
 }
 
 void Decoder::attention(std::int64_t index, const BatchView& batch) {
-  const LayerWeights& layer = weights_.layers[static_cast<std::size_t>(index)];
+  const Tracer::Scope scope(tracer_, Phase::attention);
+  const LayerWeights& layer = weights_of(index);
   const std::int64_t m = batch.positions.rows();
   const float eps = part_.config.norm_eps;
   const Tensor x = space_.residual(m);
@@ -69,36 +77,32 @@ void Decoder::attention(std::int64_t index, const BatchView& batch) {
   const Tensor parts = space_.parts(static_cast<std::int64_t>(layer.o.shape.cut.nodes.size()), m);
   const QkvTail tail{layer.qkv_bias.tensor(), layer.q_norm.tensor(), layer.k_norm.tensor(), eps,
                      space_.cosines(m),       space_.sines(m)};
-  const KvLayer cache = cache_.layer(index);
+  const KvLayer cache = cache_.layer(index - part_.stage.attention_layers().begin);
 
   ops_.rms_norm(x, layer.attention_norm.tensor(), eps, normed);
   ops_.linear(normed, layer.qkv, qkv);
   ops_.finish_qkv(qkv, part_.heads, tail, batch, cache, space_.queries(m));
+  edges_.kv_exchange.exchange(cache);
   ops_.attention(space_.queries(m), part_.heads, batch, cache, attention_scale_,
                  part_.config.windows[static_cast<std::size_t>(index)], attended);
   ops_.linear(attended, layer.o, parts);
-  region_.leave(part_.o_tree, parts, layer.o_bias.tensor(), x);
+  edges_.region.leave(part_.o_tree, parts, layer.o_bias.tensor(), x);
 }
 
 void Decoder::ffn(std::int64_t index, std::int64_t m) {
-  const LayerWeights& layer = weights_.layers[static_cast<std::size_t>(index)];
-  const std::int64_t columns = part_.shard.ffn.size();
+  const Tracer::Scope scope(tracer_, Phase::ffn);
+  const LayerWeights& layer = weights_of(index);
   const Tensor x = space_.residual(m);
   const Tensor normed = space_.normed(m);
-  const Tensor gate_up = space_.wide(m, 2 * columns);
-  const Tensor activated = space_.inner(m, columns);
-  const Tensor parts =
-      space_.parts(static_cast<std::int64_t>(layer.down.shape.cut.nodes.size()), m);
-
   ops_.rms_norm(x, layer.ffn_norm.tensor(), part_.config.norm_eps, normed);
-  ops_.linear(normed, layer.gate_up, gate_up);
-  ops_.swiglu(gate_up, activated);
-  ops_.linear(activated, layer.down, parts);
-  region_.leave(part_.down_tree, parts, Tensor(), x);
+  edges_.ffns.layer(index - part_.stage.layers().begin).forward(normed, x);
 }
 
 void Decoder::forward(const Batch& batch) {
   rows_ = batch.rows();
+  // Without rows of its own an sp rank still takes in those that are shared, and serves the experts
+  // that it holds for others.
+  if (rows_ == 0 && batch.shared.slots.empty() && part_.moe.place.domains() == 1) return;
   require(rows_ <= space_.shape().max_rows && batch.sequences() <= space_.shape().max_sequences,
           "a batch of {} rows of {} sequences exceeds the workspace", rows_, batch.sequences());
   const BatchView view{space_.positions(rows_), space_.slots(rows_),
@@ -110,11 +114,24 @@ void Decoder::forward(const Batch& batch) {
   upload(batch.page_table, view.page_table);
   ops_.rotary_table(view.positions, frequencies_.tensor(DType::f32, {part_.config.head_dim / 2}),
                     rotary_scale_, space_.cosines(rows_), space_.sines(rows_));
-  embed(batch);
-  for (std::int64_t layer = 0; layer < part_.layers; ++layer) {
-    attention(layer, view);
-    ffn(layer, rows_);
+  edges_.kv_exchange.begin(batch.shared);
+
+  edges_.ffns.begin(rows_);
+  const Stage& stage = part_.stage;
+  if (stage.first()) {
+    embed(batch);
+  } else {
+    const Tracer::Scope scope(tracer_, Phase::bubble);
+    edges_.pipe.receive(space_.residual(rows_));
   }
+  for (std::int64_t i = stage.sublayers.begin; i < stage.sublayers.end; ++i) {
+    if (i % 2 == 0) {
+      attention(i / 2, view);
+    } else {
+      ffn(i / 2, rows_);
+    }
+  }
+  if (!stage.last()) edges_.pipe.send(space_.residual(rows_));
 }
 
 Tensor Decoder::logits(std::span<const std::int32_t> rows) {

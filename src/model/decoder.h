@@ -4,9 +4,13 @@
 #include <span>
 #include <vector>
 
+#include "base/tracer.h"
 #include "cache/kv_cache.h"
 #include "model/batch.h"
+#include "model/ffn.h"
+#include "model/kv_exchange.h"
 #include "model/partition.h"
+#include "model/pipe.h"
 #include "model/region.h"
 #include "model/rotary.h"
 #include "model/weights.h"
@@ -15,21 +19,32 @@
 
 namespace weft {
 
+/// Where a rank's part of the forward pass meets those of other ranks.
+struct DecoderEdges {
+  Region& region;           ///< of its sub-layers, among tensor-parallel ranks
+  FfnLayers& ffns;          ///< its feed-forward sub-layers, which may cross further edges
+  KvExchange& kv_exchange;  ///< before attention, among the ranks that share prompts
+  Pipe& pipe;               ///< before its first and behind its last sub-layer
+};
+
 /// One rank's forward pass. Everything it refers to must outlive it.
 class Decoder {
  public:
   Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
-          const Workspace& workspace, Region& region, Ops& ops);
+          const Workspace& workspace, DecoderEdges edges, Ops& ops, Tracer& tracer);
 
-  /// Computes all rows of the batch, appending their keys and values to the cache. The batch must
-  /// be the same on all ranks of the region.
+  /// Computes this stage's sub-layers for all rows of the batch, appending their keys and values to
+  /// the cache. The batch must be the same on all ranks of the region and in all stages; it
+  /// may be empty. All ranks that share experts must call it as often.
   void forward(const Batch& batch);
 
   /// Logits [R, own vocabulary] f32 of rows of the batch just computed; at most
-  /// workspace.shape().logit_rows of them. The view is valid until the next call.
+  /// workspace.shape().logit_rows of them. The view is valid until the next call. In the last stage
+  /// only.
   Tensor logits(std::span<const std::int32_t> rows);
 
  private:
+  [[nodiscard]] const LayerWeights& weights_of(std::int64_t layer) const;
   void upload(const std::vector<std::int32_t>& from, const Tensor& to);
   void embed(const Batch& batch);
   void attention(std::int64_t layer, const BatchView& batch);
@@ -39,8 +54,9 @@ class Decoder {
   const Weights& weights_;
   const KvCache& cache_;
   const Workspace& space_;
-  Region& region_;
+  DecoderEdges edges_;
   Ops& ops_;
+  Tracer& tracer_;
   std::vector<Range> vocabulary_of_;  ///< rows of the table that each rank holds
   Buffer frequencies_;                ///< [head_dim / 2] f32
   float rotary_scale_;

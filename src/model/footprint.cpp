@@ -3,13 +3,20 @@
 #include <algorithm>
 
 #include "model/decoder.h"
+#include "model/kv_exchange.h"
+#include "model/pipe.h"
 #include "model/vocabulary.h"
 #include "model/weights.h"
 
 namespace weft {
 
 KvShape kv_shape(const Partition& part, std::int64_t page_tokens, std::int64_t pages) {
-  return {part.layers, part.heads.kv_heads, part.heads.head_dim, page_tokens, pages, part.dtype};
+  return {part.stage.attention_layers().size(),
+          part.heads.kv_heads,
+          part.heads.head_dim,
+          page_tokens,
+          pages,
+          part.dtype};
 }
 
 RegionShape region_shape(const Partition& part, const EngineShape& shape) {
@@ -20,27 +27,34 @@ RegionShape region_shape(const Partition& part, const EngineShape& shape) {
   RegionShape region;
   region.max_rows = shape.step.max_rows;
   region.columns = part.config.hidden;
-  region.own_nodes =
-      std::max(count(part.o_tree.nodes_of[rank]), count(part.down_tree.nodes_of[rank]));
-  region.all_nodes = std::max(count(part.o_tree.nodes), count(part.down_tree.nodes));
+  for (const ProductTree* tree : {&part.o_tree, &part.down_tree, &part.moe.shared_tree}) {
+    if (tree->nodes_of.empty()) continue;  // a product that the model has not
+    region.own_nodes = std::max(region.own_nodes, count(tree->nodes_of[rank]));
+    region.all_nodes = std::max(region.all_nodes, count(tree->nodes));
+  }
   region.ranks = part.ranks;
   region.transport = shape.transport;
   return region;
 }
 
 std::int64_t largest_k(const Partition& part) {
-  return std::max({part.config.hidden, part.o().columns(), part.down().columns()});
+  return std::max({part.config.hidden, part.o().columns(), part.dense_columns(),
+                   part.shard.shared_ffn.size(), part.moe.ffn.size()});
 }
 
-Footprint footprint_of(const Partition& part, const EngineShape& shape, const Ops& ops) {
+Footprint footprint_of(const Partition& part, const EngineShape& shape, const OpSizes& ops) {
   Footprint footprint;
   footprint.weights = weight_bytes(part, ops);
   const KvShape kv = kv_shape(part, shape.page_tokens, shape.pages);
   footprint.kv_cache = static_cast<Bytes>(shape.pages) * kv_page_bytes(kv, ops);
   footprint.activations = Workspace::bytes(part, shape.step) + decoder_bytes(part);
   footprint.buffers =
-      region_bytes(region_shape(part, shape)) + Vocabulary::bytes(part, shape.step.logit_rows) +
-      ops.workspace_bytes(shape.step.max_rows, largest_k(part), part.config.head_dim);
+      region_bytes(region_shape(part, shape)) +
+      Pipe::bytes(part.stage, shape.step.max_rows, part.config.hidden) +
+      KvExchange::bytes(part, shape.step.max_rows, shape.sp) +
+      FfnLayers::bytes(part, shape.step, shape.transport) +
+      ops.workspace_bytes(largest_rows(part, shape.step), largest_k(part), part.config.head_dim);
+  if (part.stage.last()) footprint.buffers += Vocabulary::bytes(part, shape.step.logit_rows);
   return footprint;
 }
 

@@ -17,6 +17,7 @@ struct EngineShape {
   std::int64_t page_tokens = 32;
   std::int64_t pages = 0;
   Transport transport = Transport::automatic;
+  int sp = 1;  ///< ranks that share the tokens of long prompts
 };
 
 /// What one rank holds.
@@ -24,7 +25,7 @@ struct Footprint {
   Bytes weights = 0;
   Bytes kv_cache = 0;
   Bytes activations = 0;
-  Bytes buffers = 0;  ///< communication, logits brought together, scratch of the operators
+  Bytes buffers = 0;  ///< communication, experts' rows, logits brought together, scratch
 
   [[nodiscard]] Bytes total() const { return weights + kv_cache + activations + buffers; }
 };
@@ -39,6 +40,6 @@ RegionShape region_shape(const Partition& part, const EngineShape& shape);
 std::int64_t largest_k(const Partition& part);
 
 /// Exactly the bytes that a `Model` of these shapes takes from `ops.memory()`.
-Footprint footprint_of(const Partition& part, const EngineShape& shape, const Ops& ops);
+Footprint footprint_of(const Partition& part, const EngineShape& shape, const OpSizes& ops);
 
 }  // namespace weft

@@ -35,13 +35,14 @@ std::string extents_text(const std::vector<ByteExtent>& extents) {
 
 json numerics_json(const ModelConfig& config, const SegmentCaps& caps) {
   const ModelSegments segments = segments_of(config, caps);
+  json counts = {{"hidden", segments.hidden.count()}, {"o", segments.o.count()}};
+  if (config.has_dense_layers()) counts["down"] = segments.down.count();
+  if (config.has_experts()) counts["expert_down"] = segments.expert_down.count();
+  if (segments.shared_down.count() > 0) counts["shared_down"] = segments.shared_down.count();
   return {{"contract", kContractVersion},
           {"vocabulary_block", kVocabBlock},
           {"segment_caps", {{"split", caps.split}, {"whole", caps.whole}}},
-          {"segments",
-           {{"hidden", segments.hidden.count()},
-            {"o", segments.o.count()},
-            {"down", segments.down.count()}}}};
+          {"segments", std::move(counts)}};
 }
 
 /// All of the manifest but its digest.
@@ -53,20 +54,24 @@ json body_json(const Manifest& manifest) {
   }
   json shards = json::array();
   for (const ShardFile& shard : manifest.shards) {
-    shards.push_back({{"name", shard.name()},
-                      {"pp", shard.place.pp},
-                      {"tp", shard.place.tp},
-                      {"bytes", shard.bytes},
-                      {"metadata", extents_text(shard.metadata)},
-                      {"metadata_digest", shard.metadata_digest.hex()}});
+    json item = {{"name", shard.name()},
+                 {"pp", shard.place.pp},
+                 {"tp", shard.place.tp},
+                 {"bytes", shard.bytes},
+                 {"metadata", extents_text(shard.metadata)},
+                 {"metadata_digest", shard.metadata_digest.hex()}};
+    if (shard.place.ep > 0) item["ep"] = shard.place.ep;
+    shards.push_back(std::move(item));
   }
+  json grid = {{"tp", manifest.grid.tp}, {"pp", manifest.grid.pp}};
+  if (manifest.grid.ep > 1) grid["ep"] = manifest.grid.ep;
   return {{"format", kFormat},
           {"format_version", kModelFormatVersion},
           {"weft_version", manifest.weft_version},
           {"config", manifest.config},
           {"dtype", name(manifest.dtype)},
           {"numerics", numerics_json(parse_config(manifest.config), manifest.caps)},
-          {"shard_grid", {{"tp", manifest.grid.tp}, {"pp", manifest.grid.pp}}},
+          {"shard_grid", std::move(grid)},
           {"tokenizer", std::move(tokenizer)},
           {"shards", std::move(shards)}};
 }
@@ -150,7 +155,8 @@ std::vector<ShardFile> parse_shards(const JsonFields& fields) {
     const JsonFields file(item, fields.where() + ": shards");
     ShardFile shard;
     shard.place = {static_cast<int>(file.integer("pp", 0, 1 << 20)),
-                   static_cast<int>(file.integer("tp", 0, 1 << 20))};
+                   static_cast<int>(file.integer("tp", 0, 1 << 20)),
+                   static_cast<int>(file.integer_or("ep", 0, 1, 1 << 20))};
     shard.bytes = static_cast<Bytes>(file.integer("bytes", 0, kBytesCap));
     shard.metadata = parse_extents(file, shard.bytes);
     shard.metadata_digest = Digest::from_hex(file.text("metadata_digest"));
@@ -177,7 +183,8 @@ Manifest parse_manifest(const json& body, const std::string& path) {
   manifest.caps = parse_numerics(fields);
   const JsonFields grid(fields.at("shard_grid"), path + ": shard_grid");
   manifest.grid = {static_cast<int>(grid.integer("tp", 1, 1 << 20)),
-                   static_cast<int>(grid.integer("pp", 1, 1 << 20))};
+                   static_cast<int>(grid.integer("pp", 1, 1 << 20)),
+                   static_cast<int>(grid.integer_or("ep", 1, 2, 1 << 20))};
   manifest.tokenizer = parse_tokenizer(fields);
   manifest.shards = parse_shards(fields);
   return manifest;

@@ -1,18 +1,36 @@
 #include "model/model.h"
 
+#include "base/error.h"
+
 namespace weft {
 
 Model::Model(ModelReader& reader, const Partition& part, const EngineShape& shape, Ops& ops,
-             Group& group)
-    : part_(part),
+             ReplicaGroups& groups, Tracer& tracer, const RegionFactory& region)
+    : groups_(groups),
+      part_(part),
       shape_(shape),
+      tracer_(tracer),
       weights_(load_weights(reader, part_, ops)),
       cache_(kv_shape(part_, shape.page_tokens, shape.pages), ops),
       workspace_(part_, shape.step, ops),
-      region_(make_region(region_shape(part_, shape), ops, group)),
-      vocabulary_(part_, shape.step.logit_rows, ops, group),
-      decoder_(part_, weights_, cache_, workspace_, *region_, ops) {
-  ops.reserve_workspace(shape.step.max_rows, largest_k(part_), part_.config.head_dim);
+      region_(region(region_shape(part_, shape), ops, groups.tp())),
+      ffns_(part_, weights_, workspace_, shape.transport, *region_, ops, groups.tp(),
+            groups.experts()),
+      kv_exchange_(part_, shape.step.max_rows, ops, groups.sp()),
+      pipe_(part_.stage, shape.step.max_rows, part_.config.hidden, ops, groups.pp()),
+      vocabulary_(part_.stage.last()
+                      ? std::make_unique<Vocabulary>(part_, shape.step.logit_rows, ops, groups.tp())
+                      : nullptr),
+      decoder_(part_, weights_, cache_, workspace_, {*region_, ffns_, kv_exchange_, pipe_}, ops,
+               tracer) {
+  require(shape.sp == groups.sp().size(), "a model for {} sp ranks in a group of {}", shape.sp,
+          groups.sp().size());
+  ops.reserve_workspace(largest_rows(part_, shape.step), largest_k(part_), part_.config.head_dim);
+}
+
+Vocabulary& Model::vocabulary() {
+  require(vocabulary_ != nullptr, "stage {} has no logits", part_.stage.index);
+  return *vocabulary_;
 }
 
 }  // namespace weft

@@ -3,9 +3,11 @@
 
 #include <memory>
 
-#include "comm/group.h"
+#include "comm/replica_groups.h"
 #include "model/decoder.h"
 #include "model/footprint.h"
+#include "model/kv_exchange.h"
+#include "model/pipe.h"
 #include "model/vocabulary.h"
 
 namespace weft {
@@ -14,25 +16,37 @@ namespace weft {
 /// `footprint_of` says.
 class Model {
  public:
-  /// Loads the rank's weights and allocates the rest. `ops` and `group` must outlive the model.
+  /// Loads the rank's weights and allocates the rest. `ops`, `groups` and `tracer` must outlive the
+  /// model. `part` and `shape.sp` must suit the rank's place in `groups`.
   Model(ModelReader& reader, const Partition& part, const EngineShape& shape, Ops& ops,
-        Group& group);
+        ReplicaGroups& groups, Tracer& tracer, const RegionFactory& region = make_region);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
   [[nodiscard]] const Partition& partition() const { return part_; }
   [[nodiscard]] const EngineShape& shape() const { return shape_; }
   [[nodiscard]] Decoder& decoder() { return decoder_; }
-  [[nodiscard]] Vocabulary& vocabulary() { return vocabulary_; }
+  /// In the last stage only: the others have no logits.
+  [[nodiscard]] Vocabulary& vocabulary();
+  [[nodiscard]] ReplicaGroups& groups() { return groups_; }
+  /// Charges the time of this rank.
+  [[nodiscard]] Tracer& tracer() { return tracer_; }
+  /// How this rank's tokens fell on the experts of each layer that has any.
+  [[nodiscard]] const std::vector<ExpertLoad>& expert_loads() const { return ffns_.loads(); }
 
  private:
+  ReplicaGroups& groups_;
   Partition part_;
   EngineShape shape_;
+  Tracer& tracer_;
   Weights weights_;
   KvCache cache_;
   Workspace workspace_;
   std::unique_ptr<Region> region_;
-  Vocabulary vocabulary_;
+  FfnLayers ffns_;
+  KvExchange kv_exchange_;
+  Pipe pipe_;
+  std::unique_ptr<Vocabulary> vocabulary_;
   Decoder decoder_;
 };
 

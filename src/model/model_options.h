@@ -17,6 +17,7 @@ struct ModelOptions {
   std::uint64_t seed = 0;      ///< synth only
   int tp = 1;                  ///< shard files per layer range, 1 … 64
   int pp = 1;                  ///< layer ranges, 1 … min(layers, 64)
+  int ep = 1;                  ///< experts are spread over tp * ep files per layer range; 1 … 64
   SegmentCaps caps;            ///< powers of two; part of the numerics contract
   bool copy_tokenizer = true;  ///< copy the tokenizer files that lie beside the source
 };

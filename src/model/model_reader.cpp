@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "model/shared_reading.h"
 
 namespace weft {
 
@@ -63,22 +64,36 @@ const ShardReader& ModelReader::shard(std::size_t index) {
 
 void ModelReader::read_rows(const TensorSpec& tensor, Range rows, const RowSink& sink) {
   require(!tensor.cut_by_columns(), "tensor {} is stored in segments", tensor.name);
+  read_pieces(tensor, -1, rows, sink);
+}
+
+void ModelReader::read_segment(const TensorSpec& tensor, int segment, Range rows,
+                               const RowSink& sink) {
+  require(tensor.cut_by_columns(), "tensor {} is not stored in segments", tensor.name);
+  read_pieces(tensor, segment, rows, sink);
+}
+
+void ModelReader::read_pieces(const TensorSpec& tensor, int segment, Range rows,
+                              const RowSink& sink) {
   require(rows.begin >= 0 && rows.end <= tensor.rows(), "{}: rows {}..{} of {}", tensor.name,
           rows.begin, rows.end, tensor.rows());
+  if (peers_ == nullptr) return read_here(tensor, segment, rows, sink);
+  read_shared(
+      *peers_, [&](const RowSink& to) { read_here(tensor, segment, rows, to); }, sink);
+}
+
+void ModelReader::read_here(const TensorSpec& tensor, int segment, Range rows,
+                            const RowSink& sink) {
+  std::int64_t found = 0;
   for (const Location& location : locations_of(tensor)) {
     const Range common{std::max(rows.begin, location.rows.begin),
                        std::min(rows.end, location.rows.end)};
-    if (!common.empty()) bytes_read_ += shard(location.shard).read(location.piece, common, sink);
+    if (location.segment != segment || common.empty()) continue;
+    bytes_read_ += shard(location.shard).read(location.piece, common, sink);
+    found += common.size();
   }
-}
-
-void ModelReader::read_segment(const TensorSpec& tensor, int segment, const RowSink& sink) {
-  for (const Location& location : locations_of(tensor)) {
-    if (location.segment != segment) continue;
-    bytes_read_ += shard(location.shard).read(location.piece, location.rows, sink);
-    return;
-  }
-  fail("tensor {} has no segment {}", tensor.name, segment);
+  require(rows.empty() || found == rows.size(), "tensor {}: segment {} has not all rows",
+          tensor.name, segment);
 }
 
 }  // namespace weft

@@ -13,6 +13,7 @@
 
 #include "base/dtype.h"
 #include "base/types.h"
+#include "comm/group.h"
 #include "model/config.h"
 #include "model/manifest.h"
 #include "model/shard_plan.h"
@@ -43,10 +44,15 @@ class ModelReader {
   /// few MiB, in the element type `dtype()`. Bytes are checked against their digests before they
   /// are handed out. Throws UserError naming file, dataset and byte for damage.
   void read_rows(const TensorSpec& tensor, Range rows, const RowSink& sink);
-  /// The same for one segment of a column-cut tensor: all rows, each of the segment's columns only.
-  void read_segment(const TensorSpec& tensor, int segment, const RowSink& sink);
+  /// The same for one segment of a column-cut tensor: rows of the segment's columns only.
+  void read_segment(const TensorSpec& tensor, int segment, Range rows, const RowSink& sink);
 
-  /// Bytes of raw data read so far.
+  /// From now on the ranks of `peers` share one reading: its first rank reads, the others receive
+  /// (see read_shared). All of them must then ask for the same rows and segments, in the same
+  /// order, each with one thread. Null: everybody reads. The group must outlive its use.
+  void share_with(Group* peers) { peers_ = peers; }
+
+  /// Bytes of raw data read so far, by this rank.
   [[nodiscard]] Bytes bytes_read() const { return bytes_read_; }
 
  private:
@@ -58,9 +64,12 @@ class ModelReader {
     Range rows;
   };
 
+  /// `segment` is -1 for tensors without.
+  void read_pieces(const TensorSpec& tensor, int segment, Range rows, const RowSink& sink);
   const std::vector<Location>& locations_of(const TensorSpec& tensor) const;
   const ShardReader& shard(std::size_t index);
   void apply_generation_config();
+  void read_here(const TensorSpec& tensor, int segment, Range rows, const RowSink& sink);
 
   std::filesystem::path directory_;
   Manifest manifest_;
@@ -71,6 +80,7 @@ class ModelReader {
   std::mutex opening_;
   std::vector<std::unique_ptr<ShardReader>> shards_;  ///< in the manifest's order, null until used
   std::atomic<Bytes> bytes_read_ = 0;
+  Group* peers_ = nullptr;  ///< that share one reading
 };
 
 }  // namespace weft

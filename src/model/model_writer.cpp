@@ -136,11 +136,10 @@ std::vector<ShardFile> write_layer_range(const ModelSource& source, const ShardP
                                          const fs::path& directory) {
   const std::vector<TensorSpec>& tensors = plan.tensors();
   std::vector<std::unique_ptr<ShardWriter>> shards;
-  for (int tp = 0; tp < plan.grid().tp; ++tp) {
-    std::vector<Piece> pieces = plan.pieces_at({pp, tp});
-    if (pieces.empty()) continue;
-    shards.push_back(std::make_unique<ShardWriter>(directory, ShardPlace{pp, tp}, std::move(pieces),
-                                                   tensors, source.dtype));
+  for (const ShardPlace& place : plan.places()) {
+    if (place.pp != pp) continue;
+    shards.push_back(std::make_unique<ShardWriter>(directory, place, plan.pieces_at(place), tensors,
+                                                   source.dtype));
   }
   std::vector<std::vector<Target>> targets(tensors.size());
   for (const auto& shard : shards) {
@@ -190,7 +189,8 @@ void check_writable(const fs::path& model_dir, const ModelOptions& options) {
 void write_model(const ModelSource& source, const fs::path& model_dir,
                  const ModelOptions& options) {
   check_writable(model_dir, options);
-  const ShardPlan plan(parse_config(source.config), options.caps, {options.tp, options.pp});
+  const ShardPlan plan(parse_config(source.config), options.caps,
+                       {options.tp, options.pp, options.ep});
   PartialDirectory partial(plain_path(model_dir));
   Manifest manifest;
   manifest.weft_version = kVersion;

@@ -25,7 +25,7 @@ HeadMap head_map(const ModelConfig& config, const Shard& shard) {
 }  // namespace
 
 Partition Partition::of(const ModelConfig& config, const SegmentCaps& caps, DType dtype, int rank,
-                        int ranks, std::int64_t layers) {
+                        int ranks, std::int64_t layers, const std::optional<ExpertPlace>& place) {
   Partition part;
   part.config = config;
   part.dtype = dtype;
@@ -35,8 +35,19 @@ Partition Partition::of(const ModelConfig& config, const SegmentCaps& caps, DTyp
   part.shard = shard_of(config, part.segments, rank, ranks);
   part.heads = head_map(config, part.shard);
   part.layers = layers > 0 ? layers : config.layers;
+  part.stage = {0, 1, {0, 2 * part.layers}};
   part.o_tree = ProductTree::of(part.segments.o, ranks);
   part.down_tree = ProductTree::of(part.segments.down, ranks);
+  part.moe = MoePartition::of(config, part.segments, part.shard, ranks, dtype,
+                              place.value_or(ExpertPlace{rank, ranks, 1, ranks}));
+  return part;
+}
+
+Partition Partition::in_stage(const Stage& its_stage) const {
+  require(its_stage.sublayers.end <= 2 * layers, "a stage of sub-layers up to {} of {}",
+          its_stage.sublayers.end, 2 * layers);
+  Partition part = *this;
+  part.stage = its_stage;
   return part;
 }
 
@@ -50,6 +61,22 @@ MatrixShape Partition::o() const {
 
 MatrixShape Partition::down() const {
   return {config.hidden, dtype, KCut::of(segments.down, shard.down_segments)};
+}
+
+std::vector<double> sublayer_costs(const ModelConfig& config, std::int64_t layers) {
+  const auto hidden = static_cast<double>(config.hidden);
+  const auto attention = static_cast<double>(2 * (config.query_columns() + config.kv_columns()));
+  const auto ffn = static_cast<double>(3 * config.ffn);
+  // A token meets the router, its chosen experts and the shared one.
+  const auto sparse = static_cast<double>(
+      config.moe.experts + 3 * config.moe.per_token * config.moe.ffn + 3 * config.moe.shared_ffn);
+  std::vector<double> costs;
+  for (std::int64_t layer = 0; layer < (layers > 0 ? layers : config.layers); ++layer) {
+    costs.push_back(hidden * attention);
+    costs.push_back(hidden * (config.moe.is_sparse(layer) ? sparse : ffn));
+  }
+  costs.back() += hidden * static_cast<double>(config.vocab);
+  return costs;
 }
 
 std::vector<Range> vocabulary_ranges(const Partition& part) {

@@ -1,7 +1,6 @@
 #include "model/region.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/error.h"
 
@@ -118,7 +117,7 @@ class TensorParallelRegion final : public Region {
     std::vector<Bytes> send_counts;
     std::vector<Bytes> receive_counts;
     std::vector<Bytes> slice_counts;
-    std::byte* to = send_.data();
+    Bytes sent = 0;
     for (int rank = 0; rank < group_.size(); ++rank) {
       const Range rows = rows_of(rank, residual.rows());
       slice_counts.push_back(bytes_of(rows.size(), columns));
@@ -126,10 +125,10 @@ class TensorParallelRegion final : public Region {
       receive_counts.push_back(tree.nodes_of[static_cast<std::size_t>(rank)].size() *
                                bytes_of(rows_of(group_.rank(), residual.rows()).size(), columns));
       for (std::int64_t node = 0; node < parts.rows(); ++node) {
-        const std::byte* from =
-            parts.data() + bytes_of(node * residual.rows() + rows.begin, columns);
-        std::memcpy(to, from, slice_counts.back());
-        to += slice_counts.back();
+        const Tensor from(parts.data() + bytes_of(node * residual.rows() + rows.begin, columns),
+                          DType::f32, {rows.size(), columns});
+        ops_.copy(from, Tensor(send_.data() + sent, DType::f32, {rows.size(), columns}));
+        sent += slice_counts.back();
       }
     }
     group_.all_to_all({send_.data(), send_.bytes()}, send_counts,
@@ -137,7 +136,7 @@ class TensorParallelRegion final : public Region {
     const Range mine = rows_of(group_.rank(), residual.rows());
     const Tensor slice = residual.slice(mine.begin, mine.end);
     finish(tree, mine.size(), bias, slice);
-    std::memcpy(slice_.data(), slice.data(), slice.bytes());
+    ops_.copy(slice, slice_.tensor(DType::f32, {slice.rows(), columns}));
     group_.all_gather({slice_.data(), slice.bytes()}, {residual.data(), residual.bytes()},
                       slice_counts);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -61,5 +62,9 @@ Bytes region_bytes(const RegionShape& shape);
 
 /// The region of `group`: nothing travels in a group of one. `ops` and `group` must outlive it.
 std::unique_ptr<Region> make_region(const RegionShape& shape, Ops& ops, Group& group);
+
+/// What makes a rank's region: `make_region`, or a test's own.
+using RegionFactory =
+    std::function<std::unique_ptr<Region>(const RegionShape& shape, Ops& ops, Group& group)>;
 
 }  // namespace weft

@@ -63,10 +63,11 @@ const json* rope_dictionary(const json& object) {
 
 }  // namespace
 
-RopeConfig parse_rope(const JsonFields& fields, const json& object, std::int64_t max_positions) {
+RopeConfig parse_rope(const JsonFields& fields, const json& object, std::int64_t max_positions,
+                      double default_theta) {
   RopeConfig config;
   refuse_partial(fields);
-  config.theta = fields.number_or("rope_theta", 10000, 1, kThetaCap);
+  config.theta = fields.number_or("rope_theta", default_theta, 1, kThetaCap);
   const json* dictionary = rope_dictionary(object);
   if (dictionary == nullptr) return config;
   const JsonFields rope(*dictionary, fields.where() + ": rope parameters");

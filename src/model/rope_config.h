@@ -19,8 +19,9 @@ struct RopeConfig {
 
 /// Reads `rope_theta` and `rope_scaling` (older files) or `rope_parameters` (newer ones) of the
 /// config.json `object`, whose keys are `fields`. Values in the dictionary win over those beside
-/// it, as in Transformers. Throws UserError for kinds that are not supported, by name.
+/// it, as in Transformers; without any theta it is `default_theta`. Throws UserError for kinds that
+/// are not supported, by name.
 RopeConfig parse_rope(const JsonFields& fields, const nlohmann::json& object,
-                      std::int64_t max_positions);
+                      std::int64_t max_positions, double default_theta);
 
 }  // namespace weft

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "layout/experts.h"
 
 namespace weft {
 namespace {
@@ -18,7 +19,8 @@ void check_parts(const char* axis, int parts, std::int64_t cap) {
 }  // namespace
 
 std::string shard_name(ShardPlace place) {
-  return fmt::format("shard-pp{:02}-tp{:02}.h5", place.pp, place.tp);
+  const std::string ep = place.ep > 0 ? fmt::format("-ep{:02}", place.ep) : "";
+  return fmt::format("shard-pp{:02}-tp{:02}{}.h5", place.pp, place.tp, ep);
 }
 
 std::vector<std::int64_t> Piece::shape(const TensorSpec& spec) const {
@@ -37,13 +39,19 @@ ShardPlan::ShardPlan(const ModelConfig& config, const SegmentCaps& caps, ShardGr
       tensors_(tensors_of(config)) {
   check_parts("tp", grid.tp, kPartCap);
   check_parts("pp", grid.pp, std::min<std::int64_t>(config.layers, kPartCap));
+  if (!config.has_experts() && grid.ep != 1) {
+    fail_user("ep = {} parts of the shard set: the model has no experts", grid.ep);
+  }
+  check_parts("ep", grid.ep, kPartCap);
 }
 
 std::vector<ShardPlace> ShardPlan::places() const {
   std::vector<ShardPlace> places;
   for (int pp = 0; pp < grid_.pp; ++pp) {
-    for (int tp = 0; tp < grid_.tp; ++tp) {
-      if (!pieces_at({pp, tp}).empty()) places.push_back({pp, tp});
+    for (int ep = 0; ep < grid_.ep; ++ep) {
+      for (int tp = 0; tp < grid_.tp; ++tp) {
+        if (!pieces_at({pp, tp, ep}).empty()) places.push_back({pp, tp, ep});
+      }
     }
   }
   return places;
@@ -52,7 +60,12 @@ std::vector<ShardPlace> ShardPlan::places() const {
 std::vector<Piece> ShardPlan::pieces_at(ShardPlace place) const {
   std::vector<Piece> pieces;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    if (layer_part(tensors_[i]) == place.pp) add_pieces(pieces, i, place.tp);
+    if (layer_part(tensors_[i]) != place.pp) continue;
+    if (tensors_[i].experts > 0) {
+      add_expert_pieces(pieces, i, place.ep * grid_.tp + place.tp);
+    } else if (place.ep == 0) {
+      add_pieces(pieces, i, place.tp);
+    }
   }
   return pieces;
 }
@@ -81,6 +94,23 @@ void ShardPlan::add_pieces(std::vector<Piece>& pieces, std::size_t index, int tp
   } else {
     const Range rows = stored_rows(tensor, config_, segments_, tp, grid_.tp);
     if (!rows.empty()) pieces.push_back({index, -1, rows, all_columns, tensor.name});
+  }
+}
+
+void ShardPlan::add_expert_pieces(std::vector<Piece>& pieces, std::size_t index, int part) const {
+  const TensorSpec& tensor = tensors_[index];
+  const Range experts = experts_of(tensor.experts, part, grid_.tp * grid_.ep);
+  if (experts.empty()) return;
+  const std::int64_t height = tensor.rows_of_expert();
+  const Range rows{experts.begin * height, experts.end * height};
+  if (!tensor.cut_by_columns()) {
+    pieces.push_back({index, -1, rows, {0, tensor.columns()}, tensor.name});
+    return;
+  }
+  const Segments& cut = column_segments(tensor, segments_);
+  for (int segment = 0; segment < cut.count(); ++segment) {
+    pieces.push_back({index, segment, rows, cut.columns_of(segment),
+                      fmt::format("{}#seg{:02}", tensor.name, segment)});
   }
 }
 

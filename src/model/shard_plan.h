@@ -12,20 +12,24 @@
 
 namespace weft {
 
-/// How a model directory is divided into files: pp ranges of layers, each cut into tp parts.
+/// How a model directory is divided into files: pp ranges of layers, each cut into tp parts, and
+/// its experts into tp * ep parts.
 struct ShardGrid {
   int tp = 1;
   int pp = 1;
+  int ep = 1;
 };
 
-/// A place in the grid.
+/// A place in the grid. Part ep * grid.tp + tp of the experts lies there; everything else lies at
+/// the places with ep = 0.
 struct ShardPlace {
   int pp = 0;
   int tp = 0;
+  int ep = 0;
   bool operator==(const ShardPlace&) const = default;
 };
 
-/// "shard-pp00-tp03.h5".
+/// "shard-pp00-tp03.h5"; with ep > 0 "shard-pp00-tp03-ep01.h5".
 std::string shard_name(ShardPlace place);
 
 /// A part of a tensor that is stored as one dataset.
@@ -46,7 +50,7 @@ struct Piece {
 class ShardPlan {
  public:
   /// Throws UserError when the grid does not suit the model: tp from 1 to 64, pp from 1 to
-  /// min(layers, 64).
+  /// min(layers, 64), ep 1 or, for models with experts, up to 64.
   ShardPlan(const ModelConfig& config, const SegmentCaps& caps, ShardGrid grid);
 
   [[nodiscard]] const std::vector<TensorSpec>& tensors() const { return tensors_; }
@@ -63,6 +67,7 @@ class ShardPlan {
 
  private:
   void add_pieces(std::vector<Piece>& pieces, std::size_t index, int tp) const;
+  void add_expert_pieces(std::vector<Piece>& pieces, std::size_t index, int part) const;
 
   ModelConfig config_;
   ShardGrid grid_;

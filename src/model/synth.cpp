@@ -68,6 +68,31 @@ Affine affine_of(const TensorSpec& tensor) {
           static_cast<float>(std::sqrt(3.0) / std::sqrt(static_cast<double>(tensor.columns())))};
 }
 
+/// Elements [at, end) of the tensor with that Philox key.
+void fill(std::uint64_t key, Affine affine, std::uint64_t at, std::uint64_t end, DType dtype,
+          std::byte* target) {
+  const Bytes element = size_of(dtype);
+  std::array<std::uint32_t, kBundle> words;
+  std::array<float, kBundle> values;
+  std::array<std::uint16_t, kBundle> narrow;
+  while (at < end) {
+    const std::uint64_t block = at / 4;
+    philox_words(key, block, words);
+    for (std::size_t i = 0; i < kBundle; ++i) {
+      const float product = affine.scale * (unit_float(words[i]) * 2.0F - 1.0F);
+      values[i] = affine.base == 0.0F ? product : affine.base + product;
+    }
+    for (std::size_t i = 0; i < kBundle; ++i) narrow[i] = bf16_from_f32(values[i]);
+    const std::uint64_t skip = at - 4 * block;
+    const std::uint64_t count = std::min<std::uint64_t>(kBundle - skip, end - at);
+    const void* from = dtype == DType::f32 ? static_cast<const void*>(values.data() + skip)
+                                           : static_cast<const void*>(narrow.data() + skip);
+    std::memcpy(target, from, count * element);
+    target += count * element;
+    at += count;
+  }
+}
+
 class SyntheticSource final : public TensorSource {
  public:
   SyntheticSource(std::uint64_t seed, DType dtype) : seed_(seed), dtype_(dtype) {}
@@ -94,32 +119,20 @@ std::uint64_t synth_key(std::uint64_t seed, std::string_view tensor_name) {
 void synth_rows(const TensorSpec& tensor, std::uint64_t seed, Range rows, DType dtype,
                 std::span<std::byte> out) {
   require(dtype == DType::bf16 || dtype == DType::f32, "synthetic weights in {}", name(dtype));
-  const Bytes element = size_of(dtype);
-  auto at = static_cast<std::uint64_t>(rows.begin * tensor.columns());
-  const auto end = static_cast<std::uint64_t>(rows.end * tensor.columns());
-  require(out.size() == (end - at) * element, "{}: {} bytes for {} elements", tensor.name,
-          out.size(), end - at);
-  const std::uint64_t key = synth_key(seed, tensor.name);
-  const Affine affine = affine_of(tensor);
-  std::array<std::uint32_t, kBundle> words;
-  std::array<float, kBundle> values;
-  std::array<std::uint16_t, kBundle> narrow;
+  const std::int64_t columns = tensor.columns();
+  const Bytes row_bytes = static_cast<Bytes>(columns) * size_of(dtype);
+  require(out.size() == static_cast<Bytes>(rows.size()) * row_bytes, "{}: {} bytes for {} rows",
+          tensor.name, out.size(), rows.size());
+  const std::int64_t height = tensor.experts > 0 ? tensor.rows_of_expert() : tensor.rows();
   std::byte* target = out.data();
-  while (at < end) {
-    const std::uint64_t block = at / 4;
-    philox_words(key, block, words);
-    for (std::size_t i = 0; i < kBundle; ++i) {
-      const float product = affine.scale * (unit_float(words[i]) * 2.0F - 1.0F);
-      values[i] = affine.base == 0.0F ? product : affine.base + product;
-    }
-    for (std::size_t i = 0; i < kBundle; ++i) narrow[i] = bf16_from_f32(values[i]);
-    const std::uint64_t skip = at - 4 * block;
-    const std::uint64_t count = std::min<std::uint64_t>(kBundle - skip, end - at);
-    const void* from = dtype == DType::f32 ? static_cast<const void*>(values.data() + skip)
-                                           : static_cast<const void*>(narrow.data() + skip);
-    std::memcpy(target, from, count * element);
-    target += count * element;
-    at += count;
+  for (std::int64_t begin = rows.begin; begin < rows.end;) {
+    const std::int64_t expert = begin / height;
+    const std::int64_t end = std::min(rows.end, (expert + 1) * height);
+    const std::uint64_t key = synth_key(seed, name_in_checkpoint(tensor, expert));
+    fill(key, affine_of(tensor), static_cast<std::uint64_t>((begin - expert * height) * columns),
+         static_cast<std::uint64_t>((end - expert * height) * columns), dtype, target);
+    target += static_cast<Bytes>(end - begin) * row_bytes;
+    begin = end;
   }
 }
 

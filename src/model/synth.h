@@ -7,6 +7,9 @@
 //   hash(name)  FNV-1a, 64 bits: h = 0xcbf29ce484222325; for each byte b of the name (its Hugging
 //               Face name, for example "model.layers.0.mlp.up_proj.weight"):
 //               h = (h xor b) * 0x100000001b3   (mod 2^64)
+//               An expert's matrices are tensors of their own here
+//               ("model.layers.0.mlp.experts.3.up_proj.weight"), as in Hugging Face's files,
+//               although a model directory stacks them.
 //   key         hash(name) + seed * 0x9E3779B97F4A7C15   (mod 2^64)
 //   word(i)     of element i = row * columns + column, in the whole (uncut) tensor:
 //               Philox4x32-10 with key words (key mod 2^32, key / 2^32) and counter words
@@ -40,8 +43,8 @@ namespace weft {
 /// The Philox key of a tensor's weights.
 std::uint64_t synth_key(std::uint64_t seed, std::string_view tensor_name);
 
-/// Rows `rows` of a synthetic tensor, row-major, in `dtype` (bf16 or f32); `out` has exactly
-/// rows.size() * columns elements.
+/// Rows `rows` of a synthetic tensor (of stacked experts too), row-major, in `dtype` (bf16 or f32);
+/// `out` has exactly rows.size() * columns elements.
 void synth_rows(const TensorSpec& tensor, std::uint64_t seed, Range rows, DType dtype,
                 std::span<std::byte> out);
 

@@ -1,6 +1,7 @@
 #include "model/tensors.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "base/error.h"
 
@@ -22,17 +23,36 @@ constexpr std::int64_t kColumnUnit = 16;
 }  // namespace
 
 ModelSegments segments_of(const ModelConfig& config, const SegmentCaps& caps) {
-  return {Segments::cut(config.hidden, kColumnUnit, caps.whole),
-          Segments::cut(config.query_columns(), config.head_dim, caps.split),
-          Segments::cut(config.ffn, kColumnUnit, caps.split)};
+  ModelSegments segments;
+  segments.hidden = Segments::cut(config.hidden, kColumnUnit, caps.whole);
+  segments.o = Segments::cut(config.query_columns(), config.head_dim, caps.split);
+  segments.down = Segments::cut(config.ffn, kColumnUnit, caps.split);
+  if (config.has_experts()) {
+    segments.expert_down = Segments::cut(config.moe.ffn, kColumnUnit, caps.whole);
+    if (config.moe.shared_ffn > 0) {
+      segments.shared_down = Segments::cut(config.moe.shared_ffn, kColumnUnit, caps.split);
+    }
+  }
+  return segments;
+}
+
+ExpertTensors expert_tensors(Architecture architecture) {
+  if (architecture == Architecture::mixtral) {
+    const std::string block = "block_sparse_moe.";
+    return {block + "gate.weight", block + "experts.w1.weight", block + "experts.w3.weight",
+            block + "experts.w2.weight"};
+  }
+  return {"mlp.gate.weight", "mlp.experts.gate_proj.weight", "mlp.experts.up_proj.weight",
+          "mlp.experts.down_proj.weight"};
 }
 
 std::vector<TensorSpec> tensors_of(const ModelConfig& config) {
   std::vector<TensorSpec> tensors;
   const auto add = [&](std::int64_t layer, std::string name, std::vector<std::int64_t> shape,
-                       Axis axis) {
-    tensors.push_back({std::move(name), std::move(shape), axis, layer});
+                       Axis axis, std::int64_t experts = 0) {
+    tensors.push_back({std::move(name), std::move(shape), axis, layer, experts});
   };
+  const ExpertTensors names = expert_tensors(config.architecture);
   const std::int64_t hidden = config.hidden;
   add(-1, "model.embed_tokens.weight", {config.vocab, hidden}, Axis::vocab_rows);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
@@ -54,15 +74,40 @@ std::vector<TensorSpec> tensors_of(const ModelConfig& config) {
     add(layer, attention + "o_proj.weight", {hidden, config.query_columns()}, Axis::o_columns);
     if (config.output_bias) add(layer, attention + "o_proj.bias", {hidden}, Axis::whole);
     add(layer, prefix + "post_attention_layernorm.weight", {hidden}, Axis::whole);
-    add(layer, prefix + "mlp.gate_proj.weight", {config.ffn, hidden}, Axis::ffn_rows);
-    add(layer, prefix + "mlp.up_proj.weight", {config.ffn, hidden}, Axis::ffn_rows);
-    add(layer, prefix + "mlp.down_proj.weight", {hidden, config.ffn}, Axis::down_columns);
+    if (!config.moe.is_sparse(layer)) {
+      add(layer, prefix + "mlp.gate_proj.weight", {config.ffn, hidden}, Axis::ffn_rows);
+      add(layer, prefix + "mlp.up_proj.weight", {config.ffn, hidden}, Axis::ffn_rows);
+      add(layer, prefix + "mlp.down_proj.weight", {hidden, config.ffn}, Axis::down_columns);
+      continue;
+    }
+    const MoeConfig& moe = config.moe;
+    add(layer, prefix + names.router, {moe.experts, hidden}, Axis::whole);
+    for (const std::string& name : {names.gate, names.up}) {
+      add(layer, prefix + name, {moe.experts * moe.ffn, hidden}, Axis::expert_rows, moe.experts);
+    }
+    add(layer, prefix + names.down, {moe.experts * hidden, moe.ffn}, Axis::expert_columns,
+        moe.experts);
+    if (moe.shared_ffn == 0) continue;
+    const std::string shared = prefix + "mlp.shared_expert.";
+    add(layer, shared + "gate_proj.weight", {moe.shared_ffn, hidden}, Axis::shared_rows);
+    add(layer, shared + "up_proj.weight", {moe.shared_ffn, hidden}, Axis::shared_rows);
+    add(layer, shared + "down_proj.weight", {hidden, moe.shared_ffn}, Axis::shared_columns);
+    add(layer, prefix + "mlp.shared_expert_gate.weight", {1, hidden}, Axis::whole);
   }
   add(config.layers, "model.norm.weight", {hidden}, Axis::whole);
   if (!config.tied_embeddings) {
     add(config.layers, "lm_head.weight", {config.vocab, hidden}, Axis::vocab_rows);
   }
   return tensors;
+}
+
+std::string name_in_checkpoint(const TensorSpec& tensor, std::int64_t expert) {
+  if (tensor.experts == 0) return tensor.name;
+  constexpr std::string_view marker = ".experts.";
+  const std::size_t at = tensor.name.find(marker);
+  require(at != std::string::npos, "tensor {} has no experts", tensor.name);
+  std::string name = tensor.name;
+  return name.insert(at + marker.size(), std::to_string(expert) + ".");
 }
 
 Shard shard_of(const ModelConfig& config, const ModelSegments& segments, int rank, int ranks) {
@@ -76,6 +121,10 @@ Shard shard_of(const ModelConfig& config, const ModelSegments& segments, int ran
                                              : Range{shard.query_heads.begin / group,
                                                      ceil_div(shard.query_heads.end, group)};
   shard.ffn = segments.down.columns_of(shard.down_segments);
+  if (segments.shared_down.count() > 0) {
+    shard.shared_segments = segments.shared_down.owned(rank, ranks);
+    shard.shared_ffn = segments.shared_down.columns_of(shard.shared_segments);
+  }
   shard.vocab =
       scaled(part(ceil_div(config.vocab, kVocabBlock), rank, ranks), kVocabBlock, config.vocab);
   return shard;
@@ -93,6 +142,8 @@ Range stored_rows(const TensorSpec& tensor, const ModelConfig& config,
       return shard.ffn;
     case Axis::vocab_rows:
       return shard.vocab;
+    case Axis::shared_rows:
+      return shard.shared_ffn;
     default:
       break;
   }
@@ -101,7 +152,16 @@ Range stored_rows(const TensorSpec& tensor, const ModelConfig& config,
 
 const Segments& column_segments(const TensorSpec& tensor, const ModelSegments& segments) {
   require(tensor.cut_by_columns(), "tensor {} is not cut by columns", tensor.name);
-  return tensor.axis == Axis::o_columns ? segments.o : segments.down;
+  switch (tensor.axis) {
+    case Axis::o_columns:
+      return segments.o;
+    case Axis::expert_columns:
+      return segments.expert_down;
+    case Axis::shared_columns:
+      return segments.shared_down;
+    default:
+      return segments.down;
+  }
 }
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 #include "model/weights.h"
 
+#include <algorithm>
 #include <string>
 
 namespace weft {
@@ -7,6 +8,10 @@ namespace {
 
 Matrix make_matrix(const MatrixShape& shape, Ops& ops) {
   return {shape, Buffer(ops.memory(), ops.matrix_bytes(shape))};
+}
+
+MatrixStack make_stack(const MatrixShape& shape, std::int64_t count, Ops& ops) {
+  return {shape, count, Buffer(ops.memory(), static_cast<Bytes>(count) * ops.matrix_bytes(shape))};
 }
 
 /// A host array of `rows` rows of the matrix's element type, as `pack` wants it. The bytes are only
@@ -33,11 +38,10 @@ class Loader {
     return vector({{name, {0, reader_.tensor(name).rows()}}});
   }
 
-  LayerWeights layer(std::int64_t index) {
+  void attention(std::int64_t index, LayerWeights& layer) {
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     const std::string attention = prefix + "self_attn.";
     const ModelConfig& config = part_.config;
-    LayerWeights layer;
     layer.attention_norm = vector(prefix + "input_layernorm.weight");
     layer.qkv = qkv(attention);
     if (config.qkv_bias) layer.qkv_bias = qkv_bias(attention);
@@ -47,13 +51,17 @@ class Loader {
     }
     layer.o = by_segments(part_.o(), attention + "o_proj.weight");
     if (config.output_bias) layer.o_bias = vector(attention + "o_proj.bias");
+  }
+
+  void ffn(std::int64_t index, LayerWeights& layer) {
+    const std::string prefix = "model.layers." + std::to_string(index) + ".";
     layer.ffn_norm = vector(prefix + "post_attention_layernorm.weight");
-    layer.gate_up = make_matrix(part_.gate_up(), ops_);
-    pack_rows(layer.gate_up, 0, prefix + "mlp.gate_proj.weight", part_.shard.ffn);
-    pack_rows(layer.gate_up, part_.shard.ffn.size(), prefix + "mlp.up_proj.weight",
-              part_.shard.ffn);
-    layer.down = by_segments(part_.down(), prefix + "mlp.down_proj.weight");
-    return layer;
+    if (part_.config.moe.is_sparse(index)) {
+      layer.moe = experts(prefix);
+    } else {
+      layer.gate_up = gate_up(part_.gate_up(), prefix + "mlp.", part_.shard.ffn);
+      layer.down = by_segments(part_.down(), prefix + "mlp.down_proj.weight");
+    }
   }
 
  private:
@@ -74,6 +82,91 @@ class Loader {
     pack_rows(matrix, q.size(), attention + "k_proj.weight", kv);
     pack_rows(matrix, q.size() + kv.size(), attention + "v_proj.weight", kv);
     return matrix;
+  }
+
+  /// Gates and ups of the columns `ffn`.
+  Matrix gate_up(const MatrixShape& shape, const std::string& block, Range ffn) {
+    Matrix matrix = make_matrix(shape, ops_);
+    pack_rows(matrix, 0, block + "gate_proj.weight", ffn);
+    pack_rows(matrix, ffn.size(), block + "up_proj.weight", ffn);
+    return matrix;
+  }
+
+  MoeWeights experts(const std::string& prefix) {
+    const MoePartition& moe = part_.moe;
+    const ExpertTensors names = expert_tensors(part_.config.architecture);
+    MoeWeights weights;
+    weights.router = make_matrix(moe.router, ops_);
+    pack_rows(weights.router, 0, prefix + names.router, {0, moe.config.experts});
+    weights.gate_up = make_stack(moe.gate_up, moe.experts.size(), ops_);
+    pack_experts(weights.gate_up, 0, prefix + names.gate);
+    pack_experts(weights.gate_up, moe.ffn.size(), prefix + names.up);
+    weights.down = make_stack(moe.down, moe.experts.size(), ops_);
+    pack_expert_segments(weights.down, prefix + names.down);
+    if (!moe.shared()) return weights;
+    const std::string shared = prefix + "mlp.shared_expert.";
+    weights.shared_gate = make_matrix(moe.shared_gate, ops_);
+    pack_rows(weights.shared_gate, 0, prefix + "mlp.shared_expert_gate.weight", {0, 1});
+    weights.shared_gate_up = gate_up(moe.shared_gate_up, shared, part_.shard.shared_ffn);
+    weights.shared_down = by_segments(moe.shared_down, shared + "down_proj.weight");
+    return weights;
+  }
+
+  /// Hands `rows` of stacked experts (numbered as in the whole tensor) to the own experts that they
+  /// belong to: f(own expert, row within the expert, bytes, rows).
+  template <class F>
+  void by_expert(const TensorSpec& spec, std::int64_t first, std::span<const std::byte> bytes,
+                 std::int64_t count, const F& f) const {
+    const std::int64_t height = spec.rows_of_expert();
+    const Bytes row_bytes = bytes.size() / static_cast<Bytes>(count);
+    for (std::int64_t row = first; row < first + count;) {
+      const std::int64_t expert = row / height;
+      const std::int64_t end = std::min(first + count, (expert + 1) * height);
+      f(expert - part_.moe.experts.begin, row - expert * height,
+        bytes.subspan(static_cast<Bytes>(row - first) * row_bytes,
+                      static_cast<Bytes>(end - row) * row_bytes),
+        end - row);
+      row = end;
+    }
+  }
+
+  /// The own columns' rows of the own experts, from row0 on in each of the stack's matrices.
+  void pack_experts(const MatrixStack& to, std::int64_t row0, const std::string& name) {
+    const TensorSpec& spec = reader_.tensor(name);
+    const std::int64_t height = spec.rows_of_expert();
+    const Range ffn = part_.moe.ffn;
+    const Range experts = part_.moe.experts;
+    const auto pack = [&](std::int64_t first, std::span<const std::byte> rows, std::int64_t n) {
+      by_expert(spec, first, rows, n, [&](auto expert, auto row, auto bytes, auto count) {
+        ops_.pack(to, expert, row0 + row - ffn.begin, 0,
+                  host_rows(bytes, part_.dtype, count, spec.columns()));
+      });
+    };
+    if (ffn.size() == height) {  // one read for all experts
+      return reader_.read_rows(spec, {experts.begin * height, experts.end * height}, pack);
+    }
+    for (std::int64_t expert = experts.begin; expert < experts.end; ++expert) {
+      reader_.read_rows(spec, {expert * height + ffn.begin, expert * height + ffn.end}, pack);
+    }
+  }
+
+  /// The own segments of the own experts' down projections.
+  void pack_expert_segments(const MatrixStack& to, const std::string& name) {
+    const TensorSpec& spec = reader_.tensor(name);
+    const Segments& segments = column_segments(spec, part_.segments);
+    const Range own = part_.moe.segments;
+    const Range experts = part_.moe.experts;
+    const std::int64_t height = spec.rows_of_expert();
+    for (auto leaf = static_cast<int>(own.begin); leaf < own.end; ++leaf) {
+      const Range columns = segments.columns_of(leaf);
+      const auto pack = [&](std::int64_t first, std::span<const std::byte> rows, std::int64_t n) {
+        by_expert(spec, first, rows, n, [&](auto expert, auto row, auto bytes, auto count) {
+          ops_.pack(to, expert, row, columns.begin - part_.moe.ffn.begin,
+                    host_rows(bytes, part_.dtype, count, columns.size()));
+        });
+      };
+      reader_.read_segment(spec, leaf, {experts.begin * height, experts.end * height}, pack);
+    }
   }
 
   Vector qkv_bias(const std::string& attention) {
@@ -101,7 +194,7 @@ class Loader {
     for (std::int64_t leaf = shape.cut.leaves.begin; leaf < shape.cut.leaves.end; ++leaf) {
       const Range columns = segments.columns_of(static_cast<int>(leaf));
       reader_.read_segment(
-          spec, static_cast<int>(leaf),
+          spec, static_cast<int>(leaf), {0, spec.rows()},
           [&](std::int64_t first, std::span<const std::byte> bytes, std::int64_t n) {
             ops_.pack(matrix, first, columns.begin - first_column,
                       host_rows(bytes, part_.dtype, n, columns.size()));
@@ -143,32 +236,56 @@ class Loader {
   Ops& ops_;
 };
 
+Bytes moe_bytes(const MoePartition& moe, const OpSizes& ops) {
+  const auto experts = static_cast<Bytes>(moe.experts.size());
+  Bytes bytes = ops.matrix_bytes(moe.router) +
+                experts * (ops.matrix_bytes(moe.gate_up) + ops.matrix_bytes(moe.down));
+  if (moe.shared()) {
+    bytes += ops.matrix_bytes(moe.shared_gate) + ops.matrix_bytes(moe.shared_gate_up) +
+             ops.matrix_bytes(moe.shared_down);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Weights load_weights(ModelReader& reader, const Partition& part, Ops& ops) {
   Loader loader(reader, part, ops);
   Weights weights;
-  weights.embedding = loader.vocabulary("model.embed_tokens.weight");
-  for (std::int64_t layer = 0; layer < part.layers; ++layer) {
-    weights.layers.push_back(loader.layer(layer));
+  if (part.has_embedding()) weights.embedding = loader.vocabulary("model.embed_tokens.weight");
+  const Stage& stage = part.stage;
+  for (std::int64_t layer = stage.layers().begin; layer < stage.layers().end; ++layer) {
+    LayerWeights& loaded = weights.layers.emplace_back();
+    if (stage.attention_layers().contains(layer)) loader.attention(layer, loaded);
+    if (stage.ffn_layers().contains(layer)) loader.ffn(layer, loaded);
   }
-  weights.final_norm = loader.vector("model.norm.weight");
-  if (!part.config.tied_embeddings) weights.head = loader.vocabulary("lm_head.weight");
+  if (stage.last()) weights.final_norm = loader.vector("model.norm.weight");
+  if (part.has_head()) weights.head = loader.vocabulary("lm_head.weight");
   return weights;
 }
 
-Bytes weight_bytes(const Partition& part, const Ops& ops) {
+Bytes weight_bytes(const Partition& part, const OpSizes& ops) {
   const ModelConfig& config = part.config;
-  std::int64_t vector_elements = 2 * config.hidden;
-  if (config.qkv_bias) vector_elements += part.qkv_columns();
-  if (config.qk_norm) vector_elements += 2 * config.head_dim;
-  if (config.output_bias) vector_elements += config.hidden;
-  const Bytes layer = ops.matrix_bytes(part.qkv()) + ops.matrix_bytes(part.o()) +
-                      ops.matrix_bytes(part.gate_up()) + ops.matrix_bytes(part.down()) +
-                      static_cast<Bytes>(vector_elements) * sizeof(float);
-  const Bytes tables = (config.tied_embeddings ? 1U : 2U) * ops.matrix_bytes(part.vocabulary());
-  return tables + static_cast<Bytes>(part.layers) * layer +
-         static_cast<Bytes>(config.hidden) * sizeof(float);
+  const auto vector_bytes = [](std::int64_t elements) {
+    return static_cast<Bytes>(elements) * sizeof(float);
+  };
+  std::int64_t attention_vectors = config.hidden;
+  if (config.qkv_bias) attention_vectors += part.qkv_columns();
+  if (config.qk_norm) attention_vectors += 2 * config.head_dim;
+  if (config.output_bias) attention_vectors += config.hidden;
+  const Bytes attention =
+      ops.matrix_bytes(part.qkv()) + ops.matrix_bytes(part.o()) + vector_bytes(attention_vectors);
+  Bytes total = static_cast<Bytes>(part.stage.attention_layers().size()) * attention;
+  for (std::int64_t l = part.stage.ffn_layers().begin; l < part.stage.ffn_layers().end; ++l) {
+    total += vector_bytes(config.hidden);
+    total += config.moe.is_sparse(l)
+                 ? moe_bytes(part.moe, ops)
+                 : ops.matrix_bytes(part.gate_up()) + ops.matrix_bytes(part.down());
+  }
+  if (part.has_embedding()) total += ops.matrix_bytes(part.vocabulary());
+  if (part.has_head()) total += ops.matrix_bytes(part.vocabulary());
+  if (part.stage.last()) total += vector_bytes(config.hidden);
+  return total;
 }
 
 }  // namespace weft

@@ -23,7 +23,17 @@ struct Vector {
   }
 };
 
-/// One decoder layer.
+/// The feed-forward part of a layer with experts.
+struct MoeWeights {
+  Matrix router;        ///< [experts, hidden]
+  MatrixStack gate_up;  ///< of each own expert: own gates, own ups
+  MatrixStack down;     ///< of each own expert: [hidden, own columns]
+  Matrix shared_gate;   ///< [1, hidden]; this and the next two are empty where no expert is shared
+  Matrix shared_gate_up;  ///< rows: own gates, own ups
+  Matrix shared_down;     ///< [hidden, own columns]
+};
+
+/// One decoder layer, or the part of it that the stage computes.
 struct LayerWeights {
   Vector attention_norm;  ///< [hidden]
   Matrix qkv;             ///< rows: own query heads, own key heads, own value heads
@@ -33,16 +43,17 @@ struct LayerWeights {
   Matrix o;               ///< [hidden, own heads * head_dim]
   Vector o_bias;          ///< [hidden]
   Vector ffn_norm;        ///< [hidden]
-  Matrix gate_up;         ///< rows: own gates, own ups
-  Matrix down;            ///< [hidden, own ffn columns]
+  Matrix gate_up;         ///< rows: own gates, own ups; empty in a layer with experts
+  Matrix down;            ///< [hidden, own ffn columns]; empty in a layer with experts
+  std::optional<MoeWeights> moe;
 };
 
 /// All weights of one rank.
 struct Weights {
-  Matrix embedding;  ///< own rows of the vocabulary; also the head of models that tie them
-  std::vector<LayerWeights> layers;
-  Vector final_norm;           ///< [hidden]
-  std::optional<Matrix> head;  ///< own rows of the vocabulary; none when tied
+  Matrix embedding;                  ///< own rows of the vocabulary, where the stage needs it
+  std::vector<LayerWeights> layers;  ///< of the stage, from `stage.layers().begin` on
+  Vector final_norm;                 ///< [hidden], in the last stage
+  std::optional<Matrix> head;  ///< own rows of the vocabulary, in the last stage; none when tied
 
   [[nodiscard]] const Matrix& output_head() const { return head ? *head : embedding; }
 };
@@ -51,6 +62,6 @@ struct Weights {
 Weights load_weights(ModelReader& reader, const Partition& part, Ops& ops);
 
 /// Bytes that `load_weights` takes from `ops.memory()`.
-Bytes weight_bytes(const Partition& part, const Ops& ops);
+Bytes weight_bytes(const Partition& part, const OpSizes& ops);
 
 }  // namespace weft

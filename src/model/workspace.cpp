@@ -8,10 +8,12 @@ std::array<Workspace::Extent, Workspace::kPieces> Workspace::extents(const Parti
                                                                      const StepShape& shape) {
   const ModelConfig& config = part.config;
   const std::int64_t m = shape.max_rows;
-  const std::int64_t r = shape.logit_rows;
+  const std::int64_t r = part.stage.last() ? shape.logit_rows : 0;
   const DType w = part.dtype;
-  const auto nodes = static_cast<std::int64_t>(
-      std::max({part.o().cut.nodes.size(), part.down().cut.nodes.size(), std::size_t{1}}));
+  const auto nodes =
+      static_cast<std::int64_t>(std::max({part.o().cut.nodes.size(), part.down().cut.nodes.size(),
+                                          part.moe.shared_down.cut.nodes.size(), std::size_t{1}}));
+  const std::int64_t ffn = std::max(part.dense_columns(), part.shard.shared_ffn.size());
   std::array<Extent, kPieces> all;
   const auto set = [&](Piece piece, DType dtype, std::int64_t elements) {
     all[static_cast<std::size_t>(piece)] = {dtype, elements};
@@ -24,9 +26,9 @@ std::array<Workspace::Extent, Workspace::kPieces> Workspace::extents(const Parti
   set(Piece::logit_rows, DType::i32, r);
   set(Piece::residual, DType::f32, m * config.hidden);
   set(Piece::normed, w, m * config.hidden);
-  set(Piece::wide, DType::f32, m * std::max(part.qkv_columns(), 2 * part.shard.ffn.size()));
+  set(Piece::wide, DType::f32, m * std::max(part.qkv_columns(), 2 * ffn));
   set(Piece::queries, w, m * part.query_columns());
-  set(Piece::inner, w, m * std::max(part.query_columns(), part.shard.ffn.size()));
+  set(Piece::inner, w, m * std::max(part.query_columns(), ffn));
   set(Piece::parts, DType::f32, nodes * m * config.hidden);
   set(Piece::cosines, DType::f32, m * config.head_dim / 2);
   set(Piece::sines, DType::f32, m * config.head_dim / 2);

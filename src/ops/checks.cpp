@@ -30,6 +30,23 @@ void weight_type(std::string_view what, DType dtype) {
           name(dtype));
 }
 
+void packed(const MatrixShape& shape, std::int64_t row0, std::int64_t col0, const Tensor& from) {
+  weight_type("pack", shape.dtype);
+  require(from.dtype() == shape.dtype, "pack: {} into a {} matrix", name(from.dtype()),
+          name(shape.dtype));
+  require(row0 >= 0 && row0 + from.rows() <= shape.rows && col0 >= 0 &&
+              col0 + from.row_elements() <= shape.columns(),
+          "pack: [{}, {}] at ({}, {}) of [{}, {}]", from.rows(), from.row_elements(), row0, col0,
+          shape.rows, shape.columns());
+}
+
+void whole_tree(std::string_view what, std::span<const TreeNode> nodes) {
+  TreeStack stack;
+  for (const TreeNode& node : nodes) stack.push(node);
+  require(stack.size() == 1 && stack.nodes().front().index == 0,
+          "{}: the nodes do not make up a whole tree", what);
+}
+
 void cache_of(std::string_view what, const KvLayer& cache, const HeadMap& heads, DType dtype) {
   kv_page(cache.heads, cache.head_dim, cache.page_tokens, cache.dtype);
   require(cache.heads == heads.kv_heads && cache.head_dim == heads.head_dim,
@@ -51,14 +68,21 @@ void copy(std::span<const std::byte> host, const Tensor& device) {
           "copy: {} bytes on the host, {} in the tensor", host.size(), device.bytes());
 }
 
+void copy(const Tensor& from, const Tensor& to) {
+  require(from.contiguous() && to.contiguous() && from.dtype() == to.dtype() &&
+              from.rows() == to.rows() && from.row_elements() == to.row_elements(),
+          "copy: [{}, {}] to [{}, {}]", from.rows(), from.row_elements(), to.rows(),
+          to.row_elements());
+}
+
 void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) {
-  weight_type("pack", to.shape.dtype);
-  require(from.dtype() == to.shape.dtype, "pack: {} into a {} matrix", name(from.dtype()),
-          name(to.shape.dtype));
-  require(row0 >= 0 && row0 + from.rows() <= to.shape.rows && col0 >= 0 &&
-              col0 + from.row_elements() <= to.shape.columns(),
-          "pack: [{}, {}] at ({}, {}) of [{}, {}]", from.rows(), from.row_elements(), row0, col0,
-          to.shape.rows, to.shape.columns());
+  packed(to.shape, row0, col0, from);
+}
+
+void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
+          const Tensor& from) {
+  require(index >= 0 && index < to.count, "pack: matrix {} of {}", index, to.count);
+  packed(to.shape, row0, col0, from);
 }
 
 void kv_page(std::int64_t heads, std::int64_t head_dim, std::int64_t page_tokens, DType dtype) {
@@ -118,6 +142,12 @@ void finish_qkv(const Tensor& qkv, const HeadMap& heads, const QkvTail& tail,
   cache_of("finish_qkv", cache, heads, q.dtype());
 }
 
+void kv_rows(std::string_view what, const KvLayer& cache, const Tensor& slots, const Tensor& rows) {
+  kv_page(cache.heads, cache.head_dim, cache.page_tokens, cache.dtype);
+  vector(what, slots, slots.elements(), DType::i32);
+  matrix(what, rows, slots.elements(), 2 * cache.heads * cache.head_dim, cache.dtype);
+}
+
 void attention(const Tensor& q, const HeadMap& heads, const BatchView& batch, const KvLayer& cache,
                std::int64_t window, const Tensor& out) {
   const std::int64_t rows = q.rows();
@@ -150,10 +180,7 @@ void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, co
               const Tensor& residual) {
   require(nodes.size() == parts.size() && !nodes.empty(), "add_tree: {} parts for {} nodes",
           parts.size(), nodes.size());
-  TreeStack stack;
-  for (const TreeNode& node : nodes) stack.push(node);
-  require(stack.size() == 1 && stack.nodes().front().index == 0,
-          "add_tree: the nodes do not make up a whole tree");
+  whole_tree("add_tree", nodes);
   matrix("add_tree residual", residual, residual.rows(), residual.row_elements(), DType::f32);
   for (const Tensor& part : parts) {
     matrix("add_tree part", part, residual.rows(), residual.row_elements(), DType::f32);
@@ -167,11 +194,79 @@ void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) {
   matrix("gather_rows out", out, out.rows(), x.row_elements(), DType::f32);
 }
 
+void route(const Tensor& logits, const Tensor& experts, const Tensor& weights) {
+  const std::int64_t rows = logits.rows();
+  const std::int64_t k = experts.row_elements();
+  matrix("route logits", logits, rows, logits.row_elements(), DType::f32);
+  vector("route experts", experts, rows * k, DType::i32);
+  matrix("route weights", weights, rows, k, DType::f32);
+  require(rows == 0 || (k >= 1 && k <= logits.row_elements()), "route: {} of {} experts", k,
+          logits.row_elements());
+}
+
+void expert_linear(const Tensor& x, const Tensor& rows, std::span<const std::int64_t> ends,
+                   const MatrixStack& w, const Tensor& out) {
+  weight_type("expert_linear", w.shape.dtype);
+  require(static_cast<std::int64_t>(ends.size()) == w.count,
+          "expert_linear: {} runs of pairs for {} matrices", ends.size(), w.count);
+  std::int64_t pairs = 0;
+  for (const std::int64_t end : ends) {
+    require(end >= pairs, "expert_linear: runs of pairs must ascend");
+    pairs = end;
+  }
+  if (pairs == 0) return;
+  matrix("expert_linear x", x, x.rows(), w.shape.columns(), w.shape.dtype);
+  if (rows.defined()) {
+    vector("expert_linear rows", rows, pairs, DType::i32);
+  } else {
+    require(x.rows() >= pairs, "expert_linear: {} rows for {} pairs", x.rows(), pairs);
+  }
+  const auto nodes = static_cast<std::int64_t>(w.shape.cut.nodes.size());
+  vector("expert_linear out", out, nodes * pairs * w.shape.rows, DType::f32);
+}
+
+void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
+             const Tensor& weights, const Tensor& out) {
+  whole_tree("combine", nodes);
+  const std::int64_t m = out.rows();
+  if (m == 0) return;
+  const auto count = static_cast<std::int64_t>(nodes.size());
+  matrix("combine parts", parts, parts.rows(), out.row_elements(), DType::f32);
+  matrix("combine weights", weights, m, weights.row_elements(), DType::f32);
+  vector("combine rows", rows, m * weights.row_elements() * count, DType::i32);
+  matrix("combine out", out, m, out.row_elements(), DType::f32);
+}
+
+void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) {
+  matrix("add_gated gate", gate, sum.rows(), 1, DType::f32);
+  matrix("add_gated x", x, sum.rows(), sum.row_elements(), DType::f32);
+  matrix("add_gated sum", sum, sum.rows(), sum.row_elements(), DType::f32);
+}
+
 void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) {
   const std::int64_t blocks = ceil_div(logits.row_elements(), 256);
   matrix("block_maxima logits", logits, logits.rows(), logits.row_elements(), DType::f32);
   matrix("block_maxima values", values, logits.rows(), blocks, DType::f32);
   matrix("block_maxima columns", columns, logits.rows(), blocks, DType::i32);
+}
+
+void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
+                  const Tensor& masses) {
+  const std::int64_t blocks = ceil_div(logits.row_elements(), 256);
+  matrix("block_masses logits", logits, logits.rows(), logits.row_elements(), DType::f32);
+  matrix("block_masses values", values, logits.rows(), blocks, DType::f32);
+  matrix("block_masses masses", masses, logits.rows(), blocks, DType::f32);
+  vector("block_masses scales", query.scales, logits.rows(), DType::f32);
+  vector("block_masses before", query.before, logits.rows(), DType::f32);
+  vector("block_masses behind", query.behind, logits.rows(), DType::f32);
+  vector("block_masses splits", query.splits, logits.rows(), DType::i32);
+}
+
+void elements(const Tensor& x, const Tensor& rows, const Tensor& columns, const Tensor& values) {
+  matrix("elements x", x, x.rows(), x.row_elements(), DType::f32);
+  vector("elements rows", rows, values.rows(), DType::i32);
+  vector("elements columns", columns, values.rows(), DType::i32);
+  vector("elements values", values, values.rows(), DType::f32);
 }
 
 }  // namespace weft::checks

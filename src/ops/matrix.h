@@ -42,4 +42,11 @@ struct Matrix {
   Buffer storage;
 };
 
+/// Matrices of one shape, one behind the other: a projection of a layer's experts.
+struct MatrixStack {
+  MatrixShape shape;  ///< of each
+  std::int64_t count = 0;
+  Buffer storage;
+};
+
 }  // namespace weft

@@ -55,21 +55,42 @@ struct QkvTail {
   Tensor sines;        ///< [M, head_dim/2] f32
 };
 
-/// Operators of one processor. Output tensors must not overlap inputs unless said otherwise.
-/// Preconditions on shapes and types are checked and throw Error.
-class Ops {
- public:
-  virtual ~Ops() = default;
+/// Which columns of rows of logits are weighed, and how. All tensors are [R].
+struct MassQuery {
+  Tensor scales;  ///< f32, inverse temperatures; a row with 0 is passed over: its masses are 0
+  Tensor before;  ///< f32: columns below `splits` count when their logit is above this one,
+  Tensor behind;  ///< f32: the others when theirs is above this one
+  Tensor splits;  ///< i32
+};
 
-  /// Where tensors that these operators read and write must live.
-  virtual Memory& memory() = 0;
-  /// For reports: processor, instruction set, threads, such as "cpu avx512 x 2 threads".
-  [[nodiscard]] virtual std::string_view description() const = 0;
+/// How much memory the operators of a kind of processor ask for: known without the processor.
+class OpSizes {
+ public:
+  virtual ~OpSizes() = default;
 
   /// At most what the operators take from `memory()` for themselves, as long as no call has more
   /// than `max_rows` rows, `max_columns` input features and heads wider than `head_dim`.
   [[nodiscard]] virtual Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                               std::int64_t head_dim) const = 0;
+  /// Bytes that a packed matrix takes.
+  [[nodiscard]] virtual Bytes matrix_bytes(const MatrixShape& shape) const = 0;
+  /// Bytes of one page (of one layer).
+  [[nodiscard]] virtual Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
+                                            std::int64_t page_tokens, DType dtype) const = 0;
+};
+
+/// Operators of one processor. Output tensors must not overlap inputs unless said otherwise.
+/// Preconditions on shapes and types are checked and throw Error.
+class Ops : public OpSizes {
+ public:
+  /// Where tensors that these operators read and write must live.
+  virtual Memory& memory() = 0;
+  /// Memory that the host reads and writes and that moves to and from `memory()` fastest. On a
+  /// processor that shares the host's memory the two are the same.
+  virtual Memory& host_memory() { return memory(); }
+  /// For reports: processor, instruction set, threads, such as "cpu avx512 x 2 threads".
+  [[nodiscard]] virtual std::string_view description() const = 0;
+
   /// Takes `workspace_bytes` of memory now, so that no later call within those bounds takes any.
   virtual void reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,
                                  std::int64_t head_dim) = 0;
@@ -77,18 +98,17 @@ class Ops {
   // Between host and device. Both are blocking; sizes must be equal.
   virtual void upload(std::span<const std::byte> from, const Tensor& to) = 0;
   virtual void download(const Tensor& from, std::span<std::byte> to) = 0;
+  /// to = from, both where the operators run: equal shapes and types, both contiguous.
+  virtual void copy(const Tensor& from, const Tensor& to) = 0;
 
   // Weights.
-  /// Bytes that a packed matrix takes.
-  [[nodiscard]] virtual Bytes matrix_bytes(const MatrixShape& shape) const = 0;
   /// Copies a host array [r, c] of the matrix's element type into rows row0…row0+r-1, columns
   /// col0…col0+c-1.
   virtual void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) = 0;
 
-  // Key/value cache.
-  /// Bytes of one page (of one layer).
-  [[nodiscard]] virtual Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
-                                            std::int64_t page_tokens, DType dtype) const = 0;
+  /// The same for matrix `index` of a stack, which takes count * matrix_bytes(shape).
+  virtual void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
+                    const Tensor& from) = 0;
 
   // The forward pass.
   /// out[i] = row rows[i] of the table, widened to f32; negative rows are left untouched.
@@ -113,6 +133,13 @@ class Ops {
   virtual void finish_qkv(const Tensor& qkv, const HeadMap& heads, const QkvTail& tail,
                           const BatchView& batch, const KvLayer& cache, const Tensor& q) = 0;
 
+  /// Copies keys and values of `slots` [M] i32 out of a cache, in a form that does not depend on
+  /// the processor: out [M, 2 * heads * head_dim] w, a row's keys of all heads, then its values.
+  virtual void read_kv(const KvLayer& cache, const Tensor& slots, const Tensor& out) = 0;
+  /// The reverse: puts keys and values [M, 2 * heads * head_dim] w at `slots` [M] i32. No slot may
+  /// occur twice.
+  virtual void write_kv(const Tensor& from, const Tensor& slots, const KvLayer& cache) = 0;
+
   /// Causal attention of every row over its sequence's cache up to and including its own position,
   /// no further back than `window` keys (0: no limit). q, out [M, query_heads * head_dim] w.
   virtual void attention(const Tensor& q, const HeadMap& heads, const BatchView& batch,
@@ -131,11 +158,48 @@ class Ops {
   /// out[i] = x[rows[i]]. x [M, H] f32, rows [R] i32, out [R, H] f32.
   virtual void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) = 0;
 
+  // Experts. E experts, k of them for each row; "pairs" are (row, expert).
+  /// By row: softmax over the logits, the k largest probabilities (descending, the lower expert
+  /// first among equals), divided by their sum where `normalise`. logits [M, E] f32 (overwritten),
+  /// experts [M, k] i32 contiguous, weights [M, k] f32; 1 <= k <= E.
+  virtual void route(const Tensor& logits, bool normalise, const Tensor& experts,
+                     const Tensor& weights) = 0;
+
+  /// Products of pairs that are sorted by matrix: pairs [ends[g-1], ends[g]) belong to matrix g of
+  /// the stack. out[n] = the tree nodes n of x[rows[p]] * w_g^T for each pair p. x [M, K] w, rows
+  /// [P] i32 (undefined: pair p reads row p), `ends` one for each matrix, the last is P, out
+  /// [nodes, P, N] f32 contiguous.
+  virtual void expert_linear(const Tensor& x, const Tensor& rows,
+                             std::span<const std::int64_t> ends, const MatrixStack& w,
+                             const Tensor& out) = 0;
+
+  /// out[m] = fma(weights[m, j], y(m, j), out[m]) for j = 0 … k-1, from +0; y(m, j) is the root of
+  /// the tree over `nodes` (they make up a whole one), whose node i is row rows[m, j, i] of
+  /// `parts`. parts [R, N] f32, rows [M, k, nodes] i32 contiguous, weights [M, k] f32, out [M, N].
+  virtual void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
+                       const Tensor& weights, const Tensor& out) = 0;
+
+  /// sum[m] = fma(1 / (1 + exp(-gate[m])), x[m], sum[m]). gate [M, 1] f32, x, sum [M, N] f32.
+  virtual void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) = 0;
+
   /// By row and block of 256 columns (the last may be narrower): the largest value and the lowest
   /// column that has it. NaN counts as smaller than everything; a block with nothing above
   /// -infinity yields (-infinity, its first column). logits [R, V] f32, values [R, blocks] f32,
   /// columns [R, blocks] i32.
   virtual void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) = 0;
+
+  /// By row and block of 256 columns: the sum of exp((logit - values) * scale) over the columns
+  /// that count, in 16 lanes; 0 where the block's maximum is infinite. `values` as block_maxima has
+  /// them. logits [R, V] f32, values, masses [R, blocks] f32.
+  virtual void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
+                            const Tensor& masses) = 0;
+
+  /// out[i] = x[rows[i], columns[i]], and the reverse. x [M, H] f32, rows, columns [N] i32, out,
+  /// values [N] f32. No element is put twice.
+  virtual void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
+                            const Tensor& out) = 0;
+  virtual void put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
+                            const Tensor& x) = 0;
 };
 
 /// Instruction set of the CPU operators; the bits do not depend on it.
@@ -150,7 +214,11 @@ Isa isa_from_name(std::string_view name);
 /// processor lacks `isa`.
 std::unique_ptr<Ops> make_cpu_ops(int threads, Isa isa = Isa::automatic);
 
+/// What attention weighs values with: the probabilities as they are (on CPUs), or rounded to the
+/// weights' type (on GPUs, whose products want operands of one type).
+enum class Probabilities { unrounded, rounded };
+
 /// The plain twins: straight loops in the contract's order, one thread. For tests.
-std::unique_ptr<Ops> make_reference_ops();
+std::unique_ptr<Ops> make_reference_ops(Probabilities probabilities = Probabilities::unrounded);
 
 }  // namespace weft

@@ -8,14 +8,15 @@
 namespace weft {
 
 LayoutVerdict judge(const Layout& layout, const ModelFacts& model, const EngineWishes& wishes,
-                    int ranks, Bytes memory, const Ops& ops) {
+                    int ranks, Bytes memory, const OpSizes& ops) {
   LayoutVerdict verdict;
   verdict.layout = layout;
-  verdict.violations = violations(layout, layout_limits(model), ranks);
+  verdict.violations = violations(layout, layout_limits(model, wishes.layers), ranks);
   if (!verdict.violations.empty()) return verdict;
-  const std::vector<Partition> parts = partitions_of(model, layout.tp, wishes.layers);
+  std::vector<Partition> parts;
   try {
-    verdict.sizes = size_engine(wishes, parts, memory, ops);
+    parts = partitions_of(model, layout, wishes.layers);
+    verdict.sizes = size_engine(wishes, layout, parts, memory, ops);
   } catch (const UserError& error) {
     verdict.violations.emplace_back(error.what());
     return verdict;
@@ -23,6 +24,7 @@ LayoutVerdict judge(const Layout& layout, const ModelFacts& model, const EngineW
   for (const Partition& part : parts) {
     verdict.footprints.push_back(footprint_of(part, verdict.sizes->shape, ops));
   }
+  verdict.parts = parts;
   return verdict;
 }
 

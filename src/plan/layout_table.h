@@ -14,13 +14,14 @@ namespace weft {
 struct LayoutVerdict {
   Layout layout;
   std::vector<std::string> violations;  ///< why it is not possible; empty: it is
-  std::vector<Footprint> footprints;    ///< of each tp rank of a replica, when possible
+  std::vector<Partition> parts;         ///< as `partitions_of` orders them, when possible
+  std::vector<Footprint> footprints;    ///< of each of the parts
   std::optional<EngineSizes> sizes;
 };
 
 /// Judges a layout for `ranks` ranks of `memory` bytes each: legality first, then memory.
 LayoutVerdict judge(const Layout& layout, const ModelFacts& model, const EngineWishes& wishes,
-                    int ranks, Bytes memory, const Ops& ops);
+                    int ranks, Bytes memory, const OpSizes& ops);
 
 /// The rank of a replica that holds most.
 std::size_t largest_rank(const LayoutVerdict& verdict);

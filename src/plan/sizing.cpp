@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "model/ffn.h"
 
 namespace weft {
 namespace {
@@ -16,7 +17,7 @@ constexpr std::int64_t kLogitRows = 64;
 
 /// Of the rank that needs most.
 Footprint largest_footprint(const std::vector<Partition>& parts, const EngineShape& shape,
-                            const Ops& ops) {
+                            const OpSizes& ops) {
   Footprint largest;
   for (const Partition& part : parts) {
     const Footprint footprint = footprint_of(part, shape, ops);
@@ -25,7 +26,8 @@ Footprint largest_footprint(const std::vector<Partition>& parts, const EngineSha
   return largest;
 }
 
-Bytes largest_page(const std::vector<Partition>& parts, std::int64_t page_tokens, const Ops& ops) {
+Bytes largest_page(const std::vector<Partition>& parts, std::int64_t page_tokens,
+                   const OpSizes& ops) {
   Bytes largest = 0;
   for (const Partition& part : parts) {
     largest = std::max(largest, kv_page_bytes(kv_shape(part, page_tokens, 1), ops));
@@ -36,7 +38,8 @@ Bytes largest_page(const std::vector<Partition>& parts, std::int64_t page_tokens
 /// MPI-3.1 counts bytes in ints: what one exchange moves must stay below 2 GiB.
 void check_messages(const std::vector<Partition>& parts, const EngineShape& shape) {
   for (const Partition& part : parts) {
-    const Bytes bytes = region_bytes(region_shape(part, shape));
+    const Bytes bytes = std::max(region_bytes(region_shape(part, shape)),
+                                 FfnLayers::message_bytes(part, shape.step, shape.transport));
     if (bytes < std::numeric_limits<std::int32_t>::max()) continue;
     fail_user(
         "engine.max_batch_tokens is {}: an exchange between {} ranks would move {}, and 2 GiB "
@@ -47,25 +50,46 @@ void check_messages(const std::vector<Partition>& parts, const EngineShape& shap
 
 }  // namespace
 
-LayoutLimits layout_limits(const ModelFacts& model) {
+LayoutLimits layout_limits(const ModelFacts& model, std::int64_t layers) {
   const ModelSegments segments = segments_of(model.config, model.caps);
-  return {segments.o.count(), segments.down.count()};
+  LayoutLimits limits;
+  limits.o_segments = segments.o.count();
+  if (model.config.has_dense_layers()) limits.down_segments = segments.down.count();
+  if (model.config.has_experts()) {
+    limits.experts = model.config.moe.experts;
+    limits.expert_segments = segments.expert_down.count();
+    limits.shared_segments = segments.shared_down.count();
+  }
+  limits.sublayers = 2 * (layers > 0 ? layers : model.config.layers);
+  return limits;
 }
 
-std::vector<Partition> partitions_of(const ModelFacts& model, int tp, std::int64_t layers) {
+std::vector<Partition> partitions_of(const ModelFacts& model, const Layout& layout,
+                                     std::int64_t layers) {
+  if (layers > model.config.layers) {
+    fail_user("engine.layers is {}, the model has {}", layers, model.config.layers);
+  }
+  const std::vector<Stage> stages = cut_stages(sublayer_costs(model.config, layers), layout.pp);
   std::vector<Partition> parts;
-  for (int rank = 0; rank < tp; ++rank) {
-    parts.push_back(Partition::of(model.config, model.caps, model.dtype, rank, tp, layers));
+  for (const Stage& stage : stages) {
+    for (int rank = 0; rank < std::max(layout.tp, layout.ep); ++rank) {
+      const Place place{0, 0, rank / layout.tp, rank % layout.tp};
+      parts.push_back(Partition::of(model.config, model.caps, model.dtype, place.tp, layout.tp,
+                                    layers, expert_place(layout, place))
+                          .in_stage(stage));
+    }
   }
   return parts;
 }
 
-EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>& parts,
-                        Bytes memory, const Ops& ops) {
+std::size_t partition_index(const Layout& layout, const Place& place) {
+  return static_cast<std::size_t>(place.pp * std::max(layout.tp, layout.ep) +
+                                  expert_place(layout, place).rank);
+}
+
+EngineSizes size_engine(const EngineWishes& wishes, const Layout& layout,
+                        const std::vector<Partition>& parts, Bytes memory, const OpSizes& ops) {
   const ModelConfig& config = parts.front().config;
-  if (wishes.layers > config.layers) {
-    fail_user("engine.layers is {}, the model has {}", wishes.layers, config.layers);
-  }
   EngineSizes sizes;
   if (wishes.max_sequence_length > config.max_positions) {
     fail_user("engine.max_sequence_length is {}, the model's positions end at {}",
@@ -76,7 +100,10 @@ EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>
   sizes.shape.page_tokens = wishes.page_tokens;
   StepShape& step = sizes.shape.step;
   step.max_rows = wishes.max_batch_tokens;
-  step.max_sequences = std::min(wishes.max_sequences, wishes.max_batch_tokens);
+  // A shared slice may be two queries on every sp rank; each query has a row.
+  sizes.shape.sp = layout.sp;
+  const std::int64_t queries = layout.sp == 1 ? 1 : 2;
+  step.max_sequences = std::min(queries * wishes.max_sequences, wishes.max_batch_tokens);
   step.logit_rows = std::min(step.max_sequences, kLogitRows);
   step.table_width = ceil_div(sizes.max_sequence_length, wishes.page_tokens);
 
@@ -98,7 +125,8 @@ EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>
   }
   check_messages(parts, sizes.shape);
   // No more pages than the sequences can fill.
-  const std::int64_t wanted = step.max_sequences * step.table_width;
+  const std::int64_t wanted =
+      std::min(layout.sp * wishes.max_sequences, step.max_sequences) * step.table_width;
   sizes.shape.pages = std::min(wanted, static_cast<std::int64_t>(kv_bytes / page));
   const std::int64_t room = sizes.shape.pages * wishes.page_tokens;
   if (room < sizes.max_sequence_length) {
@@ -112,8 +140,15 @@ EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>
     sizes.max_sequence_length = room;
     step.table_width = sizes.shape.pages;
   }
-  sizes.limits = {step.max_rows, step.max_sequences, wishes.prefill_chunk, wishes.page_tokens,
-                  sizes.shape.pages};
+  sizes.limits.max_batch_tokens = step.max_rows;
+  sizes.limits.max_sequences = std::min(wishes.max_sequences, step.max_rows);
+  sizes.limits.prefill_chunk = wishes.prefill_chunk;
+  sizes.limits.page_tokens = wishes.page_tokens;
+  sizes.limits.pages = sizes.shape.pages;
+  sizes.limits.sp = layout.sp;
+  sizes.limits.batches = layout.pp;
+  sizes.limits.share_from = wishes.share_from;
+  sizes.limits.prefix_sharing = wishes.prefix_sharing;
   return sizes;
 }
 

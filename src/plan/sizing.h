@@ -22,6 +22,8 @@ struct EngineWishes {
   bool may_shorten = false;
   std::int64_t page_tokens = 32;
   std::int64_t prefill_chunk = 0;
+  std::int64_t share_from = 256;  ///< tokens from which the sp ranks share a prompt
+  bool prefix_sharing = true;
   std::int64_t layers = 0;        ///< 0: all
   std::optional<Bytes> kv_bytes;  ///< of each rank; nothing: what is left of the memory
 };
@@ -40,17 +42,22 @@ struct ModelFacts {
   DType dtype = DType::bf16;
 };
 
-/// What the legality rules need to know of a model.
-LayoutLimits layout_limits(const ModelFacts& model);
+/// What the legality rules need to know of a model of which `layers` layers are computed (0: all).
+LayoutLimits layout_limits(const ModelFacts& model, std::int64_t layers = 0);
 
-/// The parts of all `tp` ranks of a replica.
-std::vector<Partition> partitions_of(const ModelFacts& model, int tp, std::int64_t layers);
+/// The parts of a replica's ranks: of each stage those of one expert group, which is a
+/// tensor-parallel group or, with ep > tp, several of them (see ExpertPlace). The other ranks of a
+/// stage have the same parts. `layers` 0: all. Throws UserError when the model has fewer.
+std::vector<Partition> partitions_of(const ModelFacts& model, const Layout& layout,
+                                     std::int64_t layers);
+/// The part of one place of the layout among them.
+std::size_t partition_index(const Layout& layout, const Place& place);
 
-/// Sizes for a replica of tp = parts.size() ranks, each with `memory` bytes for everything. Throws
-/// UserError when the weights and activations do not fit, or when the cache cannot hold one
+/// Sizes for a replica with those parts and `layout`, each rank with `memory` bytes for everything.
+/// Throws UserError when the weights and activations do not fit, or when the cache cannot hold one
 /// sequence of the longest length and the wishes do not allow a shorter one.
-EngineSizes size_engine(const EngineWishes& wishes, const std::vector<Partition>& parts,
-                        Bytes memory, const Ops& ops);
+EngineSizes size_engine(const EngineWishes& wishes, const Layout& layout,
+                        const std::vector<Partition>& parts, Bytes memory, const OpSizes& ops);
 
 /// "1.50 GiB", "312 MiB", "4.0 KiB".
 std::string human_bytes(Bytes bytes);

@@ -279,14 +279,17 @@ class Commands(WeftTest):
         job = self.write_job("planned", prompts, engine__kv_memory="256KiB",
                              engine__max_sequence_length=64, engine__max_batch_tokens=128,
                              engine__max_sequences=8, engine__threads=1)
-        for ranks, tp in [(None, 1), (2, 2), (3, 3), (4, 4)]:
-            with self.subTest(tp=tp):
-                plan = self.weft("plan", job, "--set", f"parallel.tp={tp}").out
-                rows = re.findall(r"^ +\d+ +(\S+ \S+) +(\S+ \S+) +(\S+ \S+) +(\S+ \S+) +(\S+ \S+)$",
-                                  plan, flags=re.MULTILINE)
-                self.assertEqual(len(rows), tp, plan)
-                output = self.folder / f"planned-{tp}"
-                self.run_job(job, output, f"parallel.tp={tp}", ranks=ranks)
+        amount = r" +(\S+ (?:bytes|KiB|MiB|GiB))"
+        for ranks, axes, lines in [(None, {}, 1), (2, {"tp": 2}, 2), (3, {"tp": 3}, 3),
+                                   (4, {"tp": 4}, 4), (2, {"pp": 2}, 2), (2, {"sp": 2}, 1),
+                                   (6, {"tp": 2, "pp": 3}, 6)]:
+            with self.subTest(axes=axes):
+                settings = [f"parallel.{axis}={size}" for axis, size in axes.items()]
+                plan = self.weft("plan", job, *[w for s in settings for w in ("--set", s)]).out
+                rows = re.findall(r"^ +\d+ +\d+" + 5 * amount + "  [^ ]", plan, flags=re.MULTILINE)
+                self.assertEqual(len(rows), lines, plan)
+                output = self.folder / f"planned-{'-'.join(settings)}"
+                self.run_job(job, output, *settings, ranks=ranks)
                 memory = json.loads((output / "summary.json").read_text())["memory_bytes"]
                 self.assertIn(human_bytes(memory["planned"]), [row[-1] for row in rows])
                 self.assertEqual(memory["peak"], memory["planned"])
@@ -296,11 +299,15 @@ class Commands(WeftTest):
         for ranks, legal, illegal in [(6, [1, 2, 3, 6], []), (9, [1, 3], [9]), (1, [1], [])]:
             with self.subTest(ranks=ranks):
                 table = self.weft("plan", job, "--ranks", ranks).out
+                # tp, pp, sp, ep, dp; here the lines that have tp and dp alone.
                 lines = {int(m.group(1)): m.group(0) for m in re.finditer(
-                    r"^ +(\d+) +\d+ +.*$", table, flags=re.MULTILINE)}
+                    r"^ +(\d+) +1 +1 +1 +\d+ +.*$", table, flags=re.MULTILINE)}
                 self.assertEqual(sorted(lines), sorted(legal + illegal), table)
+                for axes in re.findall(r"^((?: +\d+){5}) ", table, flags=re.MULTILINE):
+                    tp, pp, sp, _, dp = (int(size) for size in axes.split())
+                    self.assertEqual(tp * pp * sp * dp, ranks)
                 for tp in legal:
-                    self.assertRegex(lines[tp], rf"^ +{tp} +{ranks // tp} +\d.*B")
+                    self.assertRegex(lines[tp], rf"^ +{tp} +1 +1 +1 +{ranks // tp} +\d.*B")
                 for tp in illegal:
                     self.assertRegex(lines[tp], "not possible.*segments")
         self.assertFalse((self.folder / "table").exists(), "plan wrote an output directory")

@@ -143,9 +143,11 @@ class Mistakes(WeftTest):
         self.refuse("tp above the segments", run("tp=9"), "tp=9", "8 segments")
         self.refuse("ranks left over", run("tp=3"), r"3 ranks", "job has (1|4)", ranks=(None, 4))
         self.refuse("too many replicas", run("dp=5"), "5 ranks", "job has (1|3)")
-        self.refuse("pp", run("pp=2"), "pp=2", ranks=(None, 2))
-        self.refuse("sp", run("sp=2"), "sp=2", ranks=(None, 2))
-        self.refuse("ep", run("ep=2"), "ep=2", ranks=(None, 2))
+        self.refuse("pp on too few ranks", run("pp=2"), "pp=2", "2 ranks", ranks=(None, 3))
+        self.refuse("sp on too few ranks", run("sp=2"), "sp=2", "2 ranks", ranks=(None, 3))
+        self.refuse("more stages than sub-layers", run("pp=7"), "pp=7", "6 sub-layers")
+        self.refuse("ep without experts", run("ep=2"), "ep=2", "the model has none",
+                    ranks=(None, 2))
         self.refuse("generate on too few ranks", ["generate", self.model, "--prompt", "1+1=",
                                                   "--tp", "2"], "tp=2", "2 ranks")
 
@@ -299,7 +301,8 @@ class BadRequests(WeftTest):
             ("empty prompt", request("empty", prompt=""), "invalid_value", "prompt"),
             ("empty ids", request("empty-ids", prompt=[]), "invalid_value", "prompt"),
             ("number as prompt", request("number", prompt=5), "invalid_type", "prompt"),
-            ("several prompts", request("several", prompt=["a", "b"]), "unsupported_value",
+            ("mixed prompts", request("several", prompt=["a", [1]]), "invalid_type", "prompt"),
+            ("one prompt of two over-long", request("pair", prompt=["1", "1+" * 200]), None,
              "prompt"),
             ("id outside the vocabulary", request("outside", prompt=[1, 380]), "invalid_value",
              "prompt"),
@@ -321,10 +324,12 @@ class BadRequests(WeftTest):
             ("17 stops", request("stops", stop=[f"s{i}" for i in range(17)]), "invalid_value",
              "stop"),
             ("word as seed", request("seed", seed="7"), "invalid_type", "seed"),
-            ("two choices", request("n", n=2), "unsupported_value", "n"),
-            ("logprobs", request("logprobs", logprobs=5), "unsupported_value", "logprobs"),
-            ("penalty", request("penalty", frequency_penalty=0.5), "unsupported_value",
+            ("too many choices", request("n", n=200), "invalid_value", "n"),
+            ("best of more", request("best", n=2, best_of=4), "unsupported_value", "best_of"),
+            ("logprobs", request("logprobs", logprobs=50), "invalid_value", "logprobs"),
+            ("penalty", request("penalty", frequency_penalty=2.5), "invalid_value",
              "frequency_penalty"),
+            ("suffix", request("suffix", suffix="x"), "unsupported_value", "suffix"),
             ("unknown parameter", request("unknown", guided_json="{}"), "unsupported_parameter",
              "guided_json"),
         ]

@@ -51,6 +51,15 @@ def sampled_requests():
                         "seed": 19},
         "ignore-eos": {"temperature": 2.0, "ignore_eos": True, "seed": 20},
         "min-tokens": {"temperature": 1.0, "min_tokens": 12, "seed": 21},
+        "penalties": {"temperature": 2.0, "presence_penalty": 1, "frequency_penalty": 0.5,
+                      "repetition_penalty": 1.2, "ignore_eos": True, "seed": 22},
+        "bias": {"temperature": 2.0, "logit_bias": {"17": 3, "20": -100}, "seed": 23},
+        "allowed": {"temperature": 2.0, "allowed_token_ids": [16, 17, 300], "seed": 24},
+        "bad-words": {"temperature": 2.0, "bad_words": ["1", "24"], "seed": 25},
+        "logprobs": {"temperature": 2.0, "logprobs": 5, "seed": 26},
+        "choices": {"temperature": 3.0, "n": 3, "logprobs": 0},
+        "echo": {"temperature": 2.0, "echo": True, "logprobs": 2, "seed": 27},
+        "score": {"max_tokens": 0, "echo": True, "logprobs": 1},
     }
     requests = [
         completion_request(f"{kind}-{i}", prompt, **{"max_tokens": 24, **parameters})
@@ -64,9 +73,11 @@ def sampled_requests():
     for length in (127, 128, 129, 300):
         requests.append(completion_request(f"long-{length}", (ids * 50)[:length], max_tokens=20,
                                            temperature=2.0, ignore_eos=True))
+    requests.append(completion_request("several", ["1+1=", "12+34="], n=2, max_tokens=8))
     messages = [{"role": "system", "content": "Add."}, {"role": "user", "content": "12+34="}]
     requests.append({"custom_id": "chat", "method": "POST", "url": "/v1/chat/completions",
-                     "body": {"messages": messages, "max_tokens": 20, "temperature": 1.5}})
+                     "body": {"messages": messages, "max_tokens": 20, "temperature": 1.5,
+                              "logprobs": True, "top_logprobs": 3, "n": 2}})
     return requests
 
 
@@ -259,14 +270,16 @@ class MainJob(WeftTest):
 
         def tokens(job, name, *settings):
             rows = map(json.loads, self.run_job(job, self.folder / name, *settings).splitlines())
-            return {row["custom_id"]: row["weft"]["tokens"] for row in rows}
+            receipts = {row["custom_id"]: row["weft"] for row in rows}
+            return {name: [choice["tokens"] for choice in receipt.get("choices", [receipt])]
+                    for name, receipt in receipts.items()}
 
         job = self.sampled_job()
         first = tokens(job, "seed-0")
         other = tokens(job, "seed-1", "sampling.seed=1")
         changed = {name for name in first if first[name] != other[name]}
         unseeded = {row["custom_id"] for row in sampled_requests()
-                    if "seed" not in row["body"] and row["body"]["temperature"] > 0}
+                    if "seed" not in row["body"] and row["body"].get("temperature", 1) > 0}
         self.assertTrue(changed <= unseeded, changed - unseeded)
         self.assertGreaterEqual(len(changed), 3)
         backwards = write_rows(self.folder / "backwards.jsonl", sampled_requests()[::-1])

@@ -105,4 +105,30 @@ TEST_CASE("a mistake of one rank is everybody's", "[session]") {
   REQUIRE(share.rank == world->rank());
 }
 
+TEST_CASE("messages arrive in order, while the sender goes on", "[group]") {
+  const auto world = make_world_group();
+  const int me = world->rank();
+  const int next = (me + 1) % world->size();
+  const int before = (me + world->size() - 1) % world->size();
+  // Larger than what MPI buffers: every rank must be able to send before anybody receives.
+  constexpr Bytes kLong = Bytes{1} << 20;
+  std::vector<std::byte> first(kLong);
+  std::vector<std::byte> second(3);
+  for (Bytes i = 0; i < first.size(); ++i) first[i] = expected(me, next, i);
+  for (Bytes i = 0; i < second.size(); ++i) second[i] = expected(me, next, i + 100);
+  world->start_send(first, next);
+  world->start_send(second, next);
+  std::vector<std::byte> received(kLong);
+  world->receive(received, before);
+  CHECK(received[kLong - 1] == expected(before, me, kLong - 1));
+  std::vector<std::byte> tail(3);
+  world->receive(tail, before);
+  CHECK(tail[0] == expected(before, me, 100));
+  world->finish_sends();
+  // A message of another length than expected is an error, not a silent cut.
+  world->start_send(second, me);
+  CHECK_THROWS_AS(world->receive(received, me), Error);
+  world->finish_sends();
+}
+
 }  // namespace weft::test

@@ -125,7 +125,7 @@ TEST_CASE("the plain twins give the same digests as the optimised operators", "[
     INFO(test.name);
     const SyntheticModel model(test.config, test.dtype, 4);
     ReplicaOptions plain;
-    plain.reference_ops = true;
+    plain.ops = [] { return make_reference_ops(); };
     CHECK(run(model, test, plain, *world) == run(model, test, {}, *world));
   }
 }

@@ -9,7 +9,7 @@
 namespace weft::test {
 
 SyntheticModel::SyntheticModel(const nlohmann::json& config, DType dtype, std::uint64_t seed,
-                               int tp)
+                               int tp, int ep)
     : path_(directory_.path() / "model") {
   const std::filesystem::path file = directory_.path() / "config.json";
   std::ofstream(file) << config.dump();
@@ -17,51 +17,12 @@ SyntheticModel::SyntheticModel(const nlohmann::json& config, DType dtype, std::u
   options.dtype = dtype;
   options.seed = seed;
   options.tp = tp;
+  options.ep = ep;
   synth(file, path_, options);
 }
 
-Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& options, Group& group)
-    : options_(options),
-      reader_(model),
-      ops_(options.reference_ops ? make_reference_ops()
-                                 : make_cpu_ops(options.threads, options.isa)) {
-  EngineShape shape;
-  shape.step.max_rows = options.max_batch_tokens;
-  shape.step.max_sequences = std::min(options.max_sequences, options.max_batch_tokens);
-  shape.step.table_width = ceil_div(options.max_sequence_length, options.page_tokens);
-  shape.step.logit_rows = std::min<std::int64_t>(16, shape.step.max_sequences);
-  shape.page_tokens = options.page_tokens;
-  shape.pages = options.pages;
-  shape.transport = options.transport;
-  const Partition part =
-      Partition::of(reader_.config(), reader_.caps(), reader_.dtype(), group.rank(), group.size());
-  model_ = std::make_unique<Model>(reader_, part, shape, *ops_, group);
-}
-
-std::vector<Completion> Replica::complete(const std::vector<Request>& requests,
-                                          EngineStats* stats) {
-  EngineOptions options;
-  options.limits = {options_.max_batch_tokens,
-                    std::min(options_.max_sequences, options_.max_batch_tokens),
-                    options_.prefill_chunk, options_.page_tokens, options_.pages};
-  options.max_sequence_length = options_.max_sequence_length;
-  options.digest = true;
-  options.eos = reader_.config().eos;
-  Engine engine(*model_, nullptr, options);
-  for (const Request& request : requests) engine.submit(request);
-  std::vector<Completion> completions;
-  while (engine.step(nullptr, [&](const Sequence&, Completion completion) {
-    completions.push_back(std::move(completion));
-  })) {
-  }
-  std::sort(completions.begin(), completions.end(),
-            [](const Completion& a, const Completion& b) { return a.index < b.index; });
-  if (stats != nullptr) *stats = engine.stats();
-  return completions;
-}
-
-std::vector<float> Replica::logits(const std::vector<TokenId>& tokens,
-                                   const std::vector<std::int32_t>& rows) {
+std::vector<float> logits_of(Replica& replica, const std::vector<TokenId>& tokens,
+                             const std::vector<std::int32_t>& rows) {
   Batch batch;
   const auto count = static_cast<std::int32_t>(tokens.size());
   batch.tokens = tokens;
@@ -69,21 +30,23 @@ std::vector<float> Replica::logits(const std::vector<TokenId>& tokens,
     batch.positions.push_back(i);
     batch.slots.push_back(i);
   }
-  batch.query_begin = {0, count};
-  batch.table_width = ceil_div(count, options_.page_tokens);
+  batch.query_begin = {0};
+  if (count > 0) batch.query_begin.push_back(count);
+  batch.table_width = ceil_div(count, replica.model().shape().page_tokens);
   for (std::int32_t page = 0; page < batch.table_width; ++page) batch.page_table.push_back(page);
-  model_->decoder().forward(batch);
-  const Tensor logits = model_->decoder().logits(rows);
+  replica.model().decoder().forward(batch);
+  const Tensor logits = replica.model().decoder().logits(rows);
   std::vector<float> values(static_cast<std::size_t>(logits.elements()));
-  ops_->download(logits, std::as_writable_bytes(std::span(values)));
+  replica.ops().download(logits, std::as_writable_bytes(std::span(values)));
   return values;
 }
 
 nlohmann::json tiny_config(const std::string& family) {
-  const nlohmann::json classes = {{"llama", "LlamaForCausalLM"},
-                                  {"mistral", "MistralForCausalLM"},
-                                  {"qwen2", "Qwen2ForCausalLM"},
-                                  {"qwen3", "Qwen3ForCausalLM"}};
+  const nlohmann::json classes = {
+      {"llama", "LlamaForCausalLM"},       {"mistral", "MistralForCausalLM"},
+      {"qwen2", "Qwen2ForCausalLM"},       {"qwen3", "Qwen3ForCausalLM"},
+      {"mixtral", "MixtralForCausalLM"},   {"qwen2_moe", "Qwen2MoeForCausalLM"},
+      {"qwen3_moe", "Qwen3MoeForCausalLM"}};
   return {{"architectures", {classes.at(family)}},
           {"model_type", family},
           {"vocab_size", 515},
@@ -130,9 +93,7 @@ std::vector<Request> varied_requests(std::int64_t count, std::int64_t vocab, std
 Digest digest_of_completions(const std::vector<Completion>& completions) {
   Digester digester;
   for (const Completion& completion : completions) {
-    digester.add(std::to_string(completion.index) + std::string(name(completion.reason)));
-    digester.add(std::as_bytes(std::span(completion.tokens)));
-    digester.add(completion.logits_digest.hex());
+    digester.add(digest_of_completion(completion).hex());
   }
   return digester.result();
 }

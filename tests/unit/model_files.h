@@ -115,7 +115,7 @@ inline std::string read_segments(ModelReader& reader, const TensorSpec& tensor) 
     const Bytes width = static_cast<Bytes>(columns.size()) * element;
     std::int64_t next = 0;
     reader.read_segment(
-        tensor, segment,
+        tensor, segment, {0, tensor.rows()},
         [&](std::int64_t first, std::span<const std::byte> bytes, std::int64_t count) {
           REQUIRE(first == next);
           REQUIRE(bytes.size() == static_cast<Bytes>(count) * width);

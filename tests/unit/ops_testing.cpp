@@ -77,9 +77,9 @@ Matrix matrix(Ops& ops, const std::vector<float>& values, std::int64_t rows, DTy
   const std::int64_t columns = cut.columns();
   if (rows == 0 || columns == 0) return result;
   // In four pieces, as shards of a checkpoint would come.
-  const Array from = array(ops, values, dtype, {rows, columns});
   const std::int64_t row = rows / 3;
   const std::int64_t column = columns / 2;
+  const auto reference_ops = make_reference_ops();  // its memory is the host's
   for (const Range r : {Range{0, row}, Range{row, rows}}) {
     for (const Range c : {Range{0, column}, Range{column, columns}}) {
       std::vector<float> piece;
@@ -88,7 +88,7 @@ Matrix matrix(Ops& ops, const std::vector<float>& values, std::int64_t rows, DTy
           piece.push_back(values[static_cast<std::size_t>(i * columns + j)]);
         }
       }
-      const Array part = array(ops, piece, dtype, {r.size(), c.size()});
+      const Array part = array(*reference_ops, piece, dtype, {r.size(), c.size()});
       ops.pack(result, r.begin, c.begin, part.tensor);
     }
   }

@@ -71,6 +71,11 @@ TEST_CASE("a chat request's sampling parameters", "[prompts][chat]") {
                  R"("logprobs":false,"tool_choice":"auto","n":1,"model":"m",)"
                  R"("response_format":{"type":"text"},"stream":false})")
             .sampling.greedy());
+  CHECK_FALSE(accepted("{" + kHello + "}").sampling.logprobs.has_value());
+  CHECK(accepted("{" + kHello + R"(,"logprobs":true})").sampling.logprobs == 0);
+  CHECK(accepted("{" + kHello + R"(,"logprobs":true,"top_logprobs":20,"n":3})").sampling.logprobs ==
+        20);
+  CHECK(accepted("{" + kHello + R"(,"n":3,"presence_penalty":1})").choices == 3);
 }
 
 TEST_CASE("what a chat request may not ask for is named", "[prompts][chat]") {
@@ -107,7 +112,11 @@ TEST_CASE("what a chat request may not ask for is named", "[prompts][chat]") {
       {with(R"("add_generation_prompt":1)"), "add_generation_prompt", "true or false"},
       {with(R"("max_tokens":1,"max_completion_tokens":2)"), "max_completion_tokens", "differ"},
       {with(R"("max_completion_tokens":0)"), "max_completion_tokens", "from 1"},
-      {with(R"("logprobs":true)"), "logprobs", "supports only false"},
+      {with(R"("logprobs":1)"), "logprobs", "true or false"},
+      {with(R"("logprobs":true,"top_logprobs":21)"), "top_logprobs", "from 0 to 20"},
+      {with(R"("top_logprobs":2)"), "top_logprobs", "needs 'logprobs'"},
+      {with(R"("echo":true)"), "echo", "not supported"},
+      {with(R"("n":129)"), "n", "from 1 to 128"},
   };
   for (const Case& c : cases) {
     INFO(c.body);
@@ -127,14 +136,18 @@ TEST_CASE("a model without a chat template refuses chats and nothing else", "[pr
   PromptTokens tokens(dir.path(), tokenizer.get());
   PromptLine text;
   text.prompt = "hi";
-  CHECK(tokens.of(text) == std::vector<TokenId>{0, 1});
+  CHECK(tokens.of(text) == std::vector<std::vector<TokenId>>{{0, 1}});
+  text.prompt = PromptArray{"i", std::vector<TokenId>{7}, "h"};
+  CHECK(tokens.of(text) == std::vector<std::vector<TokenId>>{{1}, {7}, {0}});
+  CHECK(tokens.bad_words({"hi", " i", " "}) == std::vector<std::vector<TokenId>>{{0, 1}, {1}});
   const PromptLine chat = accepted("{" + kHello + "}");
   for (int i = 0; i < 2; ++i) {
     CHECK_THAT(message_of<UserError>([&] { tokens.of(chat); }),
                Catch::Matchers::Contains("has no chat template"));
   }
   dir.write("chat_template.jinja", "{{ messages[0].content * 2 }}");
-  CHECK(PromptTokens(dir.path(), tokenizer.get()).of(chat) == std::vector<TokenId>{0, 1, 0, 1});
+  CHECK(PromptTokens(dir.path(), tokenizer.get()).of(chat) ==
+        std::vector<std::vector<TokenId>>{{0, 1, 0, 1}});
   CHECK_THAT(message_of<UserError>([&] { PromptTokens(dir.path(), nullptr).of(chat); }),
              Catch::Matchers::Contains("no tokenizer"));
 }

@@ -249,7 +249,7 @@ TEST_CASE("what is missing or out of range is named", "[config]") {
     }
   }
   refused(json::array(), "must be a JSON object");
-  refused(base("qwen3_moe"), "model_type = \"qwen3_moe\"");
+  refused(base("deepseek_v3"), "model_type = \"deepseek_v3\"");
   refused(base("gpt2"), "supported are llama");
   refused(with(base("llama"), {{"num_key_value_heads", 3}}), "not a multiple");
   refused(with(base("llama"), {{"hidden_size", 60}}), "hidden_size = 60 is not a multiple");

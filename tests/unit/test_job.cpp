@@ -52,6 +52,10 @@ TEST_CASE("a small job has the documented defaults", "[job]") {
   CHECK(job.engine.kv_block == 32);
   CHECK(job.engine.kv_memory.kind == MemoryAmount::Kind::automatic);
   CHECK_FALSE(job.output.digest);
+  CHECK(job.output.sync_interval == 5);
+  CHECK_FALSE(job.output.trace);
+  CHECK_FALSE(job.run.time_limit.has_value());
+  CHECK(job.run.progress_seconds == 60);
 }
 
 TEST_CASE("every key is read", "[job]") {
@@ -86,7 +90,8 @@ engine:
   prefill_chunk: 128
   layers: 2
   watchdog_seconds: 1.5
-output: {dir: out, digest: true}
+output: {dir: out, digest: true, sync_interval: 0.5, trace: true}
+run: {time_limit: 1h, progress_seconds: 0}
 )");
   CHECK(job.model == "/models/m");
   CHECK(job.input.file == dir.path().parent_path() / "p.txt");
@@ -105,6 +110,10 @@ output: {dir: out, digest: true}
   CHECK(job.engine.layers == 2);
   CHECK(job.engine.watchdog_seconds == 1.5);
   CHECK(job.output.digest);
+  CHECK(job.output.sync_interval == 0.5);
+  CHECK(job.output.trace);
+  CHECK(job.run.time_limit == 3600);
+  CHECK(job.run.progress_seconds == 0);
 }
 
 TEST_CASE("the effective job is a job file that gives the same job", "[job]") {
@@ -157,7 +166,7 @@ TEST_CASE("what is wrong is refused with file, line and a hint", "[job]") {
        "job.yaml:7: unknown key 'parallel.pt'; did you mean 'parallel.tp'?"},
       {kSmall + "colour: red\n",
        "job.yaml:6: unknown key 'colour'; a job file has: engine, input, model, output, parallel, "
-       "sampling"},
+       "run, sampling"},
       {kSmall + "parallel:\n  bananas: 2\n",
        "job.yaml:7: unknown key 'parallel.bananas'; the section 'parallel' has: dp, ep, pp, sp, "
        "tp"},
@@ -249,6 +258,25 @@ TEST_CASE("what is wrong is refused with file, line and a hint", "[job]") {
   for (const Case& c : cases) {
     INFO(c.text.substr(0, 300));
     CHECK_THAT(refusal(c.text), Catch::Matchers::StartsWith(c.message));
+  }
+}
+
+TEST_CASE("durations", "[job]") {
+  const TempDir dir;
+  const std::pair<const char*, std::int64_t> right[] = {
+      {"90", 90}, {"1s", 1}, {"15m", 900}, {"2h30m", 9000}, {"1h1m1s", 3661}, {"1h5s", 3605}};
+  for (const auto& pair : right) {
+    INFO(pair.first);
+    const Job job = load(dir, kSmall, {"run.time_limit=" + std::string(pair.first)});
+    CHECK(job.run.time_limit == pair.second);
+    CHECK(load(dir, to_yaml(job)).run.time_limit == pair.second);
+  }
+  CHECK_FALSE(load(dir, kSmall, {"run.time_limit=none"}).run.time_limit.has_value());
+  for (const char* wrong : {"0", "-5", "1.5h", "5x", "30m2h", "2h2h", "h", "2h30", "1 h", "\"90\"",
+                            "[90]", "99999999999999999999", "99999999h", "010"}) {
+    INFO(wrong);
+    CHECK_THAT(refusal(kSmall, {"run.time_limit=" + std::string(wrong)}),
+               Catch::Matchers::StartsWith("--set run.time_limit: "));
   }
 }
 

@@ -211,6 +211,87 @@ TEST_CASE("nothing to do is a complete job", "[journal]") {
   CHECK(Journal(dir.path(), kIdentity, 0).complete());
 }
 
+TEST_CASE("rows that failed are forgotten on request", "[journal]") {
+  const TempDir dir;
+  { const Journal journal(dir.path(), kIdentity, 7); }
+  append_rows(dir, 1, {0, 1, 2, 3});
+  append_rows(dir, 2, {4, 5, 6, 1});
+  {
+    Journal journal(dir.path(), kIdentity, 7);
+    journal.finish();
+    CHECK(journal.counts().failed == 3);
+    CHECK(journal.forget_failed() == 3);
+    CHECK_FALSE(journal.complete());
+    CHECK(missing(journal) == std::vector<std::int64_t>{0, 3, 6});
+  }
+  CHECK(contents_of(dir / "results.jsonl") == all_rows(7));  // until there are others
+  {
+    // Killed here, the next run goes on without being asked to retry.
+    const Journal journal(dir.path(), kIdentity, 7);
+    CHECK(missing(journal) == std::vector<std::int64_t>{0, 3, 6});
+    CHECK(journal.damaged_lines() == 0);
+    CHECK_FALSE(journal.complete());
+  }
+  {
+    JournalPart part(dir.path(), 0);
+    for (const std::int64_t i : {0, 3}) part.append(i, true, row(i));
+    part.append(6, false, R"({"again":6})");
+    part.close();
+  }
+  Journal journal(dir.path(), kIdentity, 7);
+  journal.finish();
+  CHECK(journal.counts().failed == 1);
+  std::string expected = all_rows(6) + R"({"again":6})" + "\n";
+  CHECK(contents_of(dir / "results.jsonl") == expected);
+}
+
+TEST_CASE("nothing is forgotten where nothing failed", "[journal]") {
+  const TempDir dir;
+  { const Journal journal(dir.path(), kIdentity, 2); }
+  append_rows(dir, 3, {1, 2});
+  Journal journal(dir.path(), kIdentity, 3);
+  CHECK(journal.forget_failed() == 0);
+  CHECK(std::filesystem::exists(dir / "journal/part-0003.jsonl"));
+}
+
+TEST_CASE("a results.jsonl that is not of the journal is refused", "[journal]") {
+  const TempDir dir;
+  { const Journal journal(dir.path(), kIdentity, 4); }
+  append_rows(dir, 0, {0, 1, 2, 3});
+  { Journal(dir.path(), kIdentity, 4).finish(); }
+  CHECK(refusal(dir).empty());
+  std::string changed = all_rows(4);
+  changed[5] = 'X';
+  for (const std::string& text : {changed, all_rows(4) + "\n", std::string()}) {
+    dir.write("results.jsonl", text);
+    CHECK_THAT(refusal(dir),
+               Catch::Matchers::Contains("results.jsonl: not the file that was made"));
+  }
+  std::filesystem::remove(dir / "results.jsonl");
+  Journal(dir.path(), kIdentity, 4).finish();
+  CHECK(contents_of(dir / "results.jsonl") == all_rows(4));
+}
+
+TEST_CASE("results made anew and not yet renamed leave the earlier ones valid", "[journal]") {
+  const TempDir dir;
+  { const Journal journal(dir.path(), kIdentity, 2); }
+  append_rows(dir, 0, {0, 1});
+  { Journal(dir.path(), kIdentity, 2).finish(); }
+  {
+    Journal journal(dir.path(), kIdentity, 2);
+    journal.forget_failed();
+    JournalPart part(dir.path(), 0);
+    part.append(0, true, "{}");
+    part.close();
+    journal.finish();
+  }
+  dir.write("results.jsonl", all_rows(2));  // as if the last rename had not come to pass
+  Journal journal(dir.path(), kIdentity, 2);
+  CHECK_FALSE(journal.complete());
+  journal.finish();
+  CHECK(contents_of(dir / "results.jsonl") == "{}\n" + row(1) + "\n");
+}
+
 TEST_CASE("a missing row is no result", "[journal]") {
   const TempDir dir;
   Journal journal(dir.path(), kIdentity, 3);

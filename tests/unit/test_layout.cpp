@@ -56,7 +56,7 @@ TEST_CASE("an illegal layout is refused with rule and numbers", "[legality]") {
     int ranks;
     std::vector<std::string> violations;
   };
-  const LayoutLimits eight{8, 8};
+  const LayoutLimits eight{8, 8, 6};
   const std::vector<Case> cases = {
       {layout(1), eight, 1, {}},
       {layout(8), eight, 8, {}},
@@ -68,11 +68,11 @@ TEST_CASE("an illegal layout is refused with rule and numbers", "[legality]") {
        {"tp=9: the attention output projection has 8 segments, and every rank needs at least one",
         "tp=9: the ffn down projection has 8 segments, and every rank needs at least one"}},
       {layout(6),
-       {4, 8},
+       {4, 8, 6},
        6,
        {"tp=6: the attention output projection has 4 segments, and every rank needs at least one"}},
       {layout(3),
-       {4, 2},
+       {4, 2, 6},
        3,
        {"tp=3: the ffn down projection has 2 segments, and every rank needs at least one"}},
       {layout(2, 2),
@@ -88,12 +88,17 @@ TEST_CASE("an illegal layout is refused with rule and numbers", "[legality]") {
        1,
        {"pp=0: every axis has at least 1 rank", "sp=0: every axis has at least 1 rank",
         "ep=0: every axis has at least 1 rank"}},
+      {layout(1, 1, 6, 5), eight, 30, {}},
+      {layout(1, 1, 7),
+       eight,
+       7,
+       {"pp=7: the model has 6 sub-layers (the attention and the ffn of each layer), and every "
+        "stage "
+        "needs at least one"}},
       {layout(1, 1, 2, 3, 3),
        eight,
        4,
-       {"pp=2: pipeline parallelism is not built in this version",
-        "sp=3: sequence parallelism is not built in this version",
-        "ep=3: expert parallelism is not built in this version",
+       {"ep=3 does not apply to prefill (ffn): ep divides experts only, and the model has none",
         "tp=1 pp=2 sp=3 ep=3 dp=1 needs 6 ranks (6 for each replica), the job has 4"}},
   };
   for (const Case& c : cases) {
@@ -102,11 +107,56 @@ TEST_CASE("an illegal layout is refused with rule and numbers", "[legality]") {
   }
 }
 
-TEST_CASE("layouts_of lists every tp that divides the ranks, rising", "[legality]") {
+TEST_CASE("layouts of experts are refused with rule and numbers", "[legality][experts]") {
+  LayoutLimits limits;
+  limits.o_segments = 16;
+  limits.experts = 6;
+  limits.expert_segments = 4;
+  const auto check = [&](int tp, int sp, int ep, const std::vector<std::string>& expected) {
+    Layout asked;
+    asked.tp = tp;
+    asked.sp = sp;
+    asked.ep = ep;
+    std::vector<std::string> found =
+        violations(asked, limits, static_cast<int>(asked.world_size()));
+    std::erase_if(found, [](const std::string& text) { return text.starts_with("sp="); });
+    CHECK(found == expected);
+  };
+  check(1, 1, 1, {});
+  check(4, 1, 1, {});
+  check(4, 1, 4, {});
+  check(16, 1, 4, {});
+  check(1, 4, 2, {});
+  check(2, 6, 6, {});
+  check(8, 1, 1,
+        {"tp=8 ep=1: each expert is shared by tp/ep = 8 ranks, but its down projection has 4 "
+         "segments, and every rank needs at least one"});
+  check(4, 1, 3,
+        {"ep=3 with tp=4: one must be a multiple of the other, so that every rank has the same "
+         "place among the experts of its stage"});
+  check(2, 1, 4,
+        {"ep=4: must divide the 2 ranks of a stage (sp=1 times tp=2), which share the experts"});
+  check(8, 1, 8, {"ep=8: a layer has 6 experts, and every part needs at least one"});
+  limits.shared_segments = 2;
+  check(4, 1, 2,
+        {"tp=4: the shared expert's down projection has 2 segments, and every rank needs at least "
+         "one"});
+  limits = LayoutLimits{8, 8};
+  check(2, 1, 2,
+        {"ep=2 does not apply to prefill (ffn): ep divides experts only, and the model has none"});
+  for (const Layout& found : layouts_of(8, true)) {
+    CHECK(found.world_size() == 8);
+    CHECK(found.sp * found.tp % found.ep == 0);
+    CHECK((found.tp % found.ep == 0 || found.ep % found.tp == 0));
+  }
+  CHECK(layouts_of(8, true).size() > layouts_of(8).size());
+}
+
+TEST_CASE("layouts_of lists every way to divide the ranks, once", "[legality]") {
   CHECK(layouts_of(1) == std::vector<Layout>{layout(1)});
-  CHECK(layouts_of(7) == std::vector<Layout>{layout(1, 7), layout(7)});
-  CHECK(layouts_of(12) == std::vector<Layout>{layout(1, 12), layout(2, 6), layout(3, 4),
-                                              layout(4, 3), layout(6, 2), layout(12)});
+  CHECK(layouts_of(3) ==
+        std::vector<Layout>{layout(1, 3), layout(1, 1, 1, 3), layout(1, 1, 3), layout(3)});
+  CHECK(layouts_of(12).size() == 40);  // ordered factorisations of 2 * 2 * 3 into four factors
   for (int ranks = 1; ranks <= 64; ++ranks) {
     for (const Layout& found : layouts_of(ranks)) CHECK(found.world_size() == ranks);
   }

@@ -1,5 +1,6 @@
 // The forward pass against Transformers: tests/reference/logits holds its numbers and the config
 // that `weft synth` makes the same weights from.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -61,10 +62,58 @@ std::vector<float> weft_logits(const nlohmann::json& reference, DType dtype) {
   const SyntheticModel model(reference["config"], dtype, reference["seed"]);
   const std::unique_ptr<Group> alone = make_self_group();
   Replica replica(model.path(), {}, *alone);
-  return replica.logits(reference["prompt"], reference["positions"]);
+  return logits_of(replica, reference["prompt"], reference["positions"]);
+}
+
+/// Largest distance of prompt and likeliest tokens' log-probabilities from Transformers'
+/// log-softmax at the positions that the reference keeps.
+double logprob_distance(const nlohmann::json& reference, std::int64_t chunk) {
+  const SyntheticModel model(reference["config"], DType::f32, reference["seed"]);
+  const std::unique_ptr<Group> alone = make_self_group();
+  ReplicaOptions options;
+  options.prefill_chunk = chunk;
+  Replica replica(model.path(), options, *alone);
+  Request request;
+  request.prompt = reference["prompt"].get<std::vector<TokenId>>();
+  request.echo = true;
+  request.sampling.max_tokens = 0;
+  request.sampling.logprobs = 4;
+  const Completion scored = replica.complete({request}).front();
+  REQUIRE(scored.prompt_logprobs.size() == request.prompt.size() - 1);
+  CHECK(scored.tokens.empty());
+  const std::vector<float> logits = floats_of(reference["f32"]["transformers_f32"]);
+  const std::size_t vocab = logits.size() / reference["positions"].size();
+  double most = 0;
+  for (std::size_t i = 0; i < reference["positions"].size(); ++i) {
+    const std::size_t position = reference["positions"][i];
+    if (position + 1 == request.prompt.size()) continue;
+    const float* const row = logits.data() + i * vocab;
+    const double largest = *std::max_element(row, row + vocab);
+    double sum = 0;
+    for (std::size_t t = 0; t < vocab; ++t) sum += std::exp(row[t] - largest);
+    const auto expected = [&](TokenId token) { return row[token] - largest - std::log(sum); };
+    const PositionLogprobs& at = scored.prompt_logprobs[position];
+    most = std::max(most, std::abs(at.logprob - expected(request.prompt[position + 1])));
+    REQUIRE(at.top.size() == 4);
+    for (const TokenLogprob& one : at.top) {
+      most = std::max(most, std::abs(one.logprob - expected(one.token)));
+    }
+  }
+  return most;
 }
 
 }  // namespace
+
+TEST_CASE("prompts are scored as by Transformers", "[reference]") {
+  for (const auto& file : std::filesystem::directory_iterator(WEFT_TEST_REFERENCE "/logits")) {
+    if (file.path().extension() != ".json") continue;
+    const nlohmann::json reference = read_json(file.path());
+    INFO(reference["case"].get<std::string>());
+    // Logits of magnitude 4 that are 1e-5 of that off, and f32 log-probabilities.
+    CHECK(logprob_distance(reference, 0) < 1e-4);
+    CHECK(logprob_distance(reference, 7) < 1e-4);
+  }
+}
 
 TEST_CASE("logits agree with Transformers", "[reference]") {
   std::size_t cases = 0;
@@ -90,7 +139,7 @@ TEST_CASE("logits agree with Transformers", "[reference]") {
            << ": f32 " << f32.l2 << ", bf16 " << bf16.l2 << " against " << own["relative_l2"]);
     }
   }
-  REQUIRE(cases == 16);
+  REQUIRE(cases == 21);
 }
 
 }  // namespace weft::test

@@ -1,16 +1,25 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/report.h"
 #include "app/results.h"
 #include "catch.h"
+#include "support/pieces.h"
 
 namespace {
 
 using namespace weft;
 using nlohmann::json;
+
+/// "say ", a quoted e acute with a line end, in three tokens: the letter is cut in two.
+const test::Pieces& pieces() {
+  static const test::Pieces all(
+      {"zero", "one", "two", "three", "yes", "say \"\xc3", "\xa9\"\n", " more", "<end>"});
+  return all;
+}
 
 PromptLine a_prompt() {
   PromptLine prompt;
@@ -20,10 +29,10 @@ PromptLine a_prompt() {
   return prompt;
 }
 
-Completion a_completion() {
+Completion a_completion(std::vector<TokenId> tokens = {5, 6}) {
   Completion completion;
   completion.index = 3;
-  completion.tokens = {5, 6};
+  completion.tokens = std::move(tokens);
   completion.reason = FinishReason::stop;
   completion.logits_digest = {.high = 1, .low = 2};
   completion.prompt_tokens = 7;
@@ -34,17 +43,26 @@ Completion a_completion() {
   return completion;
 }
 
+std::string row_of(const PromptLine& prompt, std::vector<Completion> completions,
+                   bool digest = false, std::int64_t created = 0) {
+  return completion_row(prompt, std::move(completions), {&pieces(), digest, created});
+}
+
+/// The first choice of a row.
+json choice_of(const PromptLine& prompt, const Completion& completion) {
+  return json::parse(row_of(prompt, {completion}))["response"]["body"]["choices"][0];
+}
+
 /// The id in every row of `a_prompt`.
 const std::string kId = digest_of(std::string_view("3\nreq-\"1\"")).hex();
 
 }  // namespace
 
 TEST_CASE("a completion's row, byte for byte", "[results]") {
-  const std::string row = completion_row(a_prompt(), a_completion(), "say \"\xc3\xa9\"\n", false);
-  CHECK(row ==
+  CHECK(row_of(a_prompt(), {a_completion()}, false, 17) ==
         "{\"id\":\"weft-" + kId + "\",\"custom_id\":\"req-\\\"1\\\"\",\"response\":" +
             "{\"status_code\":200,\"request_id\":\"req-" + kId + "\",\"body\":{\"id\":\"cmpl-" +
-            kId + "\",\"object\":\"text_completion\",\"created\":0,\"model\":\"m\"," +
+            kId + "\",\"object\":\"text_completion\",\"created\":17,\"model\":\"m\"," +
             "\"choices\":[{\"index\":0,\"text\":\"say \\\"\xc3\xa9\\\"\\n\"," +
             "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":7," +
             "\"completion_tokens\":3,\"total_tokens\":10}}},\"error\":null}");
@@ -53,7 +71,7 @@ TEST_CASE("a completion's row, byte for byte", "[results]") {
 TEST_CASE("a chat's row, byte for byte", "[results]") {
   PromptLine prompt = a_prompt();
   prompt.prompt = single_turn("x", {});
-  CHECK(completion_row(prompt, a_completion(), "yes", false) ==
+  CHECK(row_of(prompt, {a_completion({4})}) ==
         "{\"id\":\"weft-" + kId + "\",\"custom_id\":\"req-\\\"1\\\"\",\"response\":" +
             "{\"status_code\":200,\"request_id\":\"req-" + kId + "\",\"body\":{\"id\":\"chatcmpl-" +
             kId + "\",\"object\":\"chat.completion\",\"created\":0,\"model\":\"m\"," +
@@ -62,8 +80,106 @@ TEST_CASE("a chat's row, byte for byte", "[results]") {
             "\"completion_tokens\":3,\"total_tokens\":10}}},\"error\":null}");
 }
 
+TEST_CASE("several choices of several prompts", "[results]") {
+  PromptLine prompt = a_prompt();
+  prompt.prompt = PromptArray{"a", "b"};
+  prompt.choices = 2;
+  std::vector<Completion> completions;
+  for (const std::int64_t choice : {2, 0, 3, 1}) {
+    completions.push_back(a_completion({static_cast<TokenId>(choice)}));
+    completions.back().choice = choice;
+    completions.back().prompt_tokens = choice < 2 ? 5 : 11;
+    completions.back().completion_tokens = 1 + choice;
+  }
+  const json row = json::parse(row_of(prompt, completions, true));
+  const json& body = row["response"]["body"];
+  REQUIRE(body["choices"].size() == 4);
+  const char* const texts[] = {"zero", "one", "two", "three"};
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(body["choices"][i]["index"] == i);
+    CHECK(body["choices"][i]["text"] == texts[i]);
+    CHECK(row["weft"]["choices"][i]["tokens"] == json({i}));
+  }
+  CHECK(body["usage"] ==
+        json({{"prompt_tokens", 16}, {"completion_tokens", 10}, {"total_tokens", 26}}));
+}
+
+TEST_CASE("a completion's log-probabilities", "[results]") {
+  PromptLine prompt = a_prompt();
+  prompt.sampling.logprobs = 2;
+  Completion completion = a_completion({5, 6, 4});
+  completion.logprobs = {
+      {-0.1F, {{5, -0.1F}, {1, -2.5F}}}, {-3.25F, {{1, -0.5F}, {2, -1}}}, {-9999, {{8, -0.25F}}}};
+  const json logprobs = choice_of(prompt, completion)["logprobs"];
+  CHECK(logprobs["tokens"] ==
+        json({R"(bytes:\x73\x61\x79\x20\x22\xc3)", R"(bytes:\xa9\x22\x0a)", "yes"}));
+  CHECK(logprobs["token_logprobs"] == json({-0.1, -3.25, -9999.0}));
+  CHECK(logprobs["top_logprobs"][0] ==
+        json({{R"(bytes:\x73\x61\x79\x20\x22\xc3)", -0.1}, {"one", -2.5}}));
+  // The token that stands there is always among them.
+  CHECK(logprobs["top_logprobs"][1] ==
+        json({{"one", -0.5}, {"two", -1.0}, {R"(bytes:\xa9\x22\x0a)", -3.25}}));
+  CHECK(logprobs["top_logprobs"][2] == json({{"<end>", -0.25}, {"yes", -9999.0}}));
+  CHECK(logprobs["text_offset"] == json({0, 5, 8}));  // characters, not bytes
+
+  completion.text_bytes = 6;  // a stop string begins inside the second token
+  CHECK(choice_of(prompt, completion)["logprobs"]["tokens"].size() == 2);
+  completion.text_bytes = 0;
+  CHECK(choice_of(prompt, completion)["logprobs"]["tokens"].empty());
+}
+
+TEST_CASE("an echo and its log-probabilities", "[results]") {
+  PromptLine prompt = a_prompt();
+  prompt.prompt = std::vector<TokenId>{1, 2};
+  prompt.echo = true;
+  Completion completion = a_completion({4});
+  completion.prompt = {1, 2};
+  CHECK(choice_of(prompt, completion)["text"] == "onetwoyes");
+  CHECK(choice_of(prompt, completion)["logprobs"].is_null());
+  prompt.sampling.logprobs = 0;
+  completion.prompt_logprobs = {{-1.5F, {}}};
+  completion.logprobs = {{-2, {}}};
+  const json logprobs = choice_of(prompt, completion)["logprobs"];
+  CHECK(logprobs["tokens"] == json({"one", "two", "yes"}));
+  CHECK(logprobs["token_logprobs"] == json({nullptr, -1.5, -2.0}));
+  CHECK(logprobs["top_logprobs"] == json({nullptr, {{"two", -1.5}}, {{"yes", -2.0}}}));
+  CHECK(logprobs["text_offset"] == json({0, 3, 6}));
+  // Scored only.
+  completion.tokens.clear();
+  completion.logprobs.clear();
+  CHECK(choice_of(prompt, completion)["text"] == "onetwo");
+  CHECK(choice_of(prompt, completion)["logprobs"]["tokens"].size() == 2);
+}
+
+TEST_CASE("a chat's log-probabilities", "[results]") {
+  PromptLine prompt = a_prompt();
+  prompt.prompt = single_turn("x", {});
+  prompt.sampling.logprobs = 1;
+  Completion completion = a_completion({6});
+  completion.logprobs = {{-0.75F, {{4, -0.5F}}}};
+  CHECK(choice_of(prompt, completion)["logprobs"] ==
+        json({{"content",
+               {{{"token", R"(bytes:\xa9\x22\x0a)"},
+                 {"logprob", -0.75},
+                 {"bytes", {0xa9, 0x22, 0x0a}},
+                 {"top_logprobs",
+                  json::array(
+                      {{{"token", "yes"}, {"logprob", -0.5}, {"bytes", {121, 101, 115}}}})}}}}}));
+}
+
+TEST_CASE("without a tokenizer tokens have their ids", "[results]") {
+  PromptLine prompt = a_prompt();
+  prompt.sampling.logprobs = 0;
+  Completion completion = a_completion({6});
+  completion.logprobs = {{-0.75F, {}}};
+  const json row = json::parse(completion_row(prompt, {completion}, {}));
+  const json choice = row["response"]["body"]["choices"][0];
+  CHECK(choice["text"] == "");
+  CHECK(choice["logprobs"]["tokens"] == json({"token_id:6"}));
+}
+
 TEST_CASE("with digests a row carries the receipt", "[results]") {
-  const json row = json::parse(completion_row(a_prompt(), a_completion(), "", true));
+  const json row = json::parse(row_of(a_prompt(), {a_completion()}, true));
   CHECK(row["weft"]["logits_digest"] == "00000000000000010000000000000002");
   CHECK(row["weft"]["tokens"] == json({5, 6}));
 }
@@ -72,8 +188,7 @@ TEST_CASE("a row depends on nothing but request and answer", "[results]") {
   Completion later = a_completion();
   later.queued_at = 100;
   later.finished_at = 200;
-  CHECK(completion_row(a_prompt(), later, "t", true) ==
-        completion_row(a_prompt(), a_completion(), "t", true));
+  CHECK(row_of(a_prompt(), {later}, true) == row_of(a_prompt(), {a_completion()}, true));
 }
 
 TEST_CASE("an error's row, byte for byte", "[results]") {
@@ -97,16 +212,6 @@ TEST_CASE("rows are one line of JSON whatever they hold", "[results]") {
   CHECK(json::parse(row)["error"]["param"].is_null());
 }
 
-TEST_CASE("percentiles are by nearest rank", "[report]") {
-  std::vector<double> hundred;
-  for (int i = 100; i > 0; --i) hundred.push_back(i);
-  CHECK(percentiles_of(hundred).p50 == 50);
-  CHECK(percentiles_of(hundred).p90 == 90);
-  CHECK(percentiles_of(hundred).p99 == 99);
-  CHECK(percentiles_of({7}).p99 == 7);
-  CHECK(percentiles_of({}).p50 == 0);
-}
-
 TEST_CASE("the report counts and fits a screen", "[report]") {
   RunReport report;
   report.model = "models/m";
@@ -118,6 +223,8 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   report.failed = 1;
   report.resumed = 1;
   report.preemptions = 4;
+  report.prefix_tokens_looked_up = 400;
+  report.prefix_tokens_taken_over = 100;
   report.wall_seconds = 5;
   report.load_seconds = 2;
   report.prefill_seconds = 1;
@@ -129,9 +236,10 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   CHECK(tokens_per_second(report) == 1);
 
   const std::string text = to_text(report);
-  CHECK(std::count(text.begin(), text.end(), '\n') < 20);
-  for (const char* part : {"3 of 3 done, 1 failed; 1 by earlier runs", "n1 x 2, n2 x 1", "dp=2",
-                           "7 in, 3 out", "500.0 ms p50", "out/results.jsonl"}) {
+  CHECK(std::count(text.begin(), text.end(), '\n') < 30);
+  for (const char* part :
+       {"3 of 3 done, 1 failed; 1 by earlier runs", "n1 x 2, n2 x 1", "dp=2", "7 in, 3 out",
+        "100 of 400 tokens in full pages", "(25.0%)", "500.0 ms p50", "out/results.jsonl"}) {
     CHECK_THAT(text, Catch::Matchers::Contains(part));
   }
   const json summary = json::parse(to_json(report));
@@ -139,4 +247,6 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   CHECK(summary["tokens"]["completion"] == 3);
   CHECK(summary["ttft_seconds"]["p99"] == 0.5);
   CHECK(summary["layout"]["dp"] == 2);
+  CHECK(summary["prefix_sharing"]["tokens_taken_over"] == 100);
+  CHECK(summary["prefix_sharing"]["hit_rate"] == 0.25);
 }

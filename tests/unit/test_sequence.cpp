@@ -13,42 +13,13 @@
 #include "base/error.h"
 #include "catch.h"
 #include "engine/stop_strings.h"
+#include "support/pieces.h"
 #include "text/tokenizer.h"
 
 namespace weft {
 namespace {
 
-/// Token i is piece i; the last token is special. An opening space is dropped, as SentencePiece has
-/// it.
-class Pieces final : public Tokenizer {
- public:
-  explicit Pieces(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
-
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view /*text*/,
-                                            EncodeOptions /*options*/) const override {
-    fail("these tests encode nothing");
-  }
-  [[nodiscard]] std::size_t vocab_size() const override { return pieces_.size(); }
-  [[nodiscard]] std::string_view token_bytes(TokenId id) const override {
-    return pieces_[static_cast<std::size_t>(id)];
-  }
-  [[nodiscard]] OpeningTrim opening_trim(TokenId id) const override {
-    return {token_bytes(id).substr(0, 1) == " " ? 1U : 0U, false};
-  }
-  [[nodiscard]] bool is_special(TokenId id) const override {
-    return static_cast<std::size_t>(id) + 1 == pieces_.size();
-  }
-  [[nodiscard]] std::optional<TokenId> token_id(std::string_view content) const override {
-    const auto found = std::find(pieces_.begin(), pieces_.end(), content);
-    if (found == pieces_.end()) return std::nullopt;
-    return static_cast<TokenId>(found - pieces_.begin());
-  }
-  [[nodiscard]] std::optional<TokenId> bos() const override { return std::nullopt; }
-  [[nodiscard]] std::optional<TokenId> eos() const override { return std::nullopt; }
-
- private:
-  std::vector<std::string> pieces_;
-};
+using test::Pieces;
 
 /// Generates the pieces of a text, one token each.
 struct Generation {
@@ -147,6 +118,13 @@ TEST_CASE("special tokens yield no text to stop at", "[sequence]") {
   CHECK_FALSE(watch.add(0));
   CHECK_FALSE(watch.add(2));
   CHECK(watch.add(1) == 0);
+}
+
+TEST_CASE("a stop string may stay in the text", "[sequence]") {
+  const Pieces tokenizer({"za", "bcd", "<end>"});
+  StopStrings watch({"bc", "abc"}, &tokenizer, true);
+  CHECK_FALSE(watch.add(0));
+  CHECK(watch.add(1) == 4);  // "abc" begins first: the text ends behind it
 }
 
 TEST_CASE("stop strings need a tokenizer and some text", "[sequence]") {

@@ -29,7 +29,82 @@ class HeadGroups {
   std::vector<std::size_t> begins_;
 };
 
+/// Where a slot's keys and values of head 0 begin: keys stand transposed in groups of kKeyGroup
+/// tokens, values row by row behind all keys of the page.
+template <class T>
+struct KvPlace {
+  KvPlace(const KvLayer& cache, std::int32_t slot) {
+    const std::int64_t token = slot % cache.page_tokens;
+    const std::int64_t page = slot / cache.page_tokens;
+    T* const base = reinterpret_cast<T*>(cache.data + static_cast<Bytes>(page) * cache.page_bytes);
+    key = base + (token / kKeyGroup) * kKeyGroup * cache.head_dim + token % kKeyGroup;
+    value = base + (cache.page_tokens + token) * cache.head_dim;
+    head_stride = 2 * cache.page_tokens * cache.head_dim;
+  }
+  T* key;    ///< element d at key[d * kKeyGroup]
+  T* value;  ///< element d at value[d]
+  std::int64_t head_stride;
+};
+
+/// Calls `body(row, place)` for each of the slots.
+template <class T, class Body>
+void for_slots(const KvLayer& cache, const Tensor& slots, Range rows, const Body& body) {
+  for (std::int64_t m = rows.begin; m < rows.end; ++m) {
+    body(m, KvPlace<T>(cache, slots.as<std::int32_t>()[m]));
+  }
+}
+
+template <class T>
+void read_rows(const KvLayer& cache, const Tensor& slots, const Tensor& out, Range rows) {
+  const std::int64_t dim = cache.head_dim;
+  for_slots<T>(cache, slots, rows, [&](std::int64_t m, const KvPlace<T>& place) {
+    T* const keys = reinterpret_cast<T*>(out.data()) + m * out.row_stride();
+    T* const values = keys + cache.heads * dim;
+    for (std::int64_t h = 0; h < cache.heads; ++h) {
+      const T* const key = place.key + h * place.head_stride;
+      for (std::int64_t d = 0; d < dim; ++d) keys[h * dim + d] = key[d * kKeyGroup];
+      std::copy_n(place.value + h * place.head_stride, dim, values + h * dim);
+    }
+  });
+}
+
+template <class T>
+void write_rows(const Tensor& from, const Tensor& slots, const KvLayer& cache, Range rows) {
+  const std::int64_t dim = cache.head_dim;
+  for_slots<T>(cache, slots, rows, [&](std::int64_t m, const KvPlace<T>& place) {
+    const T* const keys = reinterpret_cast<const T*>(from.data()) + m * from.row_stride();
+    const T* const values = keys + cache.heads * dim;
+    for (std::int64_t h = 0; h < cache.heads; ++h) {
+      T* const key = place.key + h * place.head_stride;
+      for (std::int64_t d = 0; d < dim; ++d) key[d * kKeyGroup] = keys[h * dim + d];
+      std::copy_n(values + h * dim, dim, place.value + h * place.head_stride);
+    }
+  });
+}
+
 }  // namespace
+
+void CpuOps::read_kv(const KvLayer& cache, const Tensor& slots, const Tensor& out) {
+  checks::kv_rows("read_kv", cache, slots, out);
+  spread(slots.elements(), out.elements(), [&](int, Range rows) {
+    if (cache.dtype == DType::bf16) {
+      read_rows<std::uint16_t>(cache, slots, out, rows);
+    } else {
+      read_rows<float>(cache, slots, out, rows);
+    }
+  });
+}
+
+void CpuOps::write_kv(const Tensor& from, const Tensor& slots, const KvLayer& cache) {
+  checks::kv_rows("write_kv", cache, slots, from);
+  spread(slots.elements(), from.elements(), [&](int, Range rows) {
+    if (cache.dtype == DType::bf16) {
+      write_rows<std::uint16_t>(from, slots, cache, rows);
+    } else {
+      write_rows<float>(from, slots, cache, rows);
+    }
+  });
+}
 
 void CpuOps::attention(const Tensor& q, const HeadMap& heads, const BatchView& batch,
                        const KvLayer& cache, float scale, std::int64_t window, const Tensor& out) {

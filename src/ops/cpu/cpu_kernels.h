@@ -61,6 +61,7 @@ struct LinearTask {
 struct PackTask {
   const std::byte* x = nullptr;
   bool bf16 = false;
+  const std::int32_t* index = nullptr;  ///< which rows of x; null: the first ones
   std::int64_t row_stride = 0;
   std::int64_t rows = 0;
   std::int64_t columns = 0;
@@ -147,6 +148,44 @@ struct TreeTask {
   Range columns;
 };
 
+struct RouteTask {
+  float* logits = nullptr;
+  std::int64_t logit_stride = 0;
+  std::int64_t experts = 0;
+  std::int64_t chosen = 0;  ///< of each row
+  bool normalise = false;
+  std::int32_t* ids = nullptr;  ///< [M, chosen]
+  float* weights = nullptr;
+  std::int64_t weight_stride = 0;
+  Range rows;
+};
+
+struct CombineTask {
+  const float* parts = nullptr;
+  std::int64_t part_stride = 0;
+  const std::int32_t* rows_of = nullptr;  ///< [M, chosen, count]
+  const int* merges = nullptr;            ///< additions after each node
+  int count = 0;                          ///< of nodes
+  std::int64_t chosen = 0;
+  const float* weights = nullptr;
+  std::int64_t weight_stride = 0;
+  float* out = nullptr;
+  std::int64_t out_stride = 0;
+  Range rows;
+  Range columns;
+};
+
+struct GatedTask {
+  const float* gate = nullptr;
+  std::int64_t gate_stride = 0;
+  const float* x = nullptr;
+  std::int64_t x_stride = 0;
+  float* sum = nullptr;
+  std::int64_t sum_stride = 0;
+  std::int64_t columns = 0;
+  Range rows;
+};
+
 struct MaximaTask {
   const float* logits = nullptr;
   std::int64_t stride = 0;
@@ -156,6 +195,22 @@ struct MaximaTask {
   std::int32_t* at = nullptr;
   std::int64_t at_stride = 0;
   Range rows;
+};
+
+struct MassTask {
+  const float* logits = nullptr;
+  std::int64_t stride = 0;
+  std::int64_t columns = 0;
+  const float* values = nullptr;  ///< block maxima
+  std::int64_t values_stride = 0;
+  const float* scales = nullptr;
+  const float* before = nullptr;
+  const float* behind = nullptr;
+  const std::int32_t* splits = nullptr;
+  float* masses = nullptr;
+  std::int64_t masses_stride = 0;
+  Range rows;
+  Range blocks;
 };
 
 /// Independent chains of `spin_fma`: enough to hide the latency of a multiply-add.
@@ -172,6 +227,10 @@ struct CpuKernels {
   void (*swiglu)(const SwigluTask&);
   void (*add_tree)(const TreeTask&);
   void (*block_maxima)(const MaximaTask&);
+  void (*block_masses)(const MassTask&);
+  void (*route)(const RouteTask&);
+  void (*combine)(const CombineTask&);
+  void (*add_gated)(const GatedTask&);
   float (*spin_fma)(std::int64_t rounds, float seed);
 };
 

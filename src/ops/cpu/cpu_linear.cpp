@@ -1,33 +1,20 @@
 // Weight matrices on CPUs: packing into panels, embedding, products.
 #include <algorithm>
-#include <bit>
 
 #include "ops/checks.h"
 #include "ops/cpu/cpu_ops.h"
+#include "ops/cpu/linear_plan.h"
 
 namespace weft {
 namespace {
 
-/// Rows that one pass takes, so that scratch memory stays bounded: multiples of every tile height,
-/// fewer when K is long.
-constexpr std::int64_t kPassRows = 504;
-constexpr std::int64_t kPassFloats = std::int64_t{16} << 20;
-
 /// Stack entries that a tree node of 64 leaves needs, the most that a model can have.
 constexpr std::int64_t kUsualSlots = 7;
 
-std::int64_t pass_rows(std::int64_t rows, std::int64_t columns) {
-  const std::int64_t fitting = std::max<std::int64_t>(kPassFloats / columns, 1);
-  const std::int64_t most = std::clamp<std::int64_t>(fitting / 12 * 12, 12, kPassRows);
-  return ceil_div(rows, ceil_div(rows, most));
-}
-
 /// Elements [r, c] into [panel][K][32].
 template <class T>
-void pack_rows(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from,
-               Range rows) {
-  T* const panels = reinterpret_cast<T*>(to.storage.data());
-  const std::int64_t columns = to.shape.columns();
+void pack_rows(T* panels, std::int64_t columns, std::int64_t row0, std::int64_t col0,
+               const Tensor& from, Range rows) {
   constexpr std::int64_t run = 64;  // columns at a time, so that the panel's lines stay in cache
   for (std::int64_t begin = rows.begin; begin < rows.end;) {
     const std::int64_t panel = (row0 + begin) / kPanelRows;
@@ -53,24 +40,6 @@ void unpack_row(const Matrix& table, std::int64_t row, float* out) {
   const T* const in = reinterpret_cast<const T*>(table.storage.data()) +
                       row / kPanelRows * columns * kPanelRows + row % kPanelRows;
   for (std::int64_t k = 0; k < columns; ++k) out[k] = widened(in[k * kPanelRows]);
-}
-
-/// The program of the segment tree: leaf i of a node that begins at leaf b is preceded by as many
-/// waiting sums as i-b has one bits, and completes as many as i-b has trailing one bits.
-void plan_leaves(const KCut& cut, std::vector<LinearLeaf>& leaves) {
-  leaves.clear();
-  std::size_t node = 0;
-  std::int64_t begin = 0;
-  for (std::int64_t leaf = cut.leaves.begin; leaf < cut.leaves.end; ++leaf) {
-    const Range of_node = cut.nodes[node].leaves();
-    const auto offset = static_cast<std::uint64_t>(leaf - of_node.begin);
-    const std::int64_t end = cut.ends[static_cast<std::size_t>(leaf - cut.leaves.begin)];
-    const bool complete = leaf + 1 == of_node.end;
-    leaves.push_back({begin, end, std::popcount(offset), std::countr_one(offset),
-                      complete ? static_cast<int>(node) : -1});
-    begin = end;
-    if (complete) ++node;
-  }
 }
 
 }  // namespace
@@ -100,11 +69,23 @@ Bytes CpuOps::matrix_bytes(const MatrixShape& shape) const {
 
 void CpuOps::pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) {
   checks::pack(to, row0, col0, from);
+  pack_into(to.storage.data(), to.shape, row0, col0, from);
+}
+
+void CpuOps::pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
+                  const Tensor& from) {
+  checks::pack(to, index, row0, col0, from);
+  const Bytes offset = static_cast<Bytes>(index) * matrix_bytes(to.shape);
+  pack_into(to.storage.data() + offset, to.shape, row0, col0, from);
+}
+
+void CpuOps::pack_into(std::byte* to, const MatrixShape& shape, std::int64_t row0,
+                       std::int64_t col0, const Tensor& from) {
   spread(from.rows(), from.elements(), [&](int, Range rows) {
-    if (to.shape.dtype == DType::bf16) {
-      pack_rows<std::uint16_t>(to, row0, col0, from, rows);
+    if (shape.dtype == DType::bf16) {
+      pack_rows(reinterpret_cast<std::uint16_t*>(to), shape.columns(), row0, col0, from, rows);
     } else {
-      pack_rows<float>(to, row0, col0, from, rows);
+      pack_rows(reinterpret_cast<float*>(to), shape.columns(), row0, col0, from, rows);
     }
   });
 }
@@ -136,14 +117,13 @@ void CpuOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
   }
 }
 
-void CpuOps::linear_pass(const Tensor& x, const Matrix& w, std::span<const LinearLeaf> leaves,
+void CpuOps::linear_pass(const Tensor& x, const Matrix& w, const std::vector<LinearLeaf>& leaves,
                          std::int64_t node_stride, float* out) {
   const std::int64_t rows = x.rows();
   const std::int64_t columns = w.shape.columns();
   const std::int64_t blocks = ceil_div(rows, kernels_.tile_rows);
   const auto block_begin = [&](std::int64_t block) { return block * rows / blocks; };
-  int slots = 0;
-  for (const LinearLeaf& leaf : leaves) slots = std::max(slots, leaf.slot + 1);
+  const int slots = slots_of(leaves);
   const std::int64_t x_floats = round_up(rows * columns, 16);
   const std::int64_t thread_floats = linear_scratch(rows, slots);
   float* const packed = workspace(x_floats + threads_ * thread_floats);

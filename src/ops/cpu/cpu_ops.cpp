@@ -60,6 +60,11 @@ void CpuOps::download(const Tensor& from, std::span<std::byte> to) {
   if (!to.empty()) std::memcpy(to.data(), from.data(), to.size());
 }
 
+void CpuOps::copy(const Tensor& from, const Tensor& to) {
+  checks::copy(from, to);
+  if (from.elements() > 0) std::memcpy(to.data(), from.data(), from.bytes());
+}
+
 Bytes CpuOps::kv_page_bytes(std::int64_t heads, std::int64_t head_dim, std::int64_t page_tokens,
                             DType dtype) const {
   checks::kv_page(heads, head_dim, page_tokens, dtype);
@@ -204,24 +209,6 @@ void CpuOps::gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out)
       std::memcpy(out.as<float>() + i * out.row_stride(), x.as<float>() + row * x.row_stride(),
                   row_bytes);
     }
-  });
-}
-
-void CpuOps::block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) {
-  checks::block_maxima(logits, values, columns);
-  if (logits.elements() == 0) return;
-  MaximaTask task;
-  task.logits = logits.as<float>();
-  task.stride = logits.row_stride();
-  task.columns = logits.row_elements();
-  task.values = values.as<float>();
-  task.values_stride = values.row_stride();
-  task.at = columns.as<std::int32_t>();
-  task.at_stride = columns.row_stride();
-  spread(logits.rows(), logits.elements(), [&](int, Range rows) {
-    MaximaTask mine = task;
-    mine.rows = rows;
-    kernels_.block_maxima(mine);
   });
 }
 

@@ -25,9 +25,12 @@ class CpuOps final : public Ops {
 
   void upload(std::span<const std::byte> from, const Tensor& to) override;
   void download(const Tensor& from, std::span<std::byte> to) override;
+  void copy(const Tensor& from, const Tensor& to) override;
 
   [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override;
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
+  void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
+            const Tensor& from) override;
   [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                     std::int64_t page_tokens, DType dtype) const override;
 
@@ -38,6 +41,8 @@ class CpuOps final : public Ops {
   void linear(const Tensor& x, const Matrix& w, const Tensor& out) override;
   void finish_qkv(const Tensor& qkv, const HeadMap& heads, const QkvTail& tail,
                   const BatchView& batch, const KvLayer& cache, const Tensor& q) override;
+  void read_kv(const KvLayer& cache, const Tensor& slots, const Tensor& out) override;
+  void write_kv(const Tensor& from, const Tensor& slots, const KvLayer& cache) override;
   void attention(const Tensor& q, const HeadMap& heads, const BatchView& batch,
                  const KvLayer& cache, float scale, std::int64_t window,
                  const Tensor& out) override;
@@ -45,7 +50,20 @@ class CpuOps final : public Ops {
   void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, const Tensor& bias,
                 const Tensor& residual) override;
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override;
+  void route(const Tensor& logits, bool normalise, const Tensor& experts,
+             const Tensor& weights) override;
+  void expert_linear(const Tensor& x, const Tensor& rows, std::span<const std::int64_t> ends,
+                     const MatrixStack& w, const Tensor& out) override;
+  void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
+               const Tensor& weights, const Tensor& out) override;
+  void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) override;
   void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) override;
+  void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
+                    const Tensor& masses) override;
+  void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
+                    const Tensor& out) override;
+  void put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
+                    const Tensor& x) override;
 
  private:
   /// Calls f(thread, range) for contiguous ranges that make up [0, items): from all threads, or
@@ -67,8 +85,18 @@ class CpuOps final : public Ops {
   /// Scratch memory of at least that many floats; its contents are lost when it grows.
   float* workspace(std::int64_t floats);
 
-  void linear_pass(const Tensor& x, const Matrix& w, std::span<const LinearLeaf> leaves,
+  void pack_into(std::byte* to, const MatrixShape& shape, std::int64_t row0, std::int64_t col0,
+                 const Tensor& from);
+  void linear_pass(const Tensor& x, const Matrix& w, const std::vector<LinearLeaf>& leaves,
                    std::int64_t node_stride, float* out);
+
+  /// Consecutive pairs of one expert, part of one pass.
+  struct ExpertRun {
+    std::int64_t expert = 0;
+    Range pairs;
+  };
+  void expert_pass(const Tensor& x, const std::int32_t* rows, const MatrixStack& w,
+                   std::int64_t pairs, float* out);
 
   static constexpr std::int64_t kSerialWork = 1 << 15;
 
@@ -78,6 +106,7 @@ class CpuOps final : public Ops {
   const CpuKernels& kernels_;
   std::string description_;
   std::vector<LinearLeaf> leaves_;        // of the present product
+  std::vector<ExpertRun> runs_;           // of the present pass over experts
   std::vector<AttentionTask> attention_;  // of the present batch
 };
 

@@ -5,16 +5,18 @@
 #include "ops/cpu/tile.inl"
 
 #include "ops/cpu/attention.inl"
+#include "ops/cpu/experts.inl"
 #include "ops/cpu/limits.inl"
 #include "ops/cpu/linear.inl"
+#include "ops/cpu/logits.inl"
 #include "ops/cpu/rows.inl"
 
 namespace weft {
 namespace {
 
 CpuKernels kernel_table(const char* name) {
-  return {name,      kTileRows, pack,     linear,       rms_norm, finish_qkv,
-          attention, swiglu,    add_tree, block_maxima, spin_fma};
+  return {name,     kTileRows,    pack,         linear, rms_norm, finish_qkv, attention, swiglu,
+          add_tree, block_maxima, block_masses, route,  combine,  add_gated,  spin_fma};
 }
 
 }  // namespace

@@ -10,11 +10,15 @@ template <class X>
 void pack_rows(const PackTask& task) {
   const auto* const x = reinterpret_cast<const X*>(task.x);
   const std::int64_t rows = task.rows;
+  const X* row[kTileRows];
+  for (std::int64_t r = 0; r < rows; ++r) {
+    row[r] = x + (task.index == nullptr ? r : task.index[r]) * task.row_stride;
+  }
   float wide[kTileRows][16];
   for (std::int64_t k = 0; k < task.columns; k += 16) {
     const auto n = static_cast<int>(min_of(16, task.columns - k));
     for (std::int64_t r = 0; r < rows; ++r) {
-      store(wide[r], load_part(x + r * task.row_stride + k, n));
+      store(wide[r], load_part(row[r] + k, n));
     }
     float* const out = task.out + k * rows;
     for (int i = 0; i < n; ++i) {

@@ -59,6 +59,11 @@ WEFT_INLINE Mask first_lanes(int n) {
   return {_mm256_cmpgt_epi32(_mm256_set1_epi32(n), lanes),
           _mm256_cmpgt_epi32(_mm256_set1_epi32(n - 8), lanes)};
 }
+/// Lanes where a > b: none where either is NaN.
+WEFT_INLINE Mask greater(Vec a, Vec b) {
+  return {_mm256_castps_si256(_mm256_cmp_ps(a.lo, b.lo, _CMP_GT_OQ)),
+          _mm256_castps_si256(_mm256_cmp_ps(a.hi, b.hi, _CMP_GT_OQ))};
+}
 /// a's lanes in the mask, b's elsewhere.
 WEFT_INLINE Vec select(Mask m, Vec a, Vec b) {
   return {_mm256_blendv_ps(b.lo, a.lo, _mm256_castsi256_ps(m.lo)),

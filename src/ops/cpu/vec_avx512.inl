@@ -42,6 +42,8 @@ WEFT_INLINE Vec smaller(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
 
 /// Lanes [0, n), 0 <= n <= 16.
 WEFT_INLINE Mask first_lanes(int n) { return {static_cast<__mmask16>((1U << n) - 1U)}; }
+/// Lanes where a > b: none where either is NaN.
+WEFT_INLINE Mask greater(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)}; }
 /// a's lanes in the mask, b's elsewhere.
 WEFT_INLINE Vec select(Mask m, Vec a, Vec b) { return {_mm512_mask_blend_ps(m.m, b.v, a.v)}; }
 

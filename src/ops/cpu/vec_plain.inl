@@ -72,6 +72,12 @@ WEFT_INLINE Mask first_lanes(int n) {
   WEFT_LANES r.m[i] = i < n;
   return r;
 }
+/// Lanes where a > b: none where either is NaN.
+WEFT_INLINE Mask greater(Vec a, Vec b) {
+  Mask r;
+  WEFT_LANES r.m[i] = a.v[i] > b.v[i];
+  return r;
+}
 /// a's lanes in the mask, b's elsewhere.
 WEFT_INLINE Vec select(Mask m, Vec a, Vec b) {
   WEFT_LANES a.v[i] = m.m[i] ? a.v[i] : b.v[i];

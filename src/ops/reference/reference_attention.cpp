@@ -75,6 +75,7 @@ struct Query {
   std::span<const std::int32_t> pages;
   std::int64_t kv_head;
   float scale;
+  bool rounds;  ///< probabilities to bf16, once they are summed
 
   [[nodiscard]] Tensor key(std::int64_t token) const {
     return key_at(cache, page_of(token), token % cache.page_tokens, kv_head);
@@ -108,6 +109,9 @@ Partial attend_block(const Query& query, Range visible) {
     lanes[static_cast<std::size_t>(token % 16)] += score(token);
   }
   block.total = reference::sum_by_halving(lanes);
+  if (query.rounds) {
+    for (float& probability : scores) probability = f32_from_bf16(bf16_from_f32(probability));
+  }
   for (std::size_t d = 0; d < query.q.size(); ++d) {
     float sum = 0;
     for (std::int64_t token = visible.begin; token < visible.end; ++token) {
@@ -186,12 +190,45 @@ void ReferenceOps::finish_qkv(const Tensor& qkv, const HeadMap& heads, const Qkv
   }
 }
 
+void ReferenceOps::read_kv(const KvLayer& cache, const Tensor& slots, const Tensor& out) {
+  checks::kv_rows("read_kv", cache, slots, out);
+  for (std::int64_t m = 0; m < slots.elements(); ++m) {
+    const std::int32_t slot = slots.as<std::int32_t>()[m];
+    const std::int64_t page = slot / cache.page_tokens;
+    const std::int64_t offset = slot % cache.page_tokens;
+    for (std::int64_t h = 0; h < cache.heads; ++h) {
+      for (std::int64_t d = 0; d < cache.head_dim; ++d) {
+        put(out, m, h * cache.head_dim + d, get(key_at(cache, page, offset, h), 0, d));
+        put(out, m, (cache.heads + h) * cache.head_dim + d,
+            get(value_at(cache, page, offset, h), 0, d));
+      }
+    }
+  }
+}
+
+void ReferenceOps::write_kv(const Tensor& from, const Tensor& slots, const KvLayer& cache) {
+  checks::kv_rows("write_kv", cache, slots, from);
+  for (std::int64_t m = 0; m < slots.elements(); ++m) {
+    const std::int32_t slot = slots.as<std::int32_t>()[m];
+    const std::int64_t page = slot / cache.page_tokens;
+    const std::int64_t offset = slot % cache.page_tokens;
+    for (std::int64_t h = 0; h < cache.heads; ++h) {
+      for (std::int64_t d = 0; d < cache.head_dim; ++d) {
+        put(key_at(cache, page, offset, h), 0, d, get(from, m, h * cache.head_dim + d));
+        put(value_at(cache, page, offset, h), 0, d,
+            get(from, m, (cache.heads + h) * cache.head_dim + d));
+      }
+    }
+  }
+}
+
 void ReferenceOps::attention(const Tensor& q, const HeadMap& heads, const BatchView& batch,
                              const KvLayer& cache, float scale, std::int64_t window,
                              const Tensor& out) {
   checks::attention(q, heads, batch, cache, window, out);
   if (q.rows() == 0) return;
   const std::int64_t dim = heads.head_dim;
+  const bool rounds = probabilities_ == Probabilities::rounded && q.dtype() == DType::bf16;
   const auto width = static_cast<std::size_t>(batch.page_table.row_elements());
   for (std::int64_t b = 0; b + 1 < batch.query_begin.elements(); ++b) {
     const std::span<const std::int32_t> pages(
@@ -204,7 +241,8 @@ void ReferenceOps::attention(const Tensor& q, const HeadMap& heads, const BatchV
         std::vector<float> wide;
         for (std::int64_t d = 0; d < dim; ++d) wide.push_back(get(q, m, h * dim + d));
         const std::int64_t kv_head = heads.kv_head_of[static_cast<std::size_t>(h)];
-        const Partial all = attend({wide, cache, pages, kv_head, scale}, {first, position + 1});
+        const Partial all =
+            attend({wide, cache, pages, kv_head, scale, rounds}, {first, position + 1});
         for (std::int64_t d = 0; d < dim; ++d) {
           put(out, m, h * dim + d, all.sums[static_cast<std::size_t>(d)] / all.total);
         }

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "base/elementary.h"
 #include "ops/checks.h"
@@ -39,6 +38,14 @@ float sum_of_squares(std::span<const float> x) {
   return sum_by_halving(lanes);
 }
 
+void merge(std::vector<float>& sums, int merges) {
+  for (; merges > 0; --merges) {
+    const float right = sums.back();
+    sums.pop_back();
+    sums.back() = sums.back() + right;
+  }
+}
+
 }  // namespace reference
 
 namespace {
@@ -67,6 +74,11 @@ void ReferenceOps::upload(std::span<const std::byte> from, const Tensor& to) {
 void ReferenceOps::download(const Tensor& from, std::span<std::byte> to) {
   checks::copy(to, from);
   if (!to.empty()) std::memcpy(to.data(), from.data(), to.size());
+}
+
+void ReferenceOps::copy(const Tensor& from, const Tensor& to) {
+  checks::copy(from, to);
+  if (from.bytes() > 0) std::memcpy(to.data(), from.data(), from.bytes());
 }
 
 Bytes ReferenceOps::matrix_bytes(const MatrixShape& shape) const {
@@ -126,20 +138,9 @@ void ReferenceOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
   const auto nodes = static_cast<std::int64_t>(cut.nodes.size());
   for (std::int64_t m = 0; m < x.rows(); ++m) {
     for (std::int64_t n = 0; n < w.shape.rows; ++n) {
-      TreeStack tree;
-      std::vector<float> sums;
-      std::int64_t k = 0;
-      for (std::int64_t leaf = cut.leaves.begin; leaf < cut.leaves.end; ++leaf) {
-        float sum = 0;
-        const std::int64_t end = cut.ends[static_cast<std::size_t>(leaf - cut.leaves.begin)];
-        for (; k < end; ++k) sum = std::fma(get(x, m, k), get(view(w), n, k), sum);
-        sums.push_back(sum);
-        for (int merges = tree.push({0, leaf}); merges > 0; --merges) {
-          const float right = sums.back();
-          sums.pop_back();
-          sums.back() = sums.back() + right;
-        }
-      }
+      const std::vector<float> sums = reference::tree_nodes(
+          cut, [&](std::int64_t k) { return get(x, m, k); },
+          [&](std::int64_t k) { return get(view(w), n, k); });
       for (std::int64_t i = 0; i < nodes; ++i) {
         out.as<float>()[(i * x.rows() + m) * w.shape.rows + n] = sums[static_cast<std::size_t>(i)];
       }
@@ -167,11 +168,7 @@ void ReferenceOps::add_tree(std::span<const TreeNode> nodes, std::span<const Ten
       std::vector<float> sums;
       for (std::size_t i = 0; i < nodes.size(); ++i) {
         sums.push_back(at<float>(parts[i], m, c));
-        for (int merges = tree.push(nodes[i]); merges > 0; --merges) {
-          const float right = sums.back();
-          sums.pop_back();
-          sums.back() = sums.back() + right;
-        }
+        reference::merge(sums, tree.push(nodes[i]));
       }
       const float root = bias.defined() ? sums[0] + bias.as<float>()[c] : sums[0];
       at<float>(residual, m, c) = at<float>(residual, m, c) + root;
@@ -188,25 +185,8 @@ void ReferenceOps::gather_rows(const Tensor& x, const Tensor& rows, const Tensor
   }
 }
 
-void ReferenceOps::block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) {
-  checks::block_maxima(logits, values, columns);
-  constexpr std::int64_t width = 256;
-  for (std::int64_t m = 0; m < logits.rows(); ++m) {
-    for (std::int64_t begin = 0; begin < logits.row_elements(); begin += width) {
-      float best = -std::numeric_limits<float>::infinity();
-      std::int64_t best_at = begin;
-      for (std::int64_t c = begin; c < std::min(begin + width, logits.row_elements()); ++c) {
-        if (at<float>(logits, m, c) > best) {
-          best = at<float>(logits, m, c);
-          best_at = c;
-        }
-      }
-      at<float>(values, m, begin / width) = best;
-      at<std::int32_t>(columns, m, begin / width) = static_cast<std::int32_t>(best_at);
-    }
-  }
+std::unique_ptr<Ops> make_reference_ops(Probabilities probabilities) {
+  return std::make_unique<ReferenceOps>(probabilities);
 }
-
-std::unique_ptr<Ops> make_reference_ops() { return std::make_unique<ReferenceOps>(); }
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 // in the order of docs/numerics.md, one thread. They are slow and obvious on purpose.
 #pragma once
 
+#include <cmath>
 #include <span>
 #include <vector>
 
@@ -9,8 +10,10 @@
 
 namespace weft {
 
-class ReferenceOps final : public Ops {
+class ReferenceOps : public Ops {
  public:
+  explicit ReferenceOps(Probabilities probabilities) : probabilities_(probabilities) {}
+
   Memory& memory() override { return memory_; }
   [[nodiscard]] std::string_view description() const override { return "cpu reference"; }
   [[nodiscard]] Bytes workspace_bytes(std::int64_t, std::int64_t, std::int64_t) const override {
@@ -20,9 +23,12 @@ class ReferenceOps final : public Ops {
 
   void upload(std::span<const std::byte> from, const Tensor& to) override;
   void download(const Tensor& from, std::span<std::byte> to) override;
+  void copy(const Tensor& from, const Tensor& to) override;
 
   [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override;
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
+  void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
+            const Tensor& from) override;
   [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                     std::int64_t page_tokens, DType dtype) const override;
 
@@ -33,6 +39,8 @@ class ReferenceOps final : public Ops {
   void linear(const Tensor& x, const Matrix& w, const Tensor& out) override;
   void finish_qkv(const Tensor& qkv, const HeadMap& heads, const QkvTail& tail,
                   const BatchView& batch, const KvLayer& cache, const Tensor& q) override;
+  void read_kv(const KvLayer& cache, const Tensor& slots, const Tensor& out) override;
+  void write_kv(const Tensor& from, const Tensor& slots, const KvLayer& cache) override;
   void attention(const Tensor& q, const HeadMap& heads, const BatchView& batch,
                  const KvLayer& cache, float scale, std::int64_t window,
                  const Tensor& out) override;
@@ -40,9 +48,23 @@ class ReferenceOps final : public Ops {
   void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, const Tensor& bias,
                 const Tensor& residual) override;
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override;
+  void route(const Tensor& logits, bool normalise, const Tensor& experts,
+             const Tensor& weights) override;
+  void expert_linear(const Tensor& x, const Tensor& rows, std::span<const std::int64_t> ends,
+                     const MatrixStack& w, const Tensor& out) override;
+  void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
+               const Tensor& weights, const Tensor& out) override;
+  void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) override;
   void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) override;
+  void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
+                    const Tensor& masses) override;
+  void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
+                    const Tensor& out) override;
+  void put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
+                    const Tensor& x) override;
 
  private:
+  Probabilities probabilities_;
   HostMemory memory_;
 };
 
@@ -57,6 +79,26 @@ void put(const Tensor& t, std::int64_t row, std::int64_t column, float value);
 float sum_of_squares(std::span<const float> x);
 /// Lane j += lane j+8, then +4, +2, +1.
 float sum_by_halving(std::span<float, 16> lanes);
+
+/// `merges` times: the last two entries become their sum, left + right.
+void merge(std::vector<float>& sums, int merges);
+
+/// The straight loops over the segments of `cut` of x[0 … K-1] * w[0 … K-1] (accessors of k), and
+/// their tree: its nodes, ascending.
+template <class X, class W>
+std::vector<float> tree_nodes(const KCut& cut, const X& x, const W& w) {
+  TreeStack tree;
+  std::vector<float> sums;
+  std::int64_t k = 0;
+  for (std::int64_t leaf = cut.leaves.begin; leaf < cut.leaves.end; ++leaf) {
+    float sum = 0;
+    const std::int64_t end = cut.ends[static_cast<std::size_t>(leaf - cut.leaves.begin)];
+    for (; k < end; ++k) sum = std::fma(x(k), w(k), sum);
+    sums.push_back(sum);
+    merge(sums, tree.push({0, leaf}));
+  }
+  return sums;
+}
 
 /// Where the keys [head_dim] and values [head_dim] of one token and head lie, as one-row tensors.
 /// A page is [token][head][keys, values][head_dim].

@@ -1,0 +1,2 @@
+#include "cuda/ops/rows.inl"
+#include "cuda/ops/logits.inl"

@@ -1,0 +1,172 @@
+// Products with many rows (prefill, large batches): a block computes a tile of 128 outputs and T
+// rows of x. Sums of leaves that wait for their tree stand in shared memory.
+//
+// Each sum is the same chain of mma()s as in linear_few.h: weights as operand a, ascending K, every
+// leaf from zero. So a row's bits do not depend on which of the two kernels, and which tile, it was
+// computed in.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/kernels/linear_few.h"
+#include "cuda/kernels/packing.h"
+#include "cuda/kernels/values.h"
+#include "cuda/platform/lane.h"
+
+namespace weft::WEFT_PLATFORM {
+
+/// T: rows of x in a tile: 32, 64 or 128.
+template <int T>
+struct LinearMany {
+  static constexpr int kThreads = 256;
+  static constexpr int kOutputs = 128;
+  static constexpr int kStages = 3;
+  static constexpr int kWarpsAlongX = T / 32;
+  static constexpr int kWarpsAlongOutputs = 8 / kWarpsAlongX;
+  static constexpr int kTilesA = kOutputs / 16 / kWarpsAlongOutputs;  ///< of 16 outputs, of a warp
+  static constexpr int kTilesB = 4;                                   ///< of 8 rows of x, of a warp
+  static constexpr int kSums = kTilesA * kTilesB * 4;                 ///< of a thread
+  static constexpr int kWeightBytes = kOutputs * kChunkBytes;
+  static constexpr int kStageBytes = kWeightBytes + T * kChunkBytes;
+
+  ProductTask task;
+  bool split;  ///< each leaf by a block of its own, to `out` [leaves, rows, outputs]
+  std::int32_t output_tiles;
+  std::int32_t row_tiles;
+
+  static std::size_t shared_bytes(int waiting) {
+    return static_cast<std::size_t>(kStages * kStageBytes) +
+           static_cast<std::size_t>(waiting * kThreads * kSums) * sizeof(float);
+  }
+
+  WEFT_DEVICE void operator()() const {
+    // Blocks that run together share weights and rows of x: 8 tiles of outputs by all of x.
+    const int band = 8 * row_tiles;
+    const int first = block_x() / band * 8;
+    const int height = smaller(8, output_tiles - first);
+    const int within = block_x() % band;
+    const std::int64_t output0 = std::int64_t{first + within % height} * kOutputs;
+    const std::int64_t row0 = std::int64_t{within / height} * T;
+    if (split) {
+      float acc[kTilesA][kTilesB][4] = {};
+      run_leaf(task.leaves.at[block_y()], output0, row0, acc);
+      store(acc, block_y(), output0, row0);
+      return;
+    }
+    auto* const waiting = reinterpret_cast<float*>(shared() + kStages * kStageBytes);
+    for (int l = 0; l < task.leaves.count; ++l) {
+      const ProductLeaf& leaf = task.leaves.at[l];
+      float acc[kTilesA][kTilesB][4] = {};
+      run_leaf(leaf, output0, row0, acc);
+      for (int merge = 1; merge <= leaf.merges; ++merge) {
+        const float* const from = waiting + (leaf.slot - merge) * (kThreads * kSums) + thread();
+        for_sums([&](int a, int b, int i, int sum) {
+          acc[a][b][i] = from[sum * kThreads] + acc[a][b][i];
+        });
+      }
+      if (leaf.node >= 0) {
+        store(acc, leaf.node, output0, row0);
+      } else {
+        float* const to = waiting + (leaf.slot - leaf.merges) * (kThreads * kSums) + thread();
+        for_sums([&](int a, int b, int i, int sum) { to[sum * kThreads] = acc[a][b][i]; });
+      }
+    }
+  }
+
+ private:
+  template <class F>
+  WEFT_DEVICE static void for_sums(F f) {
+    WEFT_UNROLL for (int a = 0; a < kTilesA; ++a) {
+      WEFT_UNROLL for (int b = 0; b < kTilesB; ++b) {
+        WEFT_UNROLL for (int i = 0; i < 4; ++i) f(a, b, i, (a * kTilesB + b) * 4 + i);
+      }
+    }
+  }
+
+  /// First of the warp's tiles of outputs, and first of its rows, within the block's tile.
+  WEFT_DEVICE static int warp_tile() { return thread() / 32 / kWarpsAlongX * kTilesA; }
+  WEFT_DEVICE static int warp_row() { return thread() / 32 % kWarpsAlongX * 32; }
+
+  WEFT_DEVICE void bring(const ProductLeaf& leaf, int chunk, int tiles, std::int64_t output0,
+                         std::int64_t row0) const {
+    std::byte* const stage = shared() + chunk % kStages * kStageBytes;
+    // Weights: for each tile of 16 outputs, 4 tiles of 16 columns, contiguous.
+    WEFT_UNROLL for (int i = 0; i < kWeightBytes / 16 / kThreads; ++i) {
+      const int piece = thread() + i * kThreads;
+      const std::int64_t tile = output0 / 16 + piece / 128;
+      const int column_tile = chunk * 4 + piece % 128 / 32;
+      const bool exists = tile * 16 < task.outputs && column_tile < tiles;
+      const std::uint16_t* const from =
+          task.weights + (tile * task.leaves.tiles + leaf.tile + column_tile) * kTileElements +
+          piece % 32 * 8;
+      copy_async(stage + piece * 16, exists ? from : task.weights, exists ? 16 : 0);
+    }
+    WEFT_UNROLL for (int i = 0; i < T * 8 / kThreads; ++i) {
+      const int row = (thread() + i * kThreads) / 8;
+      const int piece = (thread() + i * kThreads) % 8;
+      const std::int64_t column = leaf.begin + chunk * kChunk + piece * 8;
+      const int columns = row0 + row < task.rows ? piece_columns(column, leaf.end) : 0;
+      copy_piece(task, stage + kWeightBytes + chunk_place(row, piece), row0 + row, column, columns);
+    }
+  }
+
+  WEFT_DEVICE void run_leaf(const ProductLeaf& leaf, std::int64_t output0, std::int64_t row0,
+                            float (&acc)[kTilesA][kTilesB][4]) const {
+    const int lane = thread() % 32;
+    const int tiles = (leaf.end - leaf.begin + 15) / 16;
+    const int chunks = (tiles + 3) / 4;
+    for (int chunk = 0; chunk < kStages - 1; ++chunk) {
+      if (chunk < chunks) bring(leaf, chunk, tiles, output0, row0);
+      copy_commit();
+    }
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+      copy_wait<kStages - 2>();
+      // The chunk is there for all, and all are done with the stage that is filled next.
+      block_barrier();
+      if (chunk + kStages - 1 < chunks) bring(leaf, chunk + kStages - 1, tiles, output0, row0);
+      copy_commit();
+      const std::byte* const stage = shared() + chunk % kStages * kStageBytes;
+      WEFT_UNROLL for (int j = 0; j < 4; ++j) {
+        if (chunk * 4 + j < tiles) multiply(stage, j, lane, acc);
+      }
+    }
+    copy_wait<0>();
+    block_barrier();  // the next leaf may fill all stages
+  }
+
+  /// One column tile of the chunk.
+  WEFT_DEVICE void multiply(const std::byte* stage, int j, int lane,
+                            float (&acc)[kTilesA][kTilesB][4]) const {
+    std::uint32_t b[kTilesB][2];
+    WEFT_UNROLL for (int pair = 0; pair < kTilesB / 2; ++pair) {
+      // Two groups of 8 rows, two halves of 8 columns each.
+      const int row = warp_row() + pair * 16 + lane / 16 * 8 + lane % 8;
+      const Words4 words =
+          load_matrices(stage + kWeightBytes + chunk_place(row, j * 2 + lane / 8 % 2));
+      b[pair * 2][0] = words.at[0];
+      b[pair * 2][1] = words.at[1];
+      b[pair * 2 + 1][0] = words.at[2];
+      b[pair * 2 + 1][1] = words.at[3];
+    }
+    WEFT_UNROLL for (int a = 0; a < kTilesA; ++a) {
+      const Words4 weights = *reinterpret_cast<const Words4*>(
+          stage + ((warp_tile() + a) * 4 + j) * (kTileElements * 2) + lane * 16);
+      WEFT_UNROLL for (int n = 0; n < kTilesB; ++n) mma(acc[a][n], weights.at, b[n][0], b[n][1]);
+    }
+  }
+
+  WEFT_DEVICE void store(const float (&acc)[kTilesA][kTilesB][4], std::int64_t node,
+                         std::int64_t output0, std::int64_t row0) const {
+    const int g = thread() % 32 / 4;
+    const int t = thread() % 4;
+    for_sums([&](int a, int b, int i, int) {
+      const std::int64_t output = output0 + (warp_tile() + a) * 16 + g + i / 2 * 8;
+      const std::int64_t row = row0 + warp_row() + b * 8 + t * 2 + i % 2;
+      if (output < task.outputs && row < task.rows) {
+        task.out[(node * task.rows + row) * task.outputs + output] = acc[a][b][i];
+      }
+    });
+  }
+};
+
+}  // namespace weft::WEFT_PLATFORM

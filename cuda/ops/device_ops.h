@@ -1,0 +1,108 @@
+// The operators over the kernels of cuda/kernels, for a GPU and for the emulation alike: compiled
+// by cuda/gpu/*.cu and cuda/emulated/*.cpp.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "cuda/gpu_ops.h"
+#include "cuda/kernels/attention_task.h"
+#include "cuda/kernels/linear_few.h"
+#include "cuda/ops/device_sizes.h"
+#include "cuda/platform/runtime.h"
+
+namespace weft::WEFT_PLATFORM {
+
+/// A layer's cache as kernels see it.
+inline Cache device_cache(const KvLayer& cache) {
+  return {cache.data,
+          static_cast<std::int64_t>(cache.page_bytes),
+          static_cast<std::int32_t>(cache.page_tokens),
+          static_cast<std::int32_t>(cache.head_dim),
+          static_cast<std::int32_t>(cache_width(cache.head_dim, cache.dtype)),
+          static_cast<std::int32_t>(cache.heads)};
+}
+
+class DeviceOps final : public GpuOps {
+ public:
+  explicit DeviceOps(const RuntimeOptions& options)
+      : runtime_(options), description_(runtime_.description()) {}
+
+  Memory& memory() override { return runtime_.memory(); }
+  Memory& host_memory() override { return runtime_.host_memory(); }
+  [[nodiscard]] std::string_view description() const override { return description_; }
+  [[nodiscard]] bool owns(const void* address) const override { return runtime_.owns(address); }
+  [[nodiscard]] void* stream() const override { return runtime_.stream(); }
+  void wait() override { runtime_.wait(); }
+
+  [[nodiscard]] Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
+                                      std::int64_t head_dim) const override;
+  void reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,
+                         std::int64_t head_dim) override;
+
+  void upload(std::span<const std::byte> from, const Tensor& to) override;
+  void download(const Tensor& from, std::span<std::byte> to) override;
+  void copy(const Tensor& from, const Tensor& to) override;
+
+  [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override {
+    return device_matrix_bytes(shape);
+  }
+  void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
+  [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
+                                    std::int64_t page_tokens, DType dtype) const override {
+    return device_page_bytes(heads, head_dim, page_tokens, dtype);
+  }
+
+  void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
+            const Tensor& from) override;
+  void embed(const Matrix& table, const Tensor& rows, const Tensor& out) override;
+  void rotary_table(const Tensor& positions, const Tensor& inverse_frequencies, float scale,
+                    const Tensor& cosines, const Tensor& sines) override;
+  void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) override;
+  void linear(const Tensor& x, const Matrix& w, const Tensor& out) override;
+  void finish_qkv(const Tensor& qkv, const HeadMap& heads, const QkvTail& tail,
+                  const BatchView& batch, const KvLayer& cache, const Tensor& q) override;
+  void read_kv(const KvLayer& cache, const Tensor& slots, const Tensor& out) override;
+  void write_kv(const Tensor& from, const Tensor& slots, const KvLayer& cache) override;
+  void attention(const Tensor& q, const HeadMap& heads, const BatchView& batch,
+                 const KvLayer& cache, float scale, std::int64_t window,
+                 const Tensor& out) override;
+  void swiglu(const Tensor& gate_up, const Tensor& out) override;
+  void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, const Tensor& bias,
+                const Tensor& residual) override;
+  void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override;
+  void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) override;
+  void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
+                    const Tensor& masses) override;
+  void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
+                    const Tensor& out) override;
+  void put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
+                    const Tensor& x) override;
+
+  // Experts: not built for GPUs; each throws Error.
+  void route(const Tensor& logits, bool normalise, const Tensor& experts,
+             const Tensor& weights) override;
+  void expert_linear(const Tensor& x, const Tensor& rows, std::span<const std::int64_t> ends,
+                     const MatrixStack& w, const Tensor& out) override;
+  void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
+               const Tensor& weights, const Tensor& out) override;
+  void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) override;
+
+ private:
+  /// Scratch memory of the size that `workspace_bytes` announces, taken at the first need.
+  std::byte* scratch();
+
+  void move_kv(const KvLayer& cache, const Tensor& slots, const Tensor& rows, bool write);
+  void linear_bf16(const ProductTask& task);
+  template <int T>
+  void linear_tiles(const ProductTask& task);
+  template <int W>
+  void attention_bf16(const AttentionTask<std::uint16_t>& task, std::int64_t rows,
+                      std::int64_t table_width);
+
+  Runtime runtime_;
+  std::string description_;
+  Buffer scratch_;
+};
+
+}  // namespace weft::WEFT_PLATFORM

@@ -1,0 +1,27 @@
+// How much memory the operators of a GPU ask for: the same with and without one.
+#pragma once
+
+#include "cuda/kernels/packing.h"
+#include "ops/ops.h"
+
+namespace weft {
+
+/// Memory that the operators of a GPU take for themselves: partial sums of products and of
+/// attention that are computed in pieces, and weights on their way into their packed form.
+inline constexpr Bytes kGpuScratch = Bytes{256} << 20;
+
+/// The segment tree of a matrix as the kernels work through it. Throws Error beyond kMostLeaves.
+ProductLeaves product_leaves(const KCut& cut);
+
+/// Bytes of a packed matrix.
+Bytes device_matrix_bytes(const MatrixShape& shape);
+
+/// Elements that a head takes in the cache: head_dim, for bf16 the next width that the attention
+/// kernels are compiled for. Throws Error beyond the widest.
+std::int64_t cache_width(std::int64_t head_dim, DType dtype);
+
+/// Bytes of a page of the cache.
+Bytes device_page_bytes(std::int64_t heads, std::int64_t head_dim, std::int64_t page_tokens,
+                        DType dtype);
+
+}  // namespace weft

@@ -1,0 +1,92 @@
+// DeviceOps: logits, keys and values on their way to other ranks, and what is not built for GPUs.
+#include "cuda/kernels/logits.h"
+#include "cuda/kernels/qkv.h"
+#include "cuda/ops/device_ops.h"
+#include "cuda/ops/views.h"
+#include "ops/checks.h"
+
+namespace weft::WEFT_PLATFORM {
+namespace {
+
+[[noreturn]] void no_experts() {
+  fail("experts are not computed on GPUs in this version: Deployment refuses such models");
+}
+
+}  // namespace
+
+void DeviceOps::block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
+                             const Tensor& masses) {
+  checks::block_masses(logits, values, query, masses);
+  constexpr int kWarps = BlockMasses::kThreads / 32;
+  runtime_.launch("block_masses",
+                  row_grid(logits.row_elements(), kWarps * BlockMasses::kColumns, logits.rows()),
+                  BlockMasses::kThreads, 0,
+                  BlockMasses{rows_of<const float>(logits), rows_of<const float>(values),
+                              data_of<float>(query.scales), data_of<float>(query.before),
+                              data_of<float>(query.behind), data_of<std::int32_t>(query.splits),
+                              rows_of<float>(masses), logits.rows(), logits.row_elements()});
+}
+
+void DeviceOps::get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
+                             const Tensor& out) {
+  checks::elements(x, rows, columns, out);
+  runtime_.launch(
+      "get_elements", row_grid(out.rows(), kRowThreads, 1), kRowThreads, 0,
+      MoveElements{rows_of<float>(x), data_of<std::int32_t>(rows), data_of<std::int32_t>(columns),
+                   rows_of<float>(out).data, out.rows(), false});
+}
+
+void DeviceOps::put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
+                             const Tensor& x) {
+  checks::elements(x, rows, columns, values);
+  runtime_.launch(
+      "put_elements", row_grid(values.rows(), kRowThreads, 1), kRowThreads, 0,
+      MoveElements{rows_of<float>(x), data_of<std::int32_t>(rows), data_of<std::int32_t>(columns),
+                   rows_of<float>(values).data, values.rows(), true});
+}
+
+void DeviceOps::move_kv(const KvLayer& cache, const Tensor& slots, const Tensor& rows, bool write) {
+  if (slots.elements() == 0) return;
+  const std::int64_t columns = 2 * cache.heads * cache.head_dim;
+  with_type(cache.dtype, [&](auto element) {
+    using T = decltype(element);
+    runtime_.launch(write ? "write_kv" : "read_kv",
+                    row_grid(columns, MoveKv<T>::kThreads, slots.elements()), MoveKv<T>::kThreads,
+                    0,
+                    MoveKv<T>{device_cache(cache), data_of<std::int32_t>(slots), rows_of<T>(rows),
+                              slots.elements(), columns, write});
+  });
+}
+
+void DeviceOps::read_kv(const KvLayer& cache, const Tensor& slots, const Tensor& out) {
+  checks::kv_rows("read_kv", cache, slots, out);
+  move_kv(cache, slots, out, false);
+}
+
+void DeviceOps::write_kv(const Tensor& from, const Tensor& slots, const KvLayer& cache) {
+  checks::kv_rows("write_kv", cache, slots, from);
+  move_kv(cache, slots, from, true);
+}
+
+void DeviceOps::pack(const MatrixStack& /*to*/, std::int64_t /*index*/, std::int64_t /*row0*/,
+                     std::int64_t /*col0*/, const Tensor& /*from*/) {
+  no_experts();
+}
+void DeviceOps::route(const Tensor& /*logits*/, bool /*normalise*/, const Tensor& /*experts*/,
+                      const Tensor& /*weights*/) {
+  no_experts();
+}
+void DeviceOps::expert_linear(const Tensor& /*x*/, const Tensor& /*rows*/,
+                              std::span<const std::int64_t> /*ends*/, const MatrixStack& /*w*/,
+                              const Tensor& /*out*/) {
+  no_experts();
+}
+void DeviceOps::combine(std::span<const TreeNode> /*nodes*/, const Tensor& /*parts*/,
+                        const Tensor& /*rows*/, const Tensor& /*weights*/, const Tensor& /*out*/) {
+  no_experts();
+}
+void DeviceOps::add_gated(const Tensor& /*gate*/, const Tensor& /*x*/, const Tensor& /*sum*/) {
+  no_experts();
+}
+
+}  // namespace weft::WEFT_PLATFORM

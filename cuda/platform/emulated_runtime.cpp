@@ -1,0 +1,80 @@
+#include "cuda/platform/emulated_runtime.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "base/error.h"
+
+namespace weft::emulated {
+namespace {
+
+constexpr Bytes kArena = Bytes{4} << 30;  // of addresses; memory is taken when touched
+constexpr Bytes kAlignment = 256;
+
+Bytes rounded(Bytes bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+DeviceMemory::DeviceMemory(bool guarded) : guarded_(guarded) {
+  void* const area = mmap(nullptr, kArena, guarded ? PROT_NONE : PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  require(area != MAP_FAILED, "mmap: {}", errno_text());
+  base_ = static_cast<std::byte*>(area);
+  free_.emplace(0, kArena);
+}
+
+DeviceMemory::~DeviceMemory() { munmap(base_, kArena); }
+
+bool DeviceMemory::owns(const void* address) const {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  const auto base = reinterpret_cast<std::uintptr_t>(base_);
+  return at >= base && at < base + kArena;
+}
+
+void DeviceMemory::open() noexcept {
+  if (guarded_) mprotect(base_, kArena, PROT_READ | PROT_WRITE);
+}
+void DeviceMemory::close() noexcept {
+  if (guarded_) mprotect(base_, kArena, PROT_NONE);
+}
+
+void* DeviceMemory::take(Bytes bytes) {
+  // One unit lies between allocations, so that the end of one is not the beginning of the next.
+  const Bytes size = rounded(bytes) + kAlignment;
+  for (auto piece = free_.begin(); piece != free_.end(); ++piece) {
+    if (piece->second < size) continue;
+    const Bytes offset = piece->first;
+    const Bytes left = piece->second - size;
+    free_.erase(piece);
+    if (left > 0) free_.emplace(offset + size, left);
+    const Opened opened(*this);
+    std::memset(base_ + offset, 0, bytes);
+    return base_ + offset;
+  }
+  fail("out of emulated device memory: {} bytes asked for", bytes);
+}
+
+void DeviceMemory::give(void* data, Bytes bytes) noexcept {
+  const auto offset = static_cast<Bytes>(static_cast<std::byte*>(data) - base_);
+  auto piece = free_.emplace(offset, rounded(bytes) + kAlignment).first;
+  const auto next = std::next(piece);
+  if (next != free_.end() && piece->first + piece->second == next->first) {
+    piece->second += next->second;
+    free_.erase(next);
+  }
+  if (piece == free_.begin()) return;
+  const auto previous = std::prev(piece);
+  if (previous->first + previous->second != piece->first) return;
+  previous->second += piece->second;
+  free_.erase(piece);
+}
+
+void Runtime::copy_in(const void* from, void* to, Bytes bytes) { copy_across(from, to, bytes); }
+void Runtime::copy_out(const void* from, void* to, Bytes bytes) { copy_across(from, to, bytes); }
+void Runtime::copy_across(const void* from, void* to, Bytes bytes) {
+  const Opened opened(memory_);
+  if (bytes > 0) std::memmove(to, from, bytes);
+}
+
+}  // namespace weft::emulated

@@ -1,0 +1,45 @@
+#include "cuda/platform/gpu_memory.cuh"
+
+#include <cstring>
+
+#include "cuda/platform/cuda_check.cuh"
+
+namespace weft::gpu {
+
+bool DeviceMemory::owns(const void* address) const {
+  const auto* const at = static_cast<const std::byte*>(address);
+  auto piece = pieces_.upper_bound(at);
+  if (piece == pieces_.begin()) return false;
+  --piece;
+  return at < piece->first + piece->second;
+}
+
+void* DeviceMemory::take(Bytes bytes) {
+  void* data = nullptr;
+  if (cudaMalloc(&data, bytes) != cudaSuccess) {
+    (void)cudaGetLastError();
+    Bytes left = 0;
+    Bytes total = 0;
+    WEFT_CUDA(cudaMemGetInfo(&left, &total));
+    fail("out of GPU memory: {} bytes asked for, {} of {} are free", bytes, left, total);
+  }
+  pieces_.emplace(static_cast<const std::byte*>(data), bytes);
+  WEFT_CUDA(cudaMemsetAsync(data, 0, bytes, stream_));
+  return data;
+}
+
+void DeviceMemory::give(void* data, Bytes /*bytes*/) noexcept {
+  pieces_.erase(static_cast<const std::byte*>(data));
+  (void)cudaFree(data);
+}
+
+void* PinnedMemory::take(Bytes bytes) {
+  void* data = nullptr;
+  WEFT_CUDA(cudaMallocHost(&data, bytes));
+  std::memset(data, 0, bytes);
+  return data;
+}
+
+void PinnedMemory::give(void* data, Bytes /*bytes*/) noexcept { (void)cudaFreeHost(data); }
+
+}  // namespace weft::gpu

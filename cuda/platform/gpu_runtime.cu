@@ -1,0 +1,74 @@
+#include "cuda/platform/runtime.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace weft::gpu {
+namespace {
+
+constexpr Bytes kRing = Bytes{4} << 20;
+constexpr Bytes kSmall = Bytes{256} << 10;
+
+/// Makes the device current before anything is made on it.
+cudaDeviceProp properties_of(int device) {
+  WEFT_CUDA(cudaSetDevice(device));
+  cudaDeviceProp properties{};
+  WEFT_CUDA(cudaGetDeviceProperties(&properties, device));
+  return properties;
+}
+
+Stream make_stream() {
+  Stream stream;
+  WEFT_CUDA(cudaStreamCreateWithFlags(stream.out(), cudaStreamNonBlocking));
+  return stream;
+}
+
+}  // namespace
+
+Runtime::Runtime(const RuntimeOptions& options)
+    : properties_(properties_of(options.device)),
+      stream_(make_stream()),
+      memory_(stream_.get()),
+      ring_(host_memory_, kRing) {}
+
+std::string Runtime::description() const {
+  return fmt::format("cuda sm_{}{}: {}", properties_.major, properties_.minor, properties_.name);
+}
+
+void Runtime::copy_in(const void* from, void* to, Bytes bytes) {
+  if (bytes == 0) return;
+  if (bytes > kSmall) {
+    WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()));
+    return wait();
+  }
+  if (ring_used_ + bytes > ring_.bytes()) {
+    wait();
+    ring_used_ = 0;
+  }
+  std::byte* const place = ring_.data() + ring_used_;
+  ring_used_ += (bytes + 63) / 64 * 64;
+  std::memcpy(place, from, bytes);
+  WEFT_CUDA(cudaMemcpyAsync(to, place, bytes, cudaMemcpyHostToDevice, stream_.get()));
+}
+
+void Runtime::copy_out(const void* from, void* to, Bytes bytes) {
+  if (bytes == 0) return;
+  WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_.get()));
+  wait();
+}
+
+void Runtime::copy_across(const void* from, void* to, Bytes bytes) {
+  if (bytes == 0) return;
+  WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_.get()));
+}
+
+void Runtime::wait() { WEFT_CUDA(cudaStreamSynchronize(stream_.get())); }
+
+void Runtime::check(cudaError_t status, const char* kernel) {
+  if (status == cudaSuccess) return;
+  fail("launch of {} failed: {} ({})", kernel, cudaGetErrorString(status),
+       cudaGetErrorName(status));
+}
+
+}  // namespace weft::gpu

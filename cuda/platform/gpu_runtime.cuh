@@ -1,0 +1,78 @@
+// cuda/platform/runtime.h on a GPU: one device, one stream.
+#pragma once
+
+#include <string>
+
+#include "cuda/ops/device_sizes.h"
+#include "cuda/platform/cuda_check.cuh"
+#include "cuda/platform/gpu_memory.cuh"
+#include "cuda/platform/grid.h"
+
+namespace weft::gpu {
+
+struct RuntimeOptions {
+  int device = 0;
+};
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::kThreads) enter(const __grid_constant__ Kernel kernel) {
+  kernel();
+}
+
+class Runtime {
+ public:
+  /// Makes the device current for this thread and a stream on it.
+  explicit Runtime(const RuntimeOptions& options);
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+  ~Runtime() = default;
+
+  [[nodiscard]] Memory& memory() { return memory_; }
+  [[nodiscard]] Memory& host_memory() { return host_memory_; }
+  [[nodiscard]] bool owns(const void* address) const { return memory_.owns(address); }
+  [[nodiscard]] int multiprocessors() const { return properties_.multiProcessorCount; }
+  /// "cuda sm_90: NVIDIA H200"
+  [[nodiscard]] std::string description() const;
+  [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
+  /// What operators may take for themselves.
+  [[nodiscard]] Bytes scratch_bytes() const { return kGpuScratch; }
+
+  /// From host to device, behind all work of the stream. `from` may be overwritten on return. Small
+  /// copies do not wait for the device.
+  void copy_in(const void* from, void* to, Bytes bytes);
+  /// From device to host; the bytes are there on return.
+  void copy_out(const void* from, void* to, Bytes bytes);
+  /// Within the device, behind all work of the stream.
+  void copy_across(const void* from, void* to, Bytes bytes);
+  /// Returns when all work of the stream is done.
+  void wait();
+
+  template <class Kernel>
+  void launch(const char* name, const Grid& grid, int threads, std::size_t shared_bytes,
+              const Kernel& kernel) {
+    if (grid.blocks() == 0) return;
+    static std::size_t allowed = 48U << 10U;  // one device for each process
+    if (shared_bytes > allowed) {
+      check(cudaFuncSetAttribute(enter<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 static_cast<int>(shared_bytes)),
+            name);
+      allowed = shared_bytes;
+    }
+    enter<Kernel><<<dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
+                         static_cast<unsigned>(grid.z)),
+                    static_cast<unsigned>(threads), shared_bytes, stream_.get()>>>(kernel);
+    check(cudaGetLastError(), name);
+  }
+
+ private:
+  static void check(cudaError_t status, const char* kernel);
+
+  cudaDeviceProp properties_{};
+  Stream stream_;
+  DeviceMemory memory_;
+  PinnedMemory host_memory_;
+  Buffer ring_;         ///< page-locked: small copies wait here for the device
+  Bytes ring_used_ = 0;
+};
+
+}  // namespace weft::gpu

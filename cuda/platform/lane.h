@@ -1,0 +1,34 @@
+// What a kernel is written in. Kernels are functors over the functions of this header, compiled
+// twice: by nvcc for GPUs, and by the host's compiler for the emulation, which runs every thread of
+// a block as a fiber and finds indexing mistakes, missing barriers and uninitialised memory without
+// a GPU. Everything stands in namespace weft::gpu or weft::emulated, so that both can be linked.
+//
+//   struct Scale {
+//     static constexpr int kThreads = 128;   // most threads of a block, a multiple of 32
+//     float* x;
+//     WEFT_DEVICE void operator()() const { x[block_x() * 128 + thread()] *= 2; }
+//   };
+//   runtime.launch("scale", Grid{blocks}, 128, shared_bytes, Scale{x});
+//
+// Both have: thread(), threads(), block_x/y/z(), grid_x/y/z(), shared(), block_barrier(),
+// warp_barrier(), shuffle(), shuffle_xor(), mma(), load_matrices(), copy_async(), copy_commit(),
+// copy_wait(), load_once().
+#pragma once
+
+#include "cuda/platform/grid.h"
+
+#ifdef __CUDACC__
+#define WEFT_PLATFORM gpu
+#define WEFT_DEVICE __device__ __forceinline__
+#define WEFT_UNROLL _Pragma("unroll")
+#else
+#define WEFT_PLATFORM emulated
+#define WEFT_DEVICE inline
+#define WEFT_UNROLL
+#endif
+
+#ifdef __CUDACC__
+#include "cuda/platform/gpu_lane.cuh"
+#else
+#include "cuda/platform/emulated_lane.h"
+#endif

@@ -1,0 +1,358 @@
+#include "comm/control_service.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+namespace weft {
+
+/// What the threads send each other; a group's members follow behind it.
+struct ControlMessage {
+  enum class Kind : std::uint8_t {
+    heartbeat,
+    claim,
+    grant,
+    stop,
+    group,
+    done,
+    all_done,
+    end,  ///< the job has failed: leave
+    bye,  ///< the sender's last letter
+  };
+  Kind kind = Kind::heartbeat;
+  Grant grant;
+  std::int32_t replica = 0;
+  RankState state;
+};
+
+namespace {
+
+using Kind = ControlMessage::Kind;
+using Seconds = std::chrono::duration<double>;
+
+/// Looks in the watchdog's time, at least.
+constexpr int kLooks = 10;
+constexpr Seconds kLongestPeriod(1);
+/// Between two looks into the mailbox: usually, and while somebody waits for an answer.
+constexpr std::chrono::milliseconds kPause(40);
+constexpr std::chrono::milliseconds kShortPause(2);
+constexpr std::chrono::milliseconds kLively(100);
+constexpr std::chrono::milliseconds kClaimAgain(20);
+/// How long an ending process stays to let its last letters leave.
+constexpr std::chrono::milliseconds kLastLetters(300);
+/// Looks by which the others are slower than the one that speaks for rank 0's silence.
+constexpr int kAfterTheSpeaker = 3;
+
+/// The rank that speaks when rank 0 is silent: one on another host where there is one.
+int speaker(const std::vector<std::string>& hosts) {
+  for (std::size_t rank = 1; rank < hosts.size(); ++rank) {
+    if (hosts[rank] != hosts.front()) return static_cast<int>(rank);
+  }
+  return 1;
+}
+
+Seconds period_of(double watchdog_seconds) {
+  if (watchdog_seconds <= 0) return kLongestPeriod;
+  return std::min(kLongestPeriod, Seconds(watchdog_seconds / kLooks));
+}
+
+int limit_of(double watchdog_seconds) {
+  return static_cast<int>(
+      std::lround(std::ceil(watchdog_seconds / period_of(watchdog_seconds).count() - 1e-9)));
+}
+
+ControlMessage plain(Kind kind) {
+  ControlMessage message;
+  message.kind = kind;
+  return message;
+}
+
+}  // namespace
+
+ControlService::ControlService(ControlBoard& board, std::vector<std::string> hosts, int rank,
+                               double watchdog_seconds, bool (*stop_requested)(), bool connected)
+    : board_(board),
+      hosts_(std::move(hosts)),
+      rank_(rank),
+      seconds_(watchdog_seconds),
+      stop_requested_(stop_requested),
+      period_(std::chrono::duration_cast<Clock::duration>(period_of(watchdog_seconds))),
+      limit_(limit_of(watchdog_seconds)),
+      roll_(
+          hosts_, rank == 0 ? static_cast<int>(hosts_.size()) : 1,
+          rank == 0 || limit_ == 0 || rank == speaker(hosts_) ? limit_ : limit_ + kAfterTheSpeaker,
+          watchdog_seconds),
+      next_look_(Clock::now()) {
+  if (connected) mailbox_.emplace();
+  thread_ = std::thread([this] { run(); });
+}
+
+ControlService::~ControlService() { thread_.join(); }
+
+void ControlService::run() {
+  try {
+    while (!left_ && sleep()) serve();
+  } catch (const std::exception& error) {
+    end_job(fmt::format("rank {} on {}: {}", rank_, hosts_[static_cast<std::size_t>(rank_)],
+                        error.what()));
+  }
+}
+
+/// False when the thread is to end at once.
+bool ControlService::sleep() {
+  std::unique_lock lock(board_.mutex);
+  const bool lively = claim_under_way_ || board_.closing || Clock::now() < lively_until_;
+  board_.to_service.wait_for(lock, lively ? kShortPause : kPause, [this] { return board_.nudged; });
+  board_.nudged = false;
+  if (!mailbox_ && board_.closing) return false;
+  return !board_.abandoned;
+}
+
+void ControlService::serve() {
+  if (mailbox_) {
+    receive_all();
+    pass_on_stop();
+    pass_on_groups();
+    pass_on_claim();
+    pass_on_done();
+  }
+  if (Clock::now() >= next_look_) look();
+  if (mailbox_) {
+    pass_on_end();
+    mailbox_->all_sent();
+  }
+}
+
+void ControlService::send(const ControlMessage& message, int to) {
+  mailbox_->send(std::as_bytes(std::span(&message, 1)), to);
+}
+
+void ControlService::send_to_all(const ControlMessage& message) {
+  for (int rank = 0; rank < mailbox_->size(); ++rank) {
+    if (rank != rank_) send(message, rank);
+  }
+}
+
+void ControlService::receive_all() {
+  while (const auto letter = mailbox_->receive()) handle(letter->from, letter->bytes);
+}
+
+void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
+  ControlMessage message;
+  std::memcpy(&message, bytes.data(), sizeof(message));
+  switch (message.kind) {
+    case Kind::heartbeat: {
+      roll_.hear(from, message.state);
+      const std::lock_guard lock(board_.mutex);
+      const auto replica = replica_of_.find(from);
+      if (board_.table && replica != replica_of_.end()) {
+        board_.table->note_finished(replica->second, message.state.progress.rows);
+      }
+      break;
+    }
+    case Kind::claim:
+      answer_claim(from, message);
+      break;
+    case Kind::grant:
+      take_grant(message);
+      break;
+    case Kind::stop: {
+      const std::lock_guard lock(board_.mutex);
+      board_.stop = true;
+      board_.to_main.notify_all();
+      break;
+    }
+    case Kind::group: {
+      std::vector<int> members((bytes.size() - sizeof(message)) / sizeof(int));
+      std::memcpy(members.data(), bytes.data() + sizeof(message), members.size() * sizeof(int));
+      roll_.add_group(message.state.group, std::move(members));
+      break;
+    }
+    case Kind::done:
+      ++done_;
+      break;
+    case Kind::all_done: {
+      const std::lock_guard lock(board_.mutex);
+      board_.all_done = true;
+      board_.to_main.notify_all();
+      break;
+    }
+    case Kind::end:
+      ::_exit(1);
+    case Kind::bye:
+      roll_.excuse(from);
+      ++byes_;
+      left_ = rank_ != 0;
+      break;
+  }
+}
+
+void ControlService::answer_claim(int from, const ControlMessage& claim) {
+  lively_until_ = Clock::now() + kLively;
+  roll_.hear(from, claim.state);
+  replica_of_[from] = claim.replica;
+  ControlMessage answer = plain(Kind::grant);
+  {
+    const std::lock_guard lock(board_.mutex);
+    // Before there is work here, the other rank is told to ask again.
+    answer.grant = board_.table ? board_.table->claim(claim.replica, claim.state.progress.rows)
+                                : Grant{Grant::Answer::later, {}};
+  }
+  send(answer, from);
+}
+
+void ControlService::take_grant(const ControlMessage& grant) {
+  claim_under_way_ = false;
+  if (grant.grant.answer == Grant::Answer::later) {
+    claim_again_ = Clock::now() + kClaimAgain;
+    return;
+  }
+  const std::lock_guard lock(board_.mutex);
+  board_.claim_wanted = false;
+  if (grant.grant.answer == Grant::Answer::rows) {
+    board_.granted.push_back(grant.grant.rows);
+  } else {
+    board_.exhausted = true;
+  }
+  board_.to_main.notify_all();
+}
+
+void ControlService::pass_on_stop() {
+  if (stop_told_) return;
+  {
+    const std::lock_guard lock(board_.mutex);
+    if (rank_ != 0 && board_.stop) stop_told_ = true;  // rank 0 knows
+    if (stop_told_ || (!board_.stop && !board_.stop_wanted && !stop_requested_())) return;
+    if (rank_ == 0) {
+      board_.stop = true;
+      board_.to_main.notify_all();
+    }
+  }
+  stop_told_ = true;
+  if (rank_ == 0) {
+    send_to_all(plain(Kind::stop));
+  } else {
+    send(plain(Kind::stop), 0);
+  }
+}
+
+void ControlService::pass_on_groups() {
+  std::vector<std::pair<std::uint64_t, std::vector<int>>> groups;
+  {
+    const std::lock_guard lock(board_.mutex);
+    groups.swap(board_.new_groups);
+  }
+  for (auto& [name, members] : groups) {
+    if (rank_ != 0 && members.front() == rank_) {
+      ControlMessage message = plain(Kind::group);
+      message.state.group = name;
+      std::vector<std::byte> bytes(sizeof(message) + members.size() * sizeof(int));
+      std::memcpy(bytes.data(), &message, sizeof(message));
+      std::memcpy(bytes.data() + sizeof(message), members.data(), members.size() * sizeof(int));
+      mailbox_->send(bytes, 0);
+    }
+    roll_.add_group(name, std::move(members));
+  }
+}
+
+void ControlService::pass_on_claim() {
+  if (claim_under_way_ || Clock::now() < claim_again_) return;
+  ControlMessage claim = plain(Kind::claim);
+  {
+    const std::lock_guard lock(board_.mutex);
+    if (!board_.claim_wanted) return;
+    claim.replica = board_.replica;
+  }
+  claim.state = board_.activity.state();
+  claim_under_way_ = true;
+  send(claim, 0);
+}
+
+void ControlService::pass_on_done() {
+  if (!done_told_) {
+    const std::lock_guard lock(board_.mutex);
+    if (!board_.done) return;
+    done_told_ = true;
+    if (rank_ == 0) {
+      ++done_;
+    } else {
+      send(plain(Kind::done), 0);
+    }
+  }
+  if (rank_ != 0 || done_ != mailbox_->size()) return;
+  done_ = 0;
+  send_to_all(plain(Kind::all_done));
+  const std::lock_guard lock(board_.mutex);
+  board_.all_done = true;
+  board_.to_main.notify_all();
+}
+
+/// The end, when all is well: nobody leaves while a letter to it may be under way.
+void ControlService::pass_on_end() {
+  {
+    const std::lock_guard lock(board_.mutex);
+    if (!board_.closing || bye_told_) return;
+  }
+  if (rank_ != 0) {
+    bye_told_ = true;
+    send(plain(Kind::bye), 0);
+    while (!mailbox_->all_sent()) std::this_thread::sleep_for(kShortPause);
+  } else if (byes_ == mailbox_->size() - 1) {
+    bye_told_ = left_ = true;
+    send_to_all(plain(Kind::bye));
+    while (!mailbox_->all_sent()) std::this_thread::sleep_for(kShortPause);
+  }
+}
+
+void ControlService::look() {
+  next_look_ = Clock::now() + period_;
+  const RankState state = board_.activity.look();
+  if (!mailbox_) return watch_alone(state);
+  if (bye_told_) return roll_.look();
+  ControlMessage message = plain(Kind::heartbeat);
+  message.state = state;
+  mailbox_->all_sent();
+  for (int rank = 0; rank < (rank_ == 0 ? mailbox_->size() : 1); ++rank) {
+    // A peer that takes nothing is not sent more and more.
+    if (rank != rank_ && !mailbox_->busy(rank)) send(message, rank);
+  }
+  roll_.look();
+  roll_.hear(rank_, state);
+  if (const auto why = roll_.silence()) end_job(*why);
+  if (rank_ != 0) return;
+  if (const auto why = roll_.lateness()) end_job(*why);
+  const std::lock_guard lock(board_.mutex);
+  board_.progress = roll_.progress();
+}
+
+void ControlService::watch_alone(const RankState& state) {
+  if (limit_ == 0 || state.operation == Operation::none || is_patient(state.operation) ||
+      state.looks < limit_) {
+    return;
+  }
+  end_job(fmt::format(
+      "rank {} on {}: no answer for {:.0f} s in {} {} (engine.watchdog_seconds): a peer has "
+      "stopped or cannot be reached; the job ends here; run it again to go on",
+      rank_, hosts_[static_cast<std::size_t>(rank_)], seconds_, name(state.operation), state.call));
+}
+
+void ControlService::end_job(const std::string& why) {
+  fmt::print(stderr, "weft: {}\n", why);
+  std::fflush(stderr);
+  if (mailbox_) {
+    send_to_all(plain(Kind::end));
+    const Clock::time_point until = Clock::now() + kLastLetters;
+    while (Clock::now() < until) {
+      mailbox_->all_sent();
+      std::this_thread::sleep_for(kShortPause);
+    }
+  }
+  // Not MPI_Abort: the main thread is inside MPI. The launcher ends what has not heard of it.
+  ::_exit(1);
+}
+
+}  // namespace weft

@@ -1,0 +1,81 @@
+// The service thread of one rank.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "comm/job_control.h"
+#include "comm/mailbox.h"
+#include "comm/roll_call.h"
+
+namespace weft {
+
+struct ControlMessage;
+
+/// Sends heartbeats and hears them, watches, and carries what stands on the board to the other
+/// ranks. All letters go to rank 0 or come from it.
+class ControlService {
+ public:
+  /// Starts the thread. `hosts`: of all ranks. Unless `connected`, it sends nothing and watches its
+  /// own rank's waits alone.
+  ControlService(ControlBoard& board, std::vector<std::string> hosts, int rank,
+                 double watchdog_seconds, bool (*stop_requested)(), bool connected);
+  ControlService(const ControlService&) = delete;
+  ControlService& operator=(const ControlService&) = delete;
+  /// Ends the thread, when the board says `closing` (with all ranks) or `abandoned` (at once).
+  ~ControlService();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void run();
+  void serve();
+  bool sleep();
+
+  void send(const ControlMessage& message, int to);
+  void send_to_all(const ControlMessage& message);
+  void receive_all();
+  void handle(int from, const std::vector<std::byte>& bytes);
+  void answer_claim(int from, const ControlMessage& claim);
+  void take_grant(const ControlMessage& grant);
+
+  void pass_on_stop();
+  void pass_on_groups();
+  void pass_on_claim();
+  void pass_on_done();
+  void pass_on_end();
+
+  void look();
+  void watch_alone(const RankState& state);
+  [[noreturn]] void end_job(const std::string& why);
+
+  ControlBoard& board_;
+  std::vector<std::string> hosts_;
+  int rank_;
+  double seconds_;
+  bool (*stop_requested_)();
+  Clock::duration period_;
+  int limit_;
+  RollCall roll_;
+  std::optional<Mailbox> mailbox_;
+
+  Clock::time_point next_look_;
+  Clock::time_point lively_until_;  ///< something is going on: poll often
+  Clock::time_point claim_again_;
+  bool claim_under_way_ = false;
+  bool stop_told_ = false;
+  bool done_told_ = false;
+  int done_ = 0;  ///< on rank 0: ranks that have finished their work
+  bool bye_told_ = false;
+  int byes_ = 0;  ///< on rank 0: ranks that will send nothing more
+  bool left_ = false;
+  std::unordered_map<int, int> replica_of_;  ///< of ranks that have claimed
+  std::thread thread_;
+};
+
+}  // namespace weft

@@ -1,0 +1,43 @@
+// The groups along the axes of a replica that one of its ranks belongs to.
+#pragma once
+
+#include <memory>
+
+#include "comm/group.h"
+#include "layout/grid.h"
+
+namespace weft {
+
+/// Splits a replica's group along its axes. Every rank of the replica must construct it.
+class ReplicaGroups {
+ public:
+  /// `replica` has layout.replica_size() ranks, ordered as in layout/grid.h, and must outlive this.
+  /// Throws Error when the sizes differ.
+  ReplicaGroups(Group& replica, const Layout& layout);
+
+  /// This rank's place; `dp` is 0.
+  [[nodiscard]] const Place& place() const { return place_; }
+  [[nodiscard]] const Layout& layout() const { return layout_; }
+  /// All ranks of the replica.
+  [[nodiscard]] Group& all() { return replica_; }
+  /// Ranks that compute the same tokens and layers together.
+  [[nodiscard]] Group& tp() { return *tp_; }
+  /// Ranks that share the tokens of long prompts; group rank = place().sp.
+  [[nodiscard]] Group& sp() { return *sp_; }
+  /// Ranks that share one set of a layer's experts (see ExpertPlace): the tp ranks, or those of
+  /// several sp ranks.
+  [[nodiscard]] Group& experts() { return experts_ ? *experts_ : *tp_; }
+  /// The stages; group rank = place().pp.
+  [[nodiscard]] Group& pp() { return *pp_; }
+
+ private:
+  Group& replica_;
+  Layout layout_;
+  Place place_;
+  std::unique_ptr<Group> tp_;
+  std::unique_ptr<Group> sp_;
+  std::unique_ptr<Group> pp_;
+  std::unique_ptr<Group> experts_;  ///< null: the tp group
+};
+
+}  // namespace weft

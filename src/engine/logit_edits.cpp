@@ -1,0 +1,90 @@
+#include "engine/logit_edits.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace weft {
+namespace {
+
+/// Whether the sequence's output ends with all tokens of `word` but the last.
+bool completes(const Sequence& sequence, std::span<const TokenId> word) {
+  const auto prefix = static_cast<std::int64_t>(word.size()) - 1;
+  return prefix <= sequence.generated() &&
+         std::equal(word.begin(), word.end() - 1, sequence.tokens.end() - prefix);
+}
+
+void forbid(std::vector<LogitEdit>& edits, TokenId token) {
+  LogitEdit edit;
+  edit.token = token;
+  edit.forbidden = true;
+  edits.push_back(edit);
+}
+
+/// One edit for each token, from edits that are sorted by token.
+void merge_equal(std::vector<LogitEdit>& edits) {
+  std::size_t kept = 0;
+  for (const LogitEdit& edit : edits) {
+    if (kept == 0 || edits[kept - 1].token != edit.token) {
+      edits[kept++] = edit;
+      continue;
+    }
+    LogitEdit& into = edits[kept - 1];
+    into.forbidden = into.forbidden || edit.forbidden;
+    into.bias += edit.bias;  // of at most one of them
+    into.occurred = into.occurred || edit.occurred;
+    into.occurrences += edit.occurrences;
+  }
+  edits.resize(kept);
+}
+
+}  // namespace
+
+std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const TokenId> eos) {
+  const SamplingParams& params = sequence.request.sampling;
+  std::vector<LogitEdit> edits;
+  if (sequence.generated() < params.min_tokens) {
+    if (!params.ignore_eos) {
+      for (const TokenId token : eos) forbid(edits, token);
+    }
+    for (const TokenId token : params.stop_token_ids) forbid(edits, token);
+  }
+  for (const std::vector<TokenId>& word : sequence.request.bad_words) {
+    if (!word.empty() && completes(sequence, word)) forbid(edits, word.back());
+  }
+  for (const LogitBias& bias : params.logit_bias) {
+    LogitEdit edit;
+    edit.token = bias.token;
+    edit.bias = bias.bias;
+    edits.push_back(edit);
+  }
+  if (params.penalises()) {
+    for (const Occurrence& seen : sequence.occurrences) {
+      LogitEdit edit;
+      edit.token = seen.token;
+      edit.occurred = true;
+      edit.occurrences = seen.in_output;
+      edits.push_back(edit);
+    }
+  }
+  std::stable_sort(edits.begin(), edits.end(),
+                   [](const LogitEdit& a, const LogitEdit& b) { return a.token < b.token; });
+  merge_equal(edits);
+  return edits;
+}
+
+float edited(float logit, const LogitEdit& edit, const SamplingParams& params) {
+  if (edit.forbidden) return -std::numeric_limits<float>::infinity();
+  logit = logit + edit.bias;
+  if (edit.occurred) {
+    const auto repetition = static_cast<float>(params.repetition_penalty);
+    logit = logit > 0 ? logit / repetition : logit * repetition;
+  }
+  if (edit.occurrences > 0) {
+    logit =
+        logit - static_cast<float>(params.frequency_penalty) * static_cast<float>(edit.occurrences);
+    logit = logit - static_cast<float>(params.presence_penalty);
+  }
+  return logit;
+}
+
+}  // namespace weft

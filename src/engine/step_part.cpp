@@ -1,0 +1,126 @@
+#include "engine/step_part.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "layout/causal_split.h"
+
+namespace weft {
+namespace {
+
+/// The rows of a slice, counted from its first, that a rank computes.
+std::array<Range, 2> runs_of(const Slice& slice, int rank, int sp) {
+  if (slice.shared) return causal_rows(slice.count, sp, rank);
+  if (slice.home == rank) return {Range{0, slice.count}, Range{}};
+  return {};
+}
+
+/// Fills a batch, one run of rows after the other.
+class Builder {
+ public:
+  Builder(std::int64_t page_tokens, std::int64_t table_width) : page_tokens_(page_tokens) {
+    batch_.table_width = table_width;
+    batch_.query_begin.push_back(0);
+  }
+
+  void add(Range positions, std::span<const TokenId> tokens, const std::vector<PageId>& pages) {
+    for (std::int64_t position = positions.begin; position < positions.end; ++position) {
+      batch_.tokens.push_back(tokens[static_cast<std::size_t>(position)]);
+      batch_.positions.push_back(static_cast<std::int32_t>(position));
+      batch_.slots.push_back(slot(position, pages));
+    }
+    batch_.query_begin.push_back(static_cast<std::int32_t>(batch_.tokens.size()));
+    batch_.page_table.insert(batch_.page_table.end(), pages.begin(), pages.end());
+    batch_.page_table.resize(batch_.page_table.size() +
+                             static_cast<std::size_t>(batch_.table_width) - pages.size());
+  }
+
+  [[nodiscard]] std::int32_t slot(std::int64_t position, const std::vector<PageId>& pages) const {
+    const PageId page = pages[static_cast<std::size_t>(position / page_tokens_)];
+    return static_cast<std::int32_t>(page * page_tokens_ + position % page_tokens_);
+  }
+  [[nodiscard]] std::int32_t rows() const {
+    return static_cast<std::int32_t>(batch_.tokens.size());
+  }
+  [[nodiscard]] Batch take() { return std::move(batch_); }
+
+ private:
+  std::int64_t page_tokens_;
+  Batch batch_;
+};
+
+/// Adds a slice's own runs to the batch; gives the row of the batch of each of the slice's rows in
+/// `wanted` (counted from its first), -1 for those of other ranks.
+std::vector<std::int32_t> add_runs(const Slice& slice, std::span<const std::int64_t> wanted,
+                                   std::span<const TokenId> tokens,
+                                   const std::vector<PageId>& pages, int rank, int sp,
+                                   Builder& builder) {
+  std::vector<std::int32_t> rows(wanted.size(), -1);
+  for (const Range& run : runs_of(slice, rank, sp)) {
+    if (run.empty()) continue;
+    const std::int32_t first = builder.rows();
+    builder.add({slice.begin + run.begin, slice.begin + run.end}, tokens, pages);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (!run.contains(wanted[i])) continue;
+      rows[i] = first + static_cast<std::int32_t>(wanted[i] - run.begin);
+    }
+  }
+  return rows;
+}
+
+/// The sp rank that computes a row of a slice.
+int owner_of(const Slice& slice, std::int64_t row, int sp) {
+  if (!slice.shared) return slice.home;
+  for (int rank = 0; rank < sp; ++rank) {
+    for (const Range& run : causal_rows(slice.count, sp, rank)) {
+      if (run.contains(row)) return rank;
+    }
+  }
+  fail("row {} of {} has no owner", row, slice.count);
+}
+
+}  // namespace
+
+StepPart part_of_step(std::span<const Slice> slices, const Scheduler& scheduler,
+                      std::int64_t page_tokens, int rank, int sp,
+                      const std::function<const Sequence&(std::int64_t)>& sequence_of) {
+  std::int64_t table_width = 0;
+  for (const Slice& slice : slices) {
+    const auto pages = static_cast<std::int64_t>(scheduler.pages_of(slice.sequence, rank).size());
+    table_width = std::max(table_width, pages);
+  }
+  Builder builder(page_tokens, table_width);
+  std::vector<std::vector<std::int32_t>> shared(static_cast<std::size_t>(sp));
+  StepPart part;
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    const Slice& slice = slices[i];
+    const Sequence& sequence = sequence_of(slice.sequence);
+    // The row of a token yields the one behind it.
+    const std::vector<std::int64_t> positions = sequence.wanted(slice.begin, slice.count);
+    std::vector<std::int64_t> wanted;
+    for (const std::int64_t position : positions) wanted.push_back(position - 1 - slice.begin);
+    const std::vector<PageId>& pages = scheduler.pages_of(slice.sequence, rank);
+    const std::vector<std::int32_t> rows =
+        add_runs(slice, wanted, sequence.tokens, pages, rank, sp, builder);
+    for (std::size_t k = 0; k < wanted.size(); ++k) {
+      part.samples.push_back({i, positions[k], owner_of(slice, wanted[k], sp), rows[k]});
+    }
+    if (!slice.shared) continue;
+    for (int other = 0; other < sp; ++other) {
+      for (const Range& run : causal_rows(slice.count, sp, other)) {
+        for (std::int64_t row = run.begin; row < run.end; ++row) {
+          shared[static_cast<std::size_t>(other)].push_back(builder.slot(slice.begin + row, pages));
+        }
+      }
+    }
+  }
+  part.batch = builder.take();
+  for (const std::vector<std::int32_t>& slots : shared) {
+    part.batch.shared.rows_of.push_back(static_cast<std::int64_t>(slots.size()));
+    part.batch.shared.slots.insert(part.batch.shared.slots.end(), slots.begin(), slots.end());
+  }
+  return part;
+}
+
+}  // namespace weft

@@ -1,0 +1,53 @@
+#include "engine/step_record.h"
+
+#include <string_view>
+
+#include "base/error.h"
+
+namespace weft {
+
+std::vector<Choice> StepRecord::joined(std::vector<Choice> own, std::span<const Sample> samples) {
+  if (groups_.sp().size() == 1) return own;
+  std::string mine;
+  for (const Choice& choice : own) choice.append_to(mine);
+  const std::vector<std::string> texts = gather_strings(groups_.sp(), mine);
+  std::vector<std::string_view> left(texts.begin(), texts.end());
+  std::vector<Choice> all;
+  for (const Sample& sample : samples) {
+    all.push_back(Choice::read_from(left[static_cast<std::size_t>(sample.owner)]));
+  }
+  return all;
+}
+
+std::vector<Choice> StepRecord::publish(std::vector<Choice> own, std::span<const Sample> samples) {
+  if (samples.empty()) return {};
+  std::vector<Choice> all = joined(std::move(own), samples);
+  Group& stages = groups_.pp();
+  if (stages.size() == 1) return all;
+  stages.finish_sends();
+  sent_.clear();
+  for (const Choice& choice : all) choice.append_to(sent_);
+  sent_bytes_ = sent_.size();
+  for (int stage = 0; stage + 1 < stages.size(); ++stage) {
+    stages.start_send(std::as_bytes(std::span(&sent_bytes_, 1)), stage);
+    stages.start_send(std::as_bytes(std::span(sent_)), stage);
+  }
+  return all;
+}
+
+std::vector<Choice> StepRecord::receive(std::span<const Sample> samples) {
+  if (samples.empty()) return {};
+  Group& stages = groups_.pp();
+  const int last = stages.size() - 1;
+  std::uint64_t bytes = 0;
+  stages.receive(std::as_writable_bytes(std::span(&bytes, 1)), last);
+  std::string text(bytes, '\0');
+  stages.receive(std::as_writable_bytes(std::span(text)), last);
+  std::string_view left = text;
+  std::vector<Choice> all;
+  for (std::size_t i = 0; i < samples.size(); ++i) all.push_back(Choice::read_from(left));
+  require(left.empty(), "{} bytes too many in the record of a step", left.size());
+  return all;
+}
+
+}  // namespace weft

@@ -1,0 +1,214 @@
+#include "engine/token_chooser.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "engine/log_probabilities.h"
+#include "engine/logit_edits.h"
+#include "engine/sampler.h"
+
+namespace weft {
+namespace {
+
+/// Blocks of logits that are brought together at a time, or few more.
+constexpr std::size_t kMostBlocks = 1024;
+
+std::vector<LogprobRow> logprob_rows(std::span<const LogitRow> rows) {
+  std::vector<LogprobRow> wanted;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (const auto& top = rows[i].sampling().logprobs) {
+      wanted.push_back({static_cast<std::int32_t>(i), *top});
+    }
+  }
+  return wanted;
+}
+
+DrawPlace place_of(const LogitRow& row) { return {row.position, row.sequence->request.choice}; }
+
+const LogitRow& at(std::span<const LogitRow> rows, std::int32_t row) {
+  return rows[static_cast<std::size_t>(row)];
+}
+
+}  // namespace
+
+TokenChooser::TokenChooser(Vocabulary& vocabulary, std::vector<TokenId> eos, bool digest)
+    : vocabulary_(vocabulary), eos_(std::move(eos)), digest_(digest) {
+  // Models name end tokens that their vocabulary lacks: no logit is theirs.
+  std::erase_if(eos_, [&](TokenId token) { return token < 0 || token >= vocabulary.vocab(); });
+}
+
+std::vector<Choice> TokenChooser::choose(const Tensor& logits, std::span<const LogitRow> rows) {
+  std::vector<Choice> choices(rows.size());
+  if (digest_) {
+    const std::vector<Digest> digests = vocabulary_.row_digests(logits);
+    for (std::size_t row = 0; row < choices.size(); ++row) choices[row].row_digest = digests[row];
+  }
+  std::vector<TokenId> greedy = vocabulary_.argmax(logits);
+  const std::vector<LogprobRow> scored = logprob_rows(rows);
+  std::optional<LogProbabilities> probabilities;
+  if (!scored.empty()) probabilities.emplace(vocabulary_, logits, scored);
+
+  const Edits edits = edit(logits, rows);
+  if (!edits.places.empty()) greedy = vocabulary_.argmax(logits);
+  choose_tokens(logits, rows, greedy, choices);
+  vocabulary_.replace(logits, edits.places, edits.raw);
+
+  if (!probabilities) return choices;
+  std::vector<TokenId> tokens;
+  for (const LogprobRow& row : scored) {
+    tokens.push_back(choices[static_cast<std::size_t>(row.row)].token);
+  }
+  std::vector<PositionLogprobs> found = probabilities->of(vocabulary_, logits, tokens);
+  for (std::size_t i = 0; i < scored.size(); ++i) {
+    choices[static_cast<std::size_t>(scored[i].row)].logprobs = std::move(found[i]);
+  }
+  return choices;
+}
+
+TokenChooser::Edits TokenChooser::edit(const Tensor& logits, std::span<const LogitRow> rows) {
+  Edits all;
+  std::vector<LogitEdit> edits;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].known()) continue;
+    for (const LogitEdit& edit : logit_edits(*rows[i].sequence, eos_)) {
+      all.places.push_back({static_cast<std::int32_t>(i), edit.token});
+      edits.push_back(edit);
+    }
+  }
+  if (edits.empty()) return all;
+  all.raw = vocabulary_.values(logits, all.places);
+  std::vector<float> changed;
+  for (std::size_t i = 0; i < edits.size(); ++i) {
+    changed.push_back(edited(all.raw[i], edits[i], at(rows, all.places[i].row).sampling()));
+  }
+  vocabulary_.replace(logits, all.places, changed);
+  return all;
+}
+
+void TokenChooser::choose_tokens(const Tensor& logits, std::span<const LogitRow> rows,
+                                 std::span<const TokenId> greedy, std::vector<Choice>& choices) {
+  std::vector<std::int32_t> allowed;
+  std::vector<std::int32_t> top_k;
+  std::vector<std::int32_t> drawn;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const LogitRow& row = rows[i];
+    const SamplingParams& params = row.sampling();
+    const auto number = static_cast<std::int32_t>(i);
+    choices[i].token =
+        row.known() ? row.sequence->tokens[static_cast<std::size_t>(row.position)] : greedy[i];
+    if (row.known()) continue;
+    if (!params.allowed_token_ids.empty()) {
+      allowed.push_back(number);
+    } else if (!params.greedy()) {
+      const bool few = params.top_k > 0 && params.top_k < vocabulary_.vocab();
+      (few ? top_k : drawn).push_back(number);
+    }
+  }
+  // Which of these are called is the same on every rank: all of them know all the requests.
+  if (!allowed.empty()) choose_allowed(logits, rows, allowed, choices);
+  if (!top_k.empty()) choose_top_k(logits, rows, top_k, choices);
+  if (!drawn.empty()) draw(logits, rows, drawn, greedy, choices);
+}
+
+void TokenChooser::choose_allowed(const Tensor& logits, std::span<const LogitRow> rows,
+                                  std::span<const std::int32_t> which,
+                                  std::vector<Choice>& choices) {
+  std::vector<RowToken> places;
+  for (const std::int32_t row : which) {
+    for (const TokenId token : at(rows, row).sampling().allowed_token_ids) {
+      places.push_back({row, token});
+    }
+  }
+  const std::vector<float> values = vocabulary_.values(logits, places);
+  std::size_t next = 0;
+  for (const std::int32_t row : which) {
+    const SamplingParams& params = at(rows, row).sampling();
+    std::vector<Candidate> candidates;
+    for (const TokenId token : params.allowed_token_ids) {
+      const float value = values[next++];
+      if (value > -std::numeric_limits<float>::infinity()) candidates.push_back({value, token});
+    }
+    std::sort(candidates.begin(), candidates.end(), Before());
+    const auto most = static_cast<std::size_t>(params.top_k);
+    if (most > 0 && most < candidates.size()) candidates.resize(most);
+    TokenId& token = choices[static_cast<std::size_t>(row)].token;
+    token = candidates.empty() ? *std::min_element(params.allowed_token_ids.begin(),
+                                                   params.allowed_token_ids.end())
+                               : draw_candidate(candidates, params, place_of(at(rows, row)));
+  }
+}
+
+void TokenChooser::choose_top_k(const Tensor& logits, std::span<const LogitRow> rows,
+                                std::span<const std::int32_t> which, std::vector<Choice>& choices) {
+  const auto blocks = static_cast<std::size_t>(vocabulary_.blocks());
+  const std::vector<float> maxima = vocabulary_.maxima(which);
+  const auto maxima_of = [&](std::size_t i) {
+    return std::span(maxima).subspan(i * blocks, blocks);
+  };
+  for (std::size_t first = 0; first < which.size();) {
+    // A few rows at a time: their blocks should stay in the processor's cache.
+    std::vector<std::vector<std::int32_t>> best;
+    std::vector<RowBlock> wanted;
+    std::size_t end = first;
+    for (; end < which.size() && wanted.size() < kMostBlocks; ++end) {
+      best.push_back(best_blocks(maxima_of(end), at(rows, which[end]).sampling().top_k));
+      for (const std::int32_t block : best.back()) wanted.push_back({which[end], block});
+    }
+    const std::vector<float> values = vocabulary_.block_values(logits, wanted);
+    std::span<const float> rest(values);
+    for (; first < end; ++first, best.erase(best.begin())) {
+      const LogitRow& row = at(rows, which[first]);
+      const std::size_t count = best.front().size() * static_cast<std::size_t>(kVocabBlock);
+      const std::vector<Candidate> candidates =
+          best_tokens(maxima_of(first), best.front(), rest.first(count), row.sampling().top_k);
+      rest = rest.subspan(count);
+      if (candidates.empty()) continue;  // the greedy token stands
+      choices[static_cast<std::size_t>(which[first])].token =
+          draw_candidate(candidates, row.sampling(), place_of(row));
+    }
+  }
+}
+
+void TokenChooser::draw(const Tensor& logits, std::span<const LogitRow> rows,
+                        std::span<const std::int32_t> which, std::span<const TokenId> greedy,
+                        std::vector<Choice>& choices) {
+  const auto blocks = static_cast<std::size_t>(vocabulary_.blocks());
+  const std::vector<float> maxima = vocabulary_.maxima(which);
+  std::vector<RowDraw> draws;
+  for (std::size_t i = 0; i < which.size(); ++i) {
+    const LogitRow& row = at(rows, which[i]);
+    draws.emplace_back(row.sampling(), place_of(row), greedy[static_cast<std::size_t>(which[i])],
+                       which[i], std::span(maxima).subspan(i * blocks, blocks));
+  }
+  while (true) {
+    std::vector<RowDraw*> open;
+    std::vector<RowMass> asked;
+    for (RowDraw& draw : draws) {
+      if (draw.done()) continue;
+      open.push_back(&draw);
+      asked.push_back(draw.mass());
+    }
+    if (open.empty()) break;
+    const std::vector<float> masses = vocabulary_.masses(logits, asked);
+    std::vector<RowBlock> wanted;
+    std::vector<RowDraw*> waiting;
+    for (std::size_t i = 0; i < open.size(); ++i) {
+      open[i]->weigh(std::span(masses).subspan(i * blocks, blocks));
+      if (open[i]->done()) continue;
+      waiting.push_back(open[i]);
+      wanted.push_back(open[i]->block());
+    }
+    const std::vector<float> values = vocabulary_.block_values(logits, wanted);
+    constexpr auto width = static_cast<std::size_t>(kVocabBlock);
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      waiting[i]->pick(std::span(values).subspan(i * width, width));
+    }
+  }
+  for (std::size_t i = 0; i < which.size(); ++i) {
+    choices[static_cast<std::size_t>(which[i])].token = draws[i].token();
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,63 @@
+// From the logits of rows to the next tokens of their sequences.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/tensor.h"
+#include "engine/choice.h"
+#include "engine/sequence.h"
+#include "model/vocabulary.h"
+
+namespace weft {
+
+/// A row of logits and what it is for: the token at `position` of the sequence. That token is known
+/// when it belongs to the prompt, else it is to be chosen.
+struct LogitRow {
+  const Sequence* sequence = nullptr;
+  std::int64_t position = 0;
+
+  [[nodiscard]] const SamplingParams& sampling() const { return sequence->request.sampling; }
+  [[nodiscard]] bool known() const {
+    return position < static_cast<std::int64_t>(sequence->tokens.size());
+  }
+};
+
+/// Chooses tokens for rows of logits that are spread over a group of ranks; all of them call it
+/// with the same sequences and get the same choices.
+class TokenChooser {
+ public:
+  /// `eos`: every one of them ends a sequence. `digest`: take the rows' digests.
+  /// `vocabulary` must outlive the chooser.
+  TokenChooser(Vocabulary& vocabulary, std::vector<TokenId> eos, bool digest);
+
+  /// What each row [R, own vocabulary] of logits yields. Reads the sequences' sampling parameters
+  /// and tokens so far. Logits are changed meanwhile, and afterwards as they were.
+  std::vector<Choice> choose(const Tensor& logits, std::span<const LogitRow> rows);
+
+ private:
+  struct Edits {
+    std::vector<RowToken> places;
+    std::vector<float> raw;
+  };
+
+  Edits edit(const Tensor& logits, std::span<const LogitRow> rows);
+  void choose_tokens(const Tensor& logits, std::span<const LogitRow> rows,
+                     std::span<const TokenId> greedy, std::vector<Choice>& choices);
+  void choose_allowed(const Tensor& logits, std::span<const LogitRow> rows,
+                      std::span<const std::int32_t> which, std::vector<Choice>& choices);
+  void choose_top_k(const Tensor& logits, std::span<const LogitRow> rows,
+                    std::span<const std::int32_t> which, std::vector<Choice>& choices);
+  void draw(const Tensor& logits, std::span<const LogitRow> rows,
+            std::span<const std::int32_t> which, std::span<const TokenId> greedy,
+            std::vector<Choice>& choices);
+
+  Vocabulary& vocabulary_;
+  std::vector<TokenId> eos_;
+  bool digest_;
+};
+
+}  // namespace weft

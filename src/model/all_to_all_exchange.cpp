@@ -1,0 +1,162 @@
+// Many rows: each goes where it is needed, and to no other rank.
+#include <cstring>
+#include <numeric>
+
+#include "base/error.h"
+#include "model/exchange_state.h"
+
+namespace weft {
+namespace {
+
+class AllToAllExchange final : public Exchange {
+ public:
+  explicit AllToAllExchange(ExchangeState& state) : state_(state) {}
+
+  void begin(std::int64_t rows) override { state_.begin(rows); }
+
+  ExpertWork dispatch(const Tensor& x, const Tensor& experts) override {
+    state_.route(experts);
+    const std::int64_t first = state_.first_row(state_.part.place.domain());
+    std::vector<std::int32_t> row_in_x(static_cast<std::size_t>(state_.all_rows()), -1);
+    std::iota(row_in_x.begin() + first, row_in_x.begin() + first + state_.own_rows(), 0);
+    ExpertWork work;
+    work.x = state_.part.place.domains() > 1 ? exchange_rows(x, row_in_x) : x;
+    work.rows = state_.own_pairs(row_in_x);
+    work.ends = state_.ends;
+    work.chosen = state_.chosen_by(first, state_.own_rows());
+    return work;
+  }
+
+  void combine(const Tensor& outputs, const Tensor& weights, const Tensor& sum) override {
+    const Range mine = slice_of(state_.group.rank());
+    const auto chosen = state_.chosen_by(mine.begin, mine.size());
+    const PairOrder order = order_pairs(chosen, state_.part_of, state_.part.place.ep);
+    std::vector<Bytes> counts;
+    for (int rank = 0; rank < state_.group.size(); ++rank) {
+      counts.push_back(state_.node_bytes(order, rank));
+    }
+    const Bytes all = std::accumulate(counts.begin(), counts.end(), Bytes{0});
+    const std::vector<Bytes> send_counts = sort_outputs(outputs);
+    state_.group.all_to_all({state_.send.data(), state_.send.bytes()}, send_counts,
+                            {state_.receive.data(), state_.receive.bytes()}, counts);
+    const Tensor rows = state_.node_rows(order, chosen, 0, mine.size());
+    const std::int64_t first = state_.first_row(state_.part.place.domain());
+    const Range local{mine.begin - first, mine.end - first};
+    const Tensor finished = sum.slice(local.begin, local.end);
+    state_.ops.combine(state_.part.tree.nodes, state_.as_rows(state_.receive.data(), all), rows,
+                       weights.slice(local.begin, local.end), finished);
+    if (state_.tp.size() == 1) return;
+    if (finished.bytes() > 0) {
+      std::memcpy(state_.slice.data(), finished.data(), finished.bytes());
+    }
+    std::vector<Bytes> slices;
+    for (int rank = 0; rank < state_.tp.size(); ++rank) {
+      const Range slice = slice_of(state_.part.place.domain() * state_.tp.size() + rank);
+      slices.push_back(static_cast<Bytes>(slice.size()) * state_.row_bytes());
+    }
+    state_.tp.all_gather({state_.slice.data(), finished.bytes()}, {sum.data(), sum.bytes()},
+                         slices);
+  }
+
+ private:
+  /// The rows, among all domains' rows, that a rank of the expert group sends and adds up.
+  [[nodiscard]] Range slice_of(int rank) const {
+    const int ranks = state_.part.place.tp;
+    const int domain = state_.domain_of_rank(rank);
+    const std::int64_t rows = state_.rows_of[static_cast<std::size_t>(domain)];
+    const std::int64_t first = state_.first_row(domain);
+    const std::int64_t place = rank % ranks;
+    return {first + place * rows / ranks, first + (place + 1) * rows / ranks};
+  }
+
+  /// The rows of `slice` that have an expert on rank `rank`, ascending.
+  [[nodiscard]] std::vector<std::int64_t> needed_by(int rank, Range slice) const {
+    std::vector<std::int64_t> rows;
+    for (std::int64_t row = slice.begin; row < slice.end; ++row) {
+      for (const std::int32_t expert : state_.chosen_by(row, 1)) {
+        if (state_.part_of[static_cast<std::size_t>(expert)] != state_.part_of_rank(rank)) continue;
+        rows.push_back(row);
+        break;
+      }
+    }
+    return rows;
+  }
+
+  /// Own rows, then those of other domains that this rank's experts need. Completes `row_in_x`.
+  Tensor exchange_rows(const Tensor& x, std::vector<std::int32_t>& row_in_x) {
+    const int me = state_.group.rank();
+    const Bytes row_bytes = state_.x_row_bytes();
+    const std::int64_t first = state_.first_row(state_.part.place.domain());
+    std::vector<Bytes> send_counts;
+    std::vector<Bytes> receive_counts;
+    std::byte* to = state_.send_rows.data();
+    auto next = static_cast<std::int32_t>(state_.own_rows());
+    for (int rank = 0; rank < state_.group.size(); ++rank) {
+      send_counts.push_back(0);
+      receive_counts.push_back(0);
+      if (state_.domain_of_rank(rank) == state_.part.place.domain()) continue;
+      for (const std::int64_t row : needed_by(rank, slice_of(me))) {
+        std::memcpy(to, x.data() + static_cast<Bytes>(row - first) * row_bytes, row_bytes);
+        to += row_bytes;
+        send_counts.back() += row_bytes;
+      }
+      for (const std::int64_t row : needed_by(me, slice_of(rank))) {
+        row_in_x[static_cast<std::size_t>(row)] = next++;
+        receive_counts.back() += row_bytes;
+      }
+    }
+    if (x.bytes() > 0) std::memcpy(state_.rows.data(), x.data(), x.bytes());
+    state_.group.all_to_all({state_.send_rows.data(), state_.send_rows.bytes()}, send_counts,
+                            {state_.rows.data() + x.bytes(), state_.rows.bytes() - x.bytes()},
+                            receive_counts);
+    return state_.rows.tensor(state_.shape.dtype, {next, state_.shape.hidden});
+  }
+
+  /// Puts the nodes of the own pairs into the send buffer, by the rank that adds their row up: for
+  /// each of these [own nodes, its pairs, hidden]. Returns the bytes of each.
+  std::vector<Bytes> sort_outputs(const Tensor& outputs) {
+    const auto k = static_cast<std::size_t>(state_.part.config.per_token);
+    const auto ranks = static_cast<std::size_t>(state_.group.size());
+    const auto nodes = static_cast<std::size_t>(state_.part.own_nodes());
+    const auto pairs = static_cast<std::size_t>(
+        state_.order.pairs_of[static_cast<std::size_t>(state_.part.place.part())]);
+    std::vector<std::size_t> rank_of(pairs);  // of each own pair
+    std::vector<std::size_t> count(ranks, 0);
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      const Range slice = slice_of(static_cast<int>(rank));
+      for (auto pair = static_cast<std::size_t>(slice.begin) * k;
+           pair < static_cast<std::size_t>(slice.end) * k; ++pair) {
+        const auto expert = static_cast<std::size_t>(state_.chosen[pair]);
+        if (state_.part_of[expert] != state_.part.place.part()) continue;
+        rank_of[static_cast<std::size_t>(state_.order.position[pair])] = rank;
+        ++count[rank];
+      }
+    }
+    std::vector<std::size_t> next(ranks, 0);  // first free row of the rank's first node
+    for (std::size_t rank = 1; rank < ranks; ++rank) {
+      next[rank] = next[rank - 1] + nodes * count[rank - 1];
+    }
+    const Bytes row_bytes = state_.row_bytes();
+    for (std::size_t pair = 0; pair < pairs; ++pair) {
+      const std::size_t rank = rank_of[pair];
+      for (std::size_t node = 0; node < nodes; ++node) {
+        std::memcpy(state_.send.data() + (next[rank] + node * count[rank]) * row_bytes,
+                    outputs.data() + (node * pairs + pair) * row_bytes, row_bytes);
+      }
+      ++next[rank];
+    }
+    std::vector<Bytes> bytes;
+    for (const std::size_t own : count) bytes.push_back(nodes * own * row_bytes);
+    return bytes;
+  }
+
+  ExchangeState& state_;
+};
+
+}  // namespace
+
+std::unique_ptr<Exchange> make_all_to_all_exchange(ExchangeState& state) {
+  return std::make_unique<AllToAllExchange>(state);
+}
+
+}  // namespace weft

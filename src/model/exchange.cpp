@@ -1,0 +1,58 @@
+#include "model/exchange.h"
+
+#include "model/exchange_state.h"
+
+namespace weft {
+namespace {
+
+/// Owns the state and chooses, step by step, how rows travel.
+class SizedExchange final : public Exchange {
+ public:
+  SizedExchange(const MoePartition& part, const ExchangeShape& shape, Ops& ops, Group& tp,
+                Group& experts)
+      : state_(part, shape, ops, tp, experts),
+        gather_(make_gather_exchange(state_)),
+        all_to_all_(make_all_to_all_exchange(state_)),
+        chosen_(gather_.get()) {}
+
+  void begin(std::int64_t rows) override {
+    state_.begin(rows);
+    chosen_ = gathers() ? gather_.get() : all_to_all_.get();
+  }
+  ExpertWork dispatch(const Tensor& x, const Tensor& experts) override {
+    return chosen_->dispatch(x, experts);
+  }
+  void combine(const Tensor& outputs, const Tensor& weights, const Tensor& sum) override {
+    chosen_->combine(outputs, weights, sum);
+  }
+
+ private:
+  /// The same on all ranks of the expert group.
+  [[nodiscard]] bool gathers() const {
+    if (state_.group.size() == 1) return true;  // nothing travels
+    if (state_.shape.transport != Transport::automatic) {
+      return state_.shape.transport == Transport::all_gather;
+    }
+    const std::int64_t rows =
+        state_.all_rows() * state_.part.config.per_token * state_.part.all_nodes();
+    return static_cast<Bytes>(rows) * state_.row_bytes() <= kExchangeGatherLimit;
+  }
+
+  ExchangeState state_;
+  std::unique_ptr<Exchange> gather_;
+  std::unique_ptr<Exchange> all_to_all_;
+  Exchange* chosen_;
+};
+
+}  // namespace
+
+Bytes exchange_bytes(const MoePartition& part, const ExchangeShape& shape) {
+  return ExchangeSizes::of(part, shape).total();
+}
+
+std::unique_ptr<Exchange> make_exchange(const MoePartition& part, const ExchangeShape& shape,
+                                        Ops& ops, Group& tp, Group& experts) {
+  return std::make_unique<SizedExchange>(part, shape, ops, tp, experts);
+}
+
+}  // namespace weft

@@ -1,0 +1,90 @@
+// What the implementations of Exchange have in common: groups, buffers, and where rows are.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/exchange.h"
+#include "model/pair_order.h"
+
+namespace weft {
+
+/// Outputs of up to this many bytes travel whole: latency counts, not bandwidth.
+inline constexpr Bytes kExchangeGatherLimit = Bytes{64} << 10;
+
+/// Sizes of an exchange's buffers.
+struct ExchangeSizes {
+  Bytes rows = 0;       ///< [domains * M, hidden] w: rows brought together
+  Bytes send_rows = 0;  ///< rows sorted by destination
+  Bytes pair_rows = 0;  ///< [P] i32
+  Bytes node_rows = 0;  ///< [M, k, nodes] i32
+  Bytes receive = 0;    ///< nodes of outputs
+  Bytes send = 0;       ///< nodes of outputs sorted by destination
+  Bytes slice = 0;      ///< this rank's finished rows
+
+  static ExchangeSizes of(const MoePartition& part, const ExchangeShape& shape);
+  [[nodiscard]] Bytes total() const {
+    return rows + send_rows + pair_rows + node_rows + receive + send + slice;
+  }
+};
+
+struct ExchangeState {
+  ExchangeState(const MoePartition& part, const ExchangeShape& shape, Ops& ops, Group& tp,
+                Group& experts);
+
+  /// Learns the number of rows of every domain.
+  void begin(std::int64_t rows);
+  /// Learns the experts of every domain's rows and sorts the pairs.
+  void route(const Tensor& experts);
+  /// Uploads, for each own pair, its row of x: `row_in_x` of its row among all domains' rows.
+  Tensor own_pairs(std::span<const std::int32_t> row_in_x);
+  /// Uploads, for each pair of `order` from its `first`-th on, [rows, k, nodes]: where its nodes
+  /// stand when every rank's nodes of its pairs in `order` lie one behind the other.
+  Tensor node_rows(const PairOrder& order, std::span<const std::int32_t> chosen, std::int64_t first,
+                   std::int64_t rows);
+  /// Bytes of nodes that rank `rank` of the expert group has of its pairs in `order`.
+  [[nodiscard]] Bytes node_bytes(const PairOrder& order, int rank) const;
+
+  [[nodiscard]] int part_of_rank(int rank) const { return rank / part.place.sharers(); }
+  [[nodiscard]] int domain_of_rank(int rank) const { return rank / part.place.tp; }
+  [[nodiscard]] std::int64_t own_rows() const {
+    return rows_of[static_cast<std::size_t>(part.place.domain())];
+  }
+  /// First of a domain's rows among all domains' rows.
+  [[nodiscard]] std::int64_t first_row(int domain) const;
+  [[nodiscard]] std::int64_t all_rows() const { return first_row(part.place.domains()); }
+  [[nodiscard]] std::span<const std::int32_t> chosen_by(std::int64_t row, std::int64_t rows) const;
+  [[nodiscard]] Bytes row_bytes() const { return static_cast<Bytes>(shape.hidden) * sizeof(float); }
+  [[nodiscard]] Bytes x_row_bytes() const {
+    return static_cast<Bytes>(shape.hidden) * size_of(shape.dtype);
+  }
+  /// The nodes in `bytes` as rows.
+  [[nodiscard]] Tensor as_rows(std::byte* bytes, Bytes size) const;
+
+  const MoePartition& part;
+  ExchangeShape shape;
+  Ops& ops;
+  Group& tp;
+  Group& group;                  ///< the expert group
+  std::unique_ptr<Group> cross;  ///< the ranks of other domains with this rank's place in theirs
+  std::vector<int> part_of;      ///< of each expert
+
+  std::vector<std::int64_t> rows_of;  ///< of each domain
+  std::vector<std::int32_t> chosen;   ///< [all domains' rows, k]
+  PairOrder order;                    ///< of all domains' rows
+  std::vector<std::int64_t> ends;     ///< of the own experts
+
+  Buffer rows;
+  Buffer send_rows;
+  Buffer pair_rows_buffer;
+  Buffer node_rows_buffer;
+  Buffer receive;
+  Buffer send;
+  Buffer slice;
+};
+
+/// The two implementations, over one state.
+std::unique_ptr<Exchange> make_gather_exchange(ExchangeState& state);
+std::unique_ptr<Exchange> make_all_to_all_exchange(ExchangeState& state);
+
+}  // namespace weft

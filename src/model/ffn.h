@@ -1,0 +1,69 @@
+// The feed-forward half of a layer.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "comm/group.h"
+#include "model/exchange.h"
+#include "model/moe_workspace.h"
+#include "model/partition.h"
+#include "model/region.h"
+#include "model/weights.h"
+#include "model/workspace.h"
+#include "ops/ops.h"
+
+namespace weft {
+
+/// How the tokens of all steps so far fell on a layer's experts, as this rank's tokens chose.
+struct ExpertLoad {
+  std::int64_t layer = 0;
+  std::vector<std::int64_t> tokens;  ///< of each expert
+
+  /// The busiest expert's tokens over the mean: 1 when all are equally busy, 0 before any token.
+  [[nodiscard]] double imbalance() const;
+};
+
+/// A feed-forward sub-layer.
+class Ffn {
+ public:
+  virtual ~Ffn() = default;
+
+  /// x += ffn(normed). normed [M, hidden] w, x [M, hidden] f32, equal on all ranks of the region.
+  virtual void forward(const Tensor& normed, const Tensor& x) = 0;
+};
+
+/// The feed-forward sub-layers of one rank, with and without experts.
+class FfnLayers {
+ public:
+  /// `tp` and `experts` are as in `make_exchange`; everything given must outlive this. Collective.
+  FfnLayers(const Partition& part, const Weights& weights, const Workspace& space,
+            Transport transport, Region& region, Ops& ops, Group& tp, Group& experts);
+
+  /// Bytes that it takes from the operators' memory.
+  static Bytes bytes(const Partition& part, const StepShape& shape, Transport transport);
+
+  /// The part of them that messages are made of.
+  static Bytes message_bytes(const Partition& part, const StepShape& shape, Transport transport);
+
+  /// A step of `rows` rows begins. In models with experts all ranks of the expert group must say
+  /// so, those without rows too.
+  void begin(std::int64_t rows);
+  /// The sub-layer of the rank's `layer`-th layer.
+  [[nodiscard]] Ffn& layer(std::int64_t layer) { return *layers_[static_cast<std::size_t>(layer)]; }
+
+  /// Loads of the layers with experts, in their order.
+  [[nodiscard]] const std::vector<ExpertLoad>& loads() const { return loads_; }
+
+ private:
+  std::unique_ptr<MoeWorkspace> moe_space_;  // null in models without experts, like exchange_
+  std::unique_ptr<Exchange> exchange_;
+  std::vector<ExpertLoad> loads_;
+  std::vector<std::unique_ptr<Ffn>> layers_;
+};
+
+/// Largest number of rows of one product of the rank: rows of a step, or pairs with experts.
+std::int64_t largest_rows(const Partition& part, const StepShape& shape);
+
+}  // namespace weft

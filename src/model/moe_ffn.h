@@ -1,0 +1,33 @@
+// A feed-forward sub-layer with experts.
+#pragma once
+
+#include "model/dense_ffn.h"
+#include "model/ffn.h"
+
+namespace weft {
+
+/// Everything given must outlive it. `load` is added to with every step.
+class MoeFfn final : public Ffn {
+ public:
+  MoeFfn(const MoePartition& part, const MoeWeights& weights, const Workspace& space,
+         const MoeWorkspace& moe_space, Exchange& exchange, Region& region, Ops& ops,
+         ExpertLoad& load);
+
+  void forward(const Tensor& normed, const Tensor& x) override;
+
+ private:
+  void add_shared(const Tensor& normed, const Tensor& sum);
+
+  const MoePartition& part_;
+  const MoeWeights& weights_;
+  const Workspace& space_;
+  const MoeWorkspace& moe_space_;
+  Exchange& exchange_;
+  Region& region_;
+  Ops& ops_;
+  ExpertLoad& load_;
+  GatedBlock shared_;
+  std::vector<float> zeros_;
+};
+
+}  // namespace weft

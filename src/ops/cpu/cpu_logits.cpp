@@ -1,0 +1,71 @@
+// What is asked of rows of logits when tokens are chosen.
+#include <algorithm>
+
+#include "ops/checks.h"
+#include "ops/cpu/cpu_ops.h"
+
+namespace weft {
+
+void CpuOps::block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) {
+  checks::block_maxima(logits, values, columns);
+  if (logits.elements() == 0) return;
+  MaximaTask task;
+  task.logits = logits.as<float>();
+  task.stride = logits.row_stride();
+  task.columns = logits.row_elements();
+  task.values = values.as<float>();
+  task.values_stride = values.row_stride();
+  task.at = columns.as<std::int32_t>();
+  task.at_stride = columns.row_stride();
+  spread(logits.rows(), logits.elements(), [&](int, Range rows) {
+    MaximaTask mine = task;
+    mine.rows = rows;
+    kernels_.block_maxima(mine);
+  });
+}
+
+void CpuOps::block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
+                          const Tensor& masses) {
+  checks::block_masses(logits, values, query, masses);
+  if (logits.elements() == 0) return;
+  MassTask task;
+  task.logits = logits.as<float>();
+  task.stride = logits.row_stride();
+  task.columns = logits.row_elements();
+  task.values = values.as<float>();
+  task.values_stride = values.row_stride();
+  task.scales = query.scales.as<float>();
+  task.before = query.before.as<float>();
+  task.behind = query.behind.as<float>();
+  task.splits = query.splits.as<std::int32_t>();
+  task.masses = masses.as<float>();
+  task.masses_stride = masses.row_stride();
+  task.rows = {0, logits.rows()};
+  task.blocks = {0, values.row_elements()};
+  // By runs of blocks: rows that are passed over, or nearly, would leave a thread without work.
+  spread(values.row_elements(), logits.elements() * 4, [&](int, Range blocks) {
+    MassTask mine = task;
+    mine.blocks = blocks;
+    kernels_.block_masses(mine);
+  });
+}
+
+void CpuOps::get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
+                          const Tensor& out) {
+  checks::elements(x, rows, columns, out);
+  for (std::int64_t i = 0; i < out.rows(); ++i) {
+    out.as<float>()[i] =
+        x.as<float>()[rows.as<std::int32_t>()[i] * x.row_stride() + columns.as<std::int32_t>()[i]];
+  }
+}
+
+void CpuOps::put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
+                          const Tensor& x) {
+  checks::elements(x, rows, columns, values);
+  for (std::int64_t i = 0; i < values.rows(); ++i) {
+    x.as<float>()[rows.as<std::int32_t>()[i] * x.row_stride() + columns.as<std::int32_t>()[i]] =
+        values.as<float>()[i];
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,48 @@
+// Sums of exponentials over blocks of logits.
+
+namespace weft {
+namespace {
+
+/// The mass of one block of `width` logits. `split` columns of it are measured against `before`.
+WEFT_INLINE float block_mass(const float* x, std::int64_t width, float value, float scale,
+                             float before, float behind, std::int64_t split) {
+  const Vec maximum = splat(value);
+  const Vec factor = splat(scale);
+  const Vec limit_before = splat(before);
+  const Vec limit_behind = splat(behind);
+  Vec sum = zero();
+  by_lanes(width, [&](std::int64_t c, auto n) {
+    const Vec logit = get(x + c, n);
+    const auto early = static_cast<int>(max_of(0, min_of(16, split - c)));
+    const Vec limit = select(first_lanes(early), limit_before, limit_behind);
+    Vec weight = select(greater(logit, limit), exp_of((logit - maximum) * factor), zero());
+    if (lanes_of(n) < 16) weight = select(first_lanes(lanes_of(n)), weight, zero());
+    sum = sum + weight;
+  });
+  return sum_by_halving(sum);
+}
+
+void block_masses(const MassTask& task) {
+  const float infinity = __builtin_inff();
+  for (std::int64_t m = task.rows.begin; m < task.rows.end; ++m) {
+    const float* const row = task.logits + m * task.stride;
+    const float scale = task.scales[m];
+    const float before = task.before[m];
+    const float behind = task.behind[m];
+    const float lower = before < behind ? before : behind;
+    for (std::int64_t b = task.blocks.begin; b < task.blocks.end; ++b) {
+      const float value = task.values[m * task.values_stride + b];
+      float mass = 0;
+      // A block whose maximum does not count has nothing that does.
+      if (scale > 0 && value > lower && value < infinity) {
+        const std::int64_t first = b * kLogitBlock;
+        mass = block_mass(row + first, min_of(kLogitBlock, task.columns - first), value, scale,
+                          before, behind, task.splits[m] - first);
+      }
+      task.masses[m * task.masses_stride + b] = mass;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,79 @@
+// Plain twins of the operators that choose tokens.
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "base/elementary.h"
+#include "ops/checks.h"
+#include "ops/reference/reference_ops.h"
+
+namespace weft {
+namespace {
+
+constexpr std::int64_t kBlock = 256;
+
+template <class T>
+T& at(const Tensor& t, std::int64_t row, std::int64_t column = 0) {
+  return t.as<T>()[row * t.row_stride() + column];
+}
+
+}  // namespace
+
+void ReferenceOps::block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) {
+  checks::block_maxima(logits, values, columns);
+  for (std::int64_t m = 0; m < logits.rows(); ++m) {
+    for (std::int64_t begin = 0; begin < logits.row_elements(); begin += kBlock) {
+      float best = -std::numeric_limits<float>::infinity();
+      std::int64_t best_at = begin;
+      for (std::int64_t c = begin; c < std::min(begin + kBlock, logits.row_elements()); ++c) {
+        if (at<float>(logits, m, c) > best) {
+          best = at<float>(logits, m, c);
+          best_at = c;
+        }
+      }
+      at<float>(values, m, begin / kBlock) = best;
+      at<std::int32_t>(columns, m, begin / kBlock) = static_cast<std::int32_t>(best_at);
+    }
+  }
+}
+
+void ReferenceOps::block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
+                                const Tensor& masses) {
+  checks::block_masses(logits, values, query, masses);
+  for (std::int64_t m = 0; m < logits.rows(); ++m) {
+    const float scale = at<float>(query.scales, m);
+    for (std::int64_t b = 0; b < values.row_elements(); ++b) {
+      const float value = at<float>(values, m, b);
+      std::array<float, 16> lanes{};
+      const std::int64_t end = std::min((b + 1) * kBlock, logits.row_elements());
+      for (std::int64_t c = b * kBlock; c < end; ++c) {
+        const bool early = c < at<std::int32_t>(query.splits, m);
+        const float limit = at<float>(early ? query.before : query.behind, m);
+        const float logit = at<float>(logits, m, c);
+        if (!(scale > 0) || !(logit > limit)) continue;
+        if (value == std::numeric_limits<float>::infinity()) continue;
+        auto& lane = lanes[static_cast<std::size_t>(c % 16)];
+        lane = lane + exp_f32((logit - value) * scale);
+      }
+      at<float>(masses, m, b) = reference::sum_by_halving(lanes);
+    }
+  }
+}
+
+void ReferenceOps::get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
+                                const Tensor& out) {
+  checks::elements(x, rows, columns, out);
+  for (std::int64_t i = 0; i < out.rows(); ++i) {
+    at<float>(out, i) = at<float>(x, at<std::int32_t>(rows, i), at<std::int32_t>(columns, i));
+  }
+}
+
+void ReferenceOps::put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
+                                const Tensor& x) {
+  checks::elements(x, rows, columns, values);
+  for (std::int64_t i = 0; i < values.rows(); ++i) {
+    at<float>(x, at<std::int32_t>(rows, i), at<std::int32_t>(columns, i)) = at<float>(values, i);
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,91 @@
+#include "proof/replica.h"
+
+#include <algorithm>
+#include <string>
+
+#include "plan/sizing.h"
+
+namespace weft {
+namespace {
+
+std::unique_ptr<Ops> make_own_ops(const ReplicaOptions& options) {
+  if (options.borrowed_ops != nullptr) return nullptr;
+  return options.ops ? options.ops() : make_cpu_ops(options.threads, options.isa);
+}
+
+}  // namespace
+
+Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& options, Group& group)
+    : options_(options),
+      reader_(model),
+      own_ops_(make_own_ops(options)),
+      ops_(options.borrowed_ops != nullptr ? options.borrowed_ops : own_ops_.get()) {
+  Layout layout;
+  layout.tp = group.size();
+  layout = options.layout.value_or(layout);
+  groups_ = std::make_unique<ReplicaGroups>(group, layout);
+
+  limits_.max_batch_tokens = options.max_batch_tokens;
+  limits_.max_sequences = std::min(options.max_sequences, options.max_batch_tokens);
+  limits_.prefill_chunk = options.prefill_chunk;
+  limits_.page_tokens = options.page_tokens;
+  limits_.pages = options.pages;
+  limits_.sp = layout.sp;
+  limits_.batches = layout.pp;
+  limits_.share_from = options.share_from;
+  limits_.prefix_sharing = options.prefix_sharing;
+
+  EngineShape shape;
+  shape.step.max_rows = options.max_batch_tokens;
+  shape.step.max_sequences = options.max_batch_tokens;
+  shape.step.table_width = ceil_div(options.max_sequence_length, options.page_tokens);
+  shape.step.logit_rows = std::min<std::int64_t>(16, shape.step.max_sequences);
+  shape.page_tokens = options.page_tokens;
+  shape.pages = options.pages;
+  shape.transport = options.transport;
+  shape.sp = layout.sp;
+  const ModelFacts facts{reader_.config(), options.caps.value_or(reader_.caps()), reader_.dtype()};
+  const std::vector<Partition> parts = partitions_of(facts, layout, 0);
+  model_ = std::make_unique<Model>(reader_, parts[partition_index(layout, groups_->place())], shape,
+                                   *ops_, *groups_, tracer_, options.region);
+}
+
+std::vector<Completion> Replica::complete(const std::vector<Request>& requests,
+                                          EngineStats* stats) {
+  EngineOptions options;
+  options.limits = limits_;
+  options.max_sequence_length = options_.max_sequence_length;
+  options.digest = true;
+  options.eos = reader_.config().eos;
+  Engine engine(*model_, nullptr, options);
+  for (const Request& request : requests) engine.submit(request);
+  std::vector<Completion> completions;
+  while (engine.step(nullptr, [&](const Sequence&, Completion completion) {
+    completions.push_back(std::move(completion));
+  })) {
+  }
+  std::sort(completions.begin(), completions.end(), [](const Completion& a, const Completion& b) {
+    return a.index != b.index ? a.index < b.index : a.choice < b.choice;
+  });
+  if (stats != nullptr) *stats = engine.stats();
+  return completions;
+}
+
+Digest digest_of_completion(const Completion& completion) {
+  Digester digester;
+  digester.add(std::to_string(completion.index) + std::string(name(completion.reason)));
+  digester.add(std::as_bytes(std::span(completion.tokens)));
+  digester.add(completion.logits_digest.hex());
+  for (const auto* scores : {&completion.logprobs, &completion.prompt_logprobs}) {
+    for (const PositionLogprobs& position : *scores) {
+      digester.add(std::as_bytes(std::span(&position.logprob, 1)));
+      for (const TokenLogprob& top : position.top) digester.add(std::to_string(top.token));
+      for (const TokenLogprob& top : position.top) {
+        digester.add(std::as_bytes(std::span(&top.logprob, 1)));
+      }
+    }
+  }
+  return digester.result();
+}
+
+}  // namespace weft

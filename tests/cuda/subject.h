@@ -1,0 +1,22 @@
+// What the tests of the GPU's operators run on. The same tests make up two programs: one on the
+// emulation, for every machine, and one on a GPU.
+#pragma once
+
+#include <memory>
+
+#include "cuda/gpu_ops.h"
+
+namespace weft::testing {
+
+/// Operators of which several can exist; `variant` 0 … kVariants-1 sets what must not show (how the
+/// emulated GPU is; a GPU is what it is).
+inline constexpr int kVariants = 3;
+std::unique_ptr<GpuOps> make_subject(int variant = 0);
+
+/// Whether products are those of the plain twins to the bit: the emulated unit is defined so.
+bool has_plain_products();
+
+/// Prints why and ends the program with success where there is nothing to test on.
+void skip_without_subject();
+
+}  // namespace weft::testing

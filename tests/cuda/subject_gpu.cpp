@@ -1,0 +1,20 @@
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "cuda/devices.h"
+#include "subject.h"
+
+namespace weft::testing {
+
+std::unique_ptr<GpuOps> make_subject(int /*variant*/) { return make_gpu_ops(0); }
+
+bool has_plain_products() { return false; }
+
+void skip_without_subject() {
+  if (!gpu_devices().empty()) return;
+  fmt::print("skipped: there is no GPU here\n");
+  std::exit(0);
+}
+
+}  // namespace weft::testing

@@ -1,0 +1,108 @@
+// The GPU's operators over logits and cached rows, against the plain twins.
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "catch.h"
+#include "compare.h"
+#include "ops_testing.h"
+
+namespace weft::testing {
+namespace {
+
+TEST_CASE("block_masses", "[cuda][masses]") {
+  Random random(31);
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const auto& [rows, columns] : {std::pair{0, 300}, {1, 1}, {2, 257}, {3, 1000}, {5, 2048}}) {
+    const std::int64_t blocks = ceil_div(columns, 256);
+    for (const int kind : {0, 1, 2}) {
+      std::vector<float> logits;
+      for (std::int64_t i = 0; i < rows * columns; ++i) logits.push_back(random.uniform(-9, 9));
+      for (float& v : logits) {
+        if (kind == 1 && random.between(0, 3) == 0) v = nan;
+        if (kind == 2 && random.between(0, 1) == 0)
+          v = random.between(0, 9) == 0 ? infinity : -infinity;
+      }
+      std::vector<float> scales;
+      std::vector<float> before;
+      std::vector<float> behind;
+      std::vector<std::int32_t> splits;
+      for (std::int64_t row = 0; row < rows; ++row) {
+        scales.push_back(row % 3 == 1 ? 0.0F : random.uniform(0.3F, 3));
+        before.push_back(row % 2 == 0 ? -infinity : random.uniform(-2, 2));
+        behind.push_back(row % 2 == 0 ? -infinity : random.uniform(-2, 2));
+        splits.push_back(static_cast<std::int32_t>(columns / 2));
+      }
+      same_bits([&](Ops& ops) {
+        const Array in = array(ops, logits, DType::f32, {rows, columns});
+        const Array values = poisoned(ops, DType::f32, {rows, blocks});
+        const Array at = poisoned(ops, DType::i32, {rows, blocks});
+        const Array masses = poisoned(ops, DType::f32, {rows, blocks});
+        const Array s = array(ops, scales, DType::f32, {rows});
+        const Array b = array(ops, before, DType::f32, {rows});
+        const Array h = array(ops, behind, DType::f32, {rows});
+        const Array p = ints(ops, splits);
+        ops.block_maxima(in.tensor, values.tensor, at.tensor);
+        ops.block_masses(in.tensor, values.tensor, {s.tensor, b.tensor, h.tensor, p.tensor},
+                         masses.tensor);
+        return bytes_of(ops, masses);
+      });
+    }
+  }
+}
+
+TEST_CASE("get_elements and put_elements", "[cuda][elements]") {
+  Random random(32);
+  const std::vector<float> x = random.wides(7 * 900, 3);
+  const std::vector<std::int32_t> rows = {0, 6, 3, 3, 1};
+  const std::vector<std::int32_t> columns = {899, 0, 17, 18, 450};
+  const std::vector<float> values = random.wides(5, 2);
+  same_bits([&](Ops& ops) {
+    const Array in = array(ops, x, DType::f32, {7, 900});
+    const Array r = ints(ops, rows);
+    const Array c = ints(ops, columns);
+    const Array out = poisoned(ops, DType::f32, {5});
+    ops.get_elements(in.tensor, r.tensor, c.tensor, out.tensor);
+    const Array put = array(ops, values, DType::f32, {5});
+    ops.put_elements(put.tensor, r.tensor, c.tensor, in.tensor);
+    std::vector<std::byte> bytes = bytes_of(ops, out);
+    const std::vector<std::byte> all = bytes_of(ops, in);
+    bytes.insert(bytes.end(), all.begin(), all.end());
+    return bytes;
+  });
+}
+
+TEST_CASE("write_kv and read_kv", "[cuda][kv]") {
+  Random random(33);
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    for (const auto& [heads, dim] : {std::pair{1, 12}, {2, 64}, {3, 80}}) {
+      constexpr std::int64_t kPage = 32;
+      constexpr std::int64_t kPages = 3;
+      std::vector<std::int32_t> slots(kPage * kPages);
+      std::iota(slots.begin(), slots.end(), 0);
+      for (std::size_t i = slots.size() - 1; i > 0; --i) {
+        std::swap(slots[i],
+                  slots[static_cast<std::size_t>(random.between(0, static_cast<int>(i)))]);
+      }
+      slots.resize(50);
+      const auto count = static_cast<std::int64_t>(slots.size());
+      const std::vector<float> rows = random.wides(count * 2 * heads * dim, 1);
+      same_bits([&](Ops& ops) {
+        const Bytes page = ops.kv_page_bytes(heads, dim, kPage, dtype);
+        const Array storage =
+            poisoned(ops, dtype, {kPages, static_cast<std::int64_t>(page / size_of(dtype))});
+        const KvLayer cache{storage.tensor.data(), page, kPage, heads, dim, dtype};
+        const Array in = array(ops, rows, dtype, {count, 2 * heads * dim});
+        const Array at = ints(ops, slots);
+        ops.write_kv(in.tensor, at.tensor, cache);
+        const Array out = poisoned(ops, dtype, {count, 2 * heads * dim});
+        ops.read_kv(cache, at.tensor, out.tensor);
+        return bytes_of(ops, out);
+      });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -1,0 +1,60 @@
+/* Preloaded into the program by the tests: makes a system call fail for files of one name.
+ *
+ * WEFT_FAULT_CALL: write, fsync or rename. WEFT_FAULT_FILE: part of the path. WEFT_FAULT_AFTER: how
+ * many such calls still work. WEFT_FAULT_ERRNO: what the others fail with. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static atomic_long calls;
+
+static int fails(const char *call, const char *path) {
+  const char *wanted = getenv("WEFT_FAULT_CALL");
+  const char *file = getenv("WEFT_FAULT_FILE");
+  const char *after = getenv("WEFT_FAULT_AFTER");
+  if (wanted == NULL || file == NULL || strcmp(wanted, call) != 0) return 0;
+  if (strstr(path, file) == NULL) return 0;
+  if (atomic_fetch_add(&calls, 1) < (after != NULL ? atol(after) : 0)) return 0;
+  errno = atoi(getenv("WEFT_FAULT_ERRNO"));
+  return 1;
+}
+
+static int fails_on(const char *call, int fd) {
+  char link[64];
+  char path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  const ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length < 0) return 0;
+  path[length] = '\0';
+  return fails(call, path);
+}
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+  static ssize_t (*real)(int, const void *, size_t);
+  if (real == NULL) real = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+  return fails_on("write", fd) ? -1 : real(fd, bytes, count);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
+  static ssize_t (*real)(int, const void *, size_t, off_t);
+  if (real == NULL) real = (ssize_t(*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite");
+  return fails_on("write", fd) ? -1 : real(fd, bytes, count, offset);
+}
+
+int fsync(int fd) {
+  static int (*real)(int);
+  if (real == NULL) real = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+  return fails_on("fsync", fd) ? -1 : real(fd);
+}
+
+int rename(const char *from, const char *to) {
+  static int (*real)(const char *, const char *);
+  if (real == NULL) real = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+  return fails("rename", from) ? -1 : real(from, to);
+}

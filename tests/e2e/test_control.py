@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""A job is one thing: ranks that fall silent end it everywhere, one signal stops all of it, replicas
+share the work as they go, and one may read the weights for all."""
+
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from weft_e2e import (EXIT_OK, EXIT_RESUMABLE, WeftTest, completion_request, flip_byte, kill_family,
+                      main, ranks_of, runs, send, start, wait_until, weft, write_rows)
+
+WATCHDOG = 5  # seconds
+SLACK = 10    # for a busy machine, and for mpirun to end everybody
+
+# One sequence at a time, and ends that do not end: rows come slowly, one by one.
+SLOW = {"sampling__temperature": 1.5, "sampling__ignore_eos": True, "sampling__max_tokens": 64,
+        "engine__max_sequences": 1, "engine__threads": 1, "engine__watchdog_seconds": WATCHDOG}
+
+
+def rows_of_parts(output):
+    """{name of a journal's part: its rows}."""
+    return {part.name: part.read_bytes().count(b"\n")
+            for part in sorted((output / "journal").glob("part-*.jsonl"))}
+
+
+def rank_of(pid):
+    """The rank that the launcher has given to a process."""
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    for variable in variables:
+        name, _, value = variable.partition(b"=")
+        if name in (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK"):
+            return int(value)
+    raise AssertionError(f"process {pid} has no rank")
+
+
+class Control(WeftTest):
+    """Jobs on several ranks, and what is done to one of them."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        requests = [completion_request(f"r{i}", f"{i}+1=") for i in range(300)]
+        cls.prompts = write_rows(cls.folder / "prompts.jsonl", requests)
+        case = cls()
+        cls.job = case.write_job("whole", cls.prompts, **SLOW)
+        cls.whole = case.run_job(cls.job, cls.folder / "whole")
+
+    def start_job(self, output, ranks, tp, *settings):
+        """Starts the job; returns its process and the processes of its ranks, in their order, once
+        every replica has a row."""
+        words = [f"output.dir={output}", f"parallel.tp={tp}", *settings]
+        process = start("run", self.job, *[w for item in words for w in ("--set", item)],
+                        ranks=ranks, err=subprocess.PIPE)
+        parts = ranks // tp
+        wait_until(lambda: process.poll() is not None
+                   or sum(rows > 0 for rows in rows_of_parts(output).values()) == parts,
+                   "a row of each replica")
+        pids = sorted(ranks_of(process.pid), key=rank_of)
+        self.assertEqual(len(pids), ranks)
+        return process, pids
+
+    def ends(self, process, pids, limit):
+        """The job's status and its messages; all of its ranks are gone."""
+        try:
+            began = time.monotonic()
+            _, err = process.communicate(timeout=limit)
+            wait_until(lambda: not any(map(runs, pids)), "all ranks to end",
+                       limit=max(1, limit - (time.monotonic() - began)))
+        finally:
+            if process.poll() is None:
+                kill_family(process)
+        return process.returncode, re.findall(r"^weft: .*$", err.decode(), flags=re.MULTILINE)
+
+    def finish(self, output, ranks=None, tp=1):
+        results = self.run_job(self.job, output, f"parallel.tp={tp}", ranks=ranks)
+        self.assert_same_rows(results, self.whole, output.name)
+
+    def test_a_stopped_rank_is_named(self):
+        """SIGSTOP: nobody but the others' heartbeats can tell."""
+        cases = [("in a replica", 3, 3, 2), ("a whole replica", 3, 1, 1),
+                 ("rank 0 of a replica", 4, 2, 0), ("in another replica", 4, 2, 3)]
+        for what, ranks, tp, victim in cases:
+            with self.subTest(what):
+                output = self.folder / f"stopped-{ranks}-{tp}-{victim}"
+                process, pids = self.start_job(output, ranks, tp)
+                began = time.monotonic()
+                send(pids[victim], signal.SIGSTOP)
+                status, said = self.ends(process, pids, WATCHDOG + SLACK)
+                self.assertEqual(status, 1)
+                self.assertGreater(time.monotonic() - began, WATCHDOG / 2)
+                self.assertEqual(len(said), 1, said)
+                self.assertRegex(said[0], rf"rank {victim} on \S+ has not been heard of for "
+                                          rf"{WATCHDOG} s \(engine.watchdog_seconds\); last seen")
+                if tp > 1:
+                    self.assertRegex(said[0], r"; ranks? [0-9, -]+ waits? for it in "
+                                              r"(all-gather|all-to-all|receive)")
+                self.assertFalse((output / "results.jsonl").exists())
+                self.finish(output, 2, 2)
+
+    def test_a_killed_rank_ends_the_job(self):
+        output = self.folder / "killed"
+        process, pids = self.start_job(output, 4, 2)
+        send(pids[3], signal.SIGKILL)
+        status, _ = self.ends(process, pids, WATCHDOG + SLACK)
+        self.assertNotEqual(status, 0)
+        self.finish(output, 3, 3)
+
+    def test_a_suspended_job_goes_on(self):
+        """All ranks stopped for longer than the watchdog's time: nobody is late."""
+        output = self.folder / "suspended"
+        process, pids = self.start_job(output, 3, 1)
+        for pid in pids:
+            send(pid, signal.SIGSTOP)
+        time.sleep(WATCHDOG + 1)
+        for pid in pids:
+            send(pid, signal.SIGCONT)
+        status, said = self.ends(process, pids, 60)
+        self.assertEqual((status, said), (EXIT_OK, []))
+        self.assert_same_rows((output / "results.jsonl").read_bytes(), self.whole, "suspended")
+
+    def test_a_signal_to_one_rank_stops_all(self):
+        """Whichever rank of whichever replica gets it."""
+        for ranks, tp, target, sent in [(3, 1, 2, signal.SIGUSR1), (4, 2, 3, signal.SIGTERM),
+                                        (4, 2, 0, signal.SIGINT), (3, 3, 1, signal.SIGUSR1)]:
+            with self.subTest(ranks=ranks, tp=tp, target=target, signal=sent.name):
+                output = self.folder / f"signal-{ranks}-{tp}-{target}"
+                process, pids = self.start_job(output, ranks, tp)
+                send(pids[target], sent)
+                status, said = self.ends(process, pids, 20)
+                self.assertEqual((status, said), (EXIT_RESUMABLE, []))
+                self.assertFalse((output / "results.jsonl").exists())
+                self.finish(output, 2, 1)
+
+    def test_uneven_requests_are_levelled(self):
+        """The first lines of the file take much longer: who has them gets fewer of the others."""
+        requests = [completion_request(f"r{i}", f"{i}+1=", max_tokens=250 if i < 20 else 2)
+                    for i in range(200)]
+        prompts = write_rows(self.folder / "uneven.jsonl", requests)
+        job = self.write_job("uneven", prompts, **{**SLOW, "engine__max_sequences": 2})
+        alone = self.run_job(job, self.folder / "uneven-alone")
+        output = self.folder / "uneven-shared"
+        results = self.run_job(job, output, ranks=2)
+        self.assert_same_rows(results, alone, "uneven")
+        parts = rows_of_parts(output)
+        self.assertEqual(sum(parts.values()), 200)
+        self.assertEqual(len(parts), 2)
+        # Fixed shares of any kind would be 100 and 100.
+        self.assertGreater(abs(parts["part-0000.jsonl"] - parts["part-0001.jsonl"]), 20, parts)
+
+    def test_small_jobs_are_shared_too(self):
+        few = write_rows(self.folder / "few.jsonl",
+                         [completion_request(f"r{i}", f"{i}+1=") for i in range(5)])
+        job = self.write_job("few", few, sampling__temperature=0, engine__threads=1)
+        alone = self.run_job(job, self.folder / "few-alone")
+        for ranks in (2, 3, 8):
+            with self.subTest(ranks=ranks):
+                output = self.folder / f"few-{ranks}"
+                results = self.run_job(job, output, ranks=ranks)
+                self.assert_same_rows(results, alone, f"{ranks} replicas")
+                self.assertEqual(sum(rows_of_parts(output).values()), 5)
+
+    def test_weights_by_broadcast(self):
+        for ranks, tp in [(3, 1), (4, 2)]:
+            with self.subTest(ranks=ranks, tp=tp):
+                output = self.folder / f"broadcast-{ranks}-{tp}"
+                done = weft("run", self.job, "--set", f"output.dir={output}", "--set",
+                            f"parallel.tp={tp}", "--set", "engine.load=broadcast", ranks=ranks)
+                self.assertEqual(done.status, EXIT_OK, done)
+                self.assertIn("replica 0 reads the weights", done.out)
+                self.assert_same_rows((output / "results.jsonl").read_bytes(), self.whole, "sent")
+        # On one host everybody reads.
+        output = self.folder / "read"
+        done = weft("run", self.job, "--set", f"output.dir={output}", ranks=2)
+        self.assertNotIn("replica 0 reads", done.out)
+
+    def test_damaged_weights_by_broadcast(self):
+        """What the reading rank finds is said once, and ends all ranks with status 2."""
+        damaged = self.folder / "damaged"
+        damaged.mkdir()
+        for file in self.model.iterdir():
+            (damaged / file.name).write_bytes(file.read_bytes())
+        shard = next(damaged.glob("shard-*.h5"))
+        flip_byte(shard, shard.stat().st_size // 2)
+        refused = weft("run", self.job, "--set", f"output.dir={self.folder / 'from-damaged'}",
+                       "--set", f"model={damaged}", "--set", "engine.load=broadcast", ranks=3)
+        self.assert_refused(refused, "damaged")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Writes that fail: the job ends everywhere with one message, and a rerun has the same bytes."""
+
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+from weft_e2e import (ENVIRONMENT, EXIT_OK, EXIT_USER_ERROR, WEFT, WeftTest, adder_requests, main,
+                      weft, write_rows)
+
+EXIT_FAILURE = 1
+
+
+@contextlib.contextmanager
+def environment(**variables):
+    """The environment of the commands that are run, for a while."""
+    before = dict(ENVIRONMENT)
+    ENVIRONMENT.update(variables)
+    try:
+        yield
+    finally:
+        ENVIRONMENT.clear()
+        ENVIRONMENT.update(before)
+
+
+class Disk(WeftTest):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.prompts = write_rows(cls.folder / "prompts.jsonl", adder_requests(200))
+        case = cls()
+        cls.job = case.write_job("whole", cls.prompts, output__trace=True, engine__max_sequences=8)
+        cls.whole = case.run_job(cls.job, cls.folder / "whole")
+
+    def failing_run(self, output, ranks, messages=1):
+        """Runs the job to a failure; gives its messages, at most one of a rank."""
+        # One replica: which of several would write how much, nobody knows.
+        result = weft("run", self.job, "--set", f"output.dir={output}", "--set",
+                      "output.sync_interval=0", "--set", f"parallel.tp={ranks or 1}", ranks=ranks)
+        self.assertEqual(result.status, EXIT_FAILURE, result)
+        self.assertIn(len(result.complaints), range(1, messages + 1), result)
+        return "\n".join(result.complaints)
+
+    def finish(self, output, ranks=2):
+        """The same command completes the job; no half-written file is left."""
+        again = self.run_job(self.job, output, ranks=ranks)
+        self.assert_same_rows(again, self.whole, output.name)
+        for name in ("summary.json", "timings.h5", "job.yaml"):
+            self.assertTrue((output / name).exists(), name)
+        self.assertEqual([path for path in output.rglob("*.tmp*")], [])
+
+    def test_injected_failures(self):
+        """Each kind of call on each file, at once and later on."""
+        shim = self.build_shim()
+        cases = [  # (call, file, how many work before, ranks)
+            ("write", "part-0000", 40, None), ("write", "part-0000", 2, 2),
+            ("fsync", "part-0000", 3, None), ("fsync", "part-0000", 0, 3),
+            ("write", "identity.json", 0, 2), ("rename", "identity.json", 0, None),
+            ("write", "timings/requests-0000", 0, None), ("write", "timings/runs", 0, 2),
+            ("write", "trace.json", 0, 2), ("rename", "trace.json", 0, None),
+            ("write", "results.jsonl.tmp", 0, 2), ("fsync", "results.jsonl.tmp", 0, None),
+            ("rename", "results.jsonl.tmp", 0, None), ("write", "results.json.tmp", 0, None),
+            ("write", "timings.h5.tmp", 0, 2), ("fsync", "timings.h5.tmp", 0, None),
+            ("rename", "timings.h5.tmp", 0, None), ("write", "summary.json", 0, None),
+            ("rename", "summary.json", 0, 2), ("write", "job.yaml", 0, None),
+        ]
+        for number, (call, file, after, ranks) in enumerate(cases):
+            with self.subTest(call=call, file=file, after=after, ranks=ranks):
+                output = self.folder / f"fault-{number}"
+                error = errno.ENOSPC if number % 2 else errno.EIO
+                with environment(LD_PRELOAD=str(shim), WEFT_FAULT_CALL=call, WEFT_FAULT_FILE=file,
+                                 WEFT_FAULT_AFTER=str(after), WEFT_FAULT_ERRNO=str(error)):
+                    message = self.failing_run(output, ranks)
+                self.assertIn(file.rsplit("/", 1)[-1].replace(".tmp", ""), message)
+                self.assertIn(os.strerror(error), message)
+                results = output / "results.jsonl"
+                if results.exists():  # then it is whole
+                    self.assert_same_rows(results.read_bytes(), self.whole, "after the failure")
+                self.finish(output)
+
+    def build_shim(self):
+        compiler = shutil.which("cc")
+        if compiler is None:
+            self.skipTest("cc is missing: no failures are injected")
+        with open(WEFT, "rb") as binary:
+            if b"__asan_init" in binary.read():
+                self.skipTest("the sanitizer's library must be the first: no failures are injected")
+        shim = self.folder / "faults.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", shim,
+                        Path(__file__).with_name("faults.c"), "-ldl"], check=True, timeout=60)
+        return shim
+
+    @contextlib.contextmanager
+    def mounted(self, options):
+        """A small file system of its own; skips the test where that is not allowed."""
+        folder = self.folder / "small"
+        folder.mkdir(exist_ok=True)
+        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False,
+                                               timeout=60).returncode != 0:
+            self.skipTest("mounting a tmpfs is not allowed here")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", str(folder)], check=True, timeout=60)
+
+    def test_full_disk(self):
+        """Too small for the journal, then for the results beside it, then large enough."""
+        with self.mounted("size=40k") as folder:
+            for size, ranks in [("40k", 2), ("130k", None)]:
+                with self.subTest(size=size):
+                    self.remount(folder, size)
+                    # Both replicas may find the disk full before one of them has ended the job.
+                    message = self.failing_run(folder / "out", ranks, ranks or 1)
+                    self.assertIn(os.strerror(errno.ENOSPC), message)
+                    self.assertFalse((folder / "out" / "results.jsonl").exists())
+            self.remount(folder, "16m")
+            self.finish(folder / "out", 3)
+
+    def remount(self, folder, size):
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True, timeout=60)
+
+    def test_directory_that_cannot_be_written(self):
+        locked = self.folder / "locked"
+        locked.mkdir()
+        locked.chmod(0o555)
+        with contextlib.ExitStack() as stack:
+            if os.access(locked, os.W_OK):  # root may write everywhere but here
+                locked = stack.enter_context(self.mounted("ro"))
+            for ranks in (None, 3):
+                with self.subTest(ranks=ranks):
+                    result = weft("run", self.job, "--set", f"output.dir={locked}/out",
+                                  ranks=ranks)
+                    self.assertEqual(result.status, EXIT_USER_ERROR, result)
+                    self.assert_refused(result, f"{locked}/out", "cannot be created")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""What a run leaves beside its results, and how it is told to stop, to go on and to try again."""
+
+import collections
+import gzip
+import json
+import os
+import re
+import subprocess
+import time
+
+from weft_e2e import (ENVIRONMENT, EXIT_OK, EXIT_RESUMABLE, EXIT_SOME_FAILED, WeftTest,
+                      adder_requests, command, main, read_rows, weft, write_rows)
+
+PHASES = {"forward", "attention", "ffn", "communication", "logits", "sampling", "output", "bubble",
+          "waiting", "other", "load"}
+
+
+class Output(WeftTest):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        requests = adder_requests(60)
+        requests[7]["body"]["top_p"] = 2
+        cls.requests = requests
+        cls.prompts = write_rows(cls.folder / "prompts.jsonl", requests)
+        case = cls()
+        cls.job = case.write_job("whole", cls.prompts, sampling__temperature=0)
+        cls.whole = case.run_job(cls.job, cls.folder / "whole", status=EXIT_SOME_FAILED)
+
+    def summary(self, output):
+        return json.loads((output / "summary.json").read_text())
+
+    def test_summary(self):
+        output = self.folder / "summary"
+        self.run_job(self.job, output, "parallel.tp=2", ranks=4, status=EXIT_SOME_FAILED)
+        summary = self.summary(output)
+        self.assertEqual(summary["requests"], {"total": 60, "succeeded": 59, "failed": 1,
+                                               "resumed": 0})
+        rows = [row for row in read_rows(output / "results.jsonl") if row["error"] is None]
+        usage = [row["response"]["body"]["usage"] for row in rows]
+        for kind in ("prompt", "completion"):
+            self.assertEqual(summary["tokens"][kind],
+                             sum(counts[f"{kind}_tokens"] for counts in usage))
+        phases = summary["seconds_by_phase"]
+        self.assertEqual(set(phases), PHASES)
+        for name, phase in phases.items():
+            self.assertLessEqual(phase["min"], phase["avg"] + 1e-9, name)
+            self.assertLessEqual(phase["avg"], phase["max"] + 1e-9, name)
+            self.assertIn(phase["slowest_rank"], range(4))
+            self.assertTrue(phase["slowest_host"])
+        # A replica may have come too late for any of so little work.
+        for name, figure in [("attention", "max"), ("ffn", "max"), ("communication", "max"),
+                             ("load", "min")]:
+            self.assertGreater(phases[name][figure], 0, name)
+        self.assertLess(sum(phase["avg"] for phase in phases.values()),
+                        summary["seconds"]["wall"])
+        self.assertLess(summary["ttft_seconds"]["p50"], summary["seconds"]["wall"])
+        self.assertGreater(summary["memory_bytes"]["planned"], 0)
+
+    def test_trace(self):
+        output = self.folder / "trace"
+        self.run_job(self.job, output, "parallel.tp=2", "output.trace=true", ranks=4,
+                     status=EXIT_SOME_FAILED)
+        events = json.loads((output / "trace.json").read_text())
+        names = {event["pid"]: event["args"]["name"] for event in events
+                 if event["name"] == "process_name"}
+        self.assertEqual(len(names), 4)
+        self.assertRegex(names[3], r"^rank 3 dp1 pp0 sp0 tp1 on \S+")
+        clocks = [event["args"] for event in events if event["name"] == "weft_clock"]
+        self.assertEqual(len(clocks), 4)
+        for clock in clocks:
+            for when in ("begin", "end"):  # all ranks are on one host
+                self.assertLessEqual(abs(clock[f"offset_us_{when}"]),
+                                     clock[f"uncertainty_us_{when}"])
+            self.assertEqual(clock["dropped_spans"], 0)
+        spans = [event for event in events if event["ph"] == "X"]
+        busy = []  # a replica may have come too late for any of so little work
+        for rank in range(4):
+            found = {span["name"] for span in spans if span["pid"] == rank}
+            self.assertIn("load", found)
+            if "attention" not in found:
+                continue
+            busy.append(rank)
+            self.assertLessEqual({"prefill", "decode", "ffn", "communication", "logits",
+                                  "sampling"}, found)
+            if rank % 2 == 0:
+                self.assertIn("output", found)
+        self.assertIn(busy, [[0, 1], [2, 3], [0, 1, 2, 3]])
+        self.assert_nested(spans)
+        # Attention computes in each layer of each step.
+        of_rank = collections.Counter(span["name"] for span in spans if span["pid"] == busy[0])
+        steps = of_rank["prefill"] + of_rank["decode"]
+        layers = len(json.loads((self.model / "weft.json").read_text())["config"]
+                     .get("layer_types") or []) or self.layers()
+        self.assertEqual(of_rank["attention"], steps * layers)
+        self.assertEqual(of_rank["ffn"], steps * layers)
+        wall = self.summary(output)["seconds"]["wall"] * 1e6
+        self.assertTrue(all(0 <= span["ts"] <= wall for span in spans))
+
+    def layers(self):
+        config = json.loads((self.model / "weft.json").read_text())["config"]
+        return config["num_hidden_layers"]
+
+    def assert_nested(self, spans):
+        """Spans of one track lie within or behind one another."""
+        tracks = collections.defaultdict(list)
+        for span in spans:
+            tracks[span["pid"], span["tid"]].append((span["ts"], span["ts"] + span["dur"]))
+        for track, times in tracks.items():
+            open_ends = []
+            for begin, end in sorted(times, key=lambda time: (time[0], -time[1])):
+                while open_ends and open_ends[-1] <= begin + 0.0015:
+                    open_ends.pop()
+                if open_ends:
+                    self.assertLessEqual(end, open_ends[-1] + 0.0015, track)
+                open_ends.append(end)
+
+    def test_no_trace_unless_asked_for(self):
+        self.assertFalse((self.folder / "whole" / "trace.json").exists())
+
+    def test_time_limit(self):
+        """The job stops by itself, on all ranks, and goes on where it was."""
+        # 64 choices each: minutes of work on any machine.
+        prompts = write_rows(self.folder / "slow.jsonl",
+                             adder_requests(1000, max_tokens=64, n=64, temperature=1))
+        slow = {"sampling__ignore_eos": True, "engine__max_sequences": 1}
+        job = self.write_job("slow", prompts, **slow)
+        for ranks, tp in [(None, 1), (3, 1), (2, 2)]:
+            with self.subTest(ranks=ranks, tp=tp):
+                output = self.folder / f"limited-{ranks}-{tp}"
+                began = time.monotonic()
+                result = weft("run", job, "--set", f"output.dir={output}", "--set",
+                              "run.time_limit=2s", "--set", f"parallel.tp={tp}", ranks=ranks)
+                self.assertEqual(result.status, EXIT_RESUMABLE, result)
+                self.assertLess(time.monotonic() - began, 20)
+                self.assertIn("stopped before the end", result.out)
+                self.assertFalse((output / "results.jsonl").exists())
+                self.assertTrue((output / "timings.h5").exists())
+        few = self.write_job("slow-few", write_rows(self.folder / "few.jsonl",
+                                                    adder_requests(20, max_tokens=8)),
+                             run__time_limit="10m")
+        self.run_job(few, self.folder / "slow-few")
+
+    def test_progress(self):
+        """Lines in a log, the first after a second."""
+        prompts = write_rows(self.folder / "long.jsonl",
+                             adder_requests(1000, max_tokens=64, n=64, temperature=1))
+        job = self.write_job("long", prompts, sampling__ignore_eos=True, engine__max_sequences=1,
+                             run__time_limit="4s")
+        for ranks in (None, 2):
+            with self.subTest(ranks=ranks):
+                result = weft("run", job, "--set", f"output.dir={self.folder}/progress-{ranks}",
+                              "--set", "run.progress_seconds=1", ranks=ranks)
+                lines = re.findall(r"^weft: \d+ s: (\d+) of 1000 requests done; [\d.]+ tokens/s",
+                                   result.out, flags=re.MULTILINE)
+                self.assertGreaterEqual(len(lines), 2, result)
+                counts = [int(count) for count in lines]
+                self.assertEqual(counts, sorted(counts))
+                self.assertGreater(counts[-1], 0)
+                self.assertNotIn("\x1b", result.out)
+        quiet = weft("run", job, "--set", f"output.dir={self.folder}/quiet", "--set",
+                     "run.progress_seconds=0")
+        self.assertNotRegex(quiet.out, r"requests done;")
+
+    def test_retry_failed(self):
+        """Rows that failed are computed again, the others kept; the file is replaced as a whole."""
+        output = self.folder / "retry"
+        self.run_job(self.job, output, ranks=3, status=EXIT_SOME_FAILED)
+        plain = weft("run", self.job, "--set", f"output.dir={output}")
+        self.assertEqual(plain.status, EXIT_SOME_FAILED, plain)
+        self.assertIn("--retry-failed", plain.out)
+        before = (output / "results.jsonl").stat().st_ino
+        again = weft("run", self.job, "--set", f"output.dir={output}", "--retry-failed", ranks=2)
+        self.assertEqual(again.status, EXIT_SOME_FAILED, again)
+        self.assertEqual(self.summary(output)["requests"]["resumed"], 59)
+        self.assertNotEqual((output / "results.jsonl").stat().st_ino, before)
+        self.assert_same_rows((output / "results.jsonl").read_bytes(), self.whole, "retried")
+        good = write_rows(self.folder / "good.jsonl", self.requests[:5])
+        job = self.write_job("good", good, sampling__temperature=0)
+        self.run_job(job, self.folder / "good")
+        nothing = weft("run", job, "--retry-failed")
+        self.assertEqual(nothing.status, EXIT_OK, nothing)
+        self.assertIn("nothing to do", nothing.out)
+
+    def test_killed_after_the_results(self):
+        """What a run had still to write when it was killed, the next one writes."""
+        output = self.folder / "late"
+        self.run_job(self.job, output, ranks=2, status=EXIT_SOME_FAILED)
+        whole = self.summary(output)
+        for name in ("summary.json", "timings.h5"):
+            (output / name).unlink()
+        again = weft("run", self.job, "--set", f"output.dir={output}", ranks=3)
+        self.assertEqual(again.status, EXIT_SOME_FAILED, again)
+        self.assertTrue((output / "timings.h5").exists())
+        summary = self.summary(output)
+        self.assertEqual(summary["requests"]["succeeded"], 59)
+        for kind in ("prompt", "completion"):
+            self.assertEqual(summary["tokens"][kind], whole["tokens"][kind])
+        self.assertAlmostEqual(summary["ttft_seconds"]["p50"], whole["ttft_seconds"]["p50"],
+                               places=6)
+
+    def test_results_changed_by_hand(self):
+        output = self.folder / "changed"
+        self.run_job(self.job, output, status=EXIT_SOME_FAILED)
+        results = output / "results.jsonl"
+        results.write_bytes(self.whole.replace(b"create", b"CREATE", 1))
+        for ranks in (None, 3):
+            self.assert_refused(weft("run", self.job, "--set", f"output.dir={output}", ranks=ranks),
+                                r"results\.jsonl: not the file that was made", "move it away")
+        results.unlink()
+        again = self.run_job(self.job, output, ranks=2, status=EXIT_SOME_FAILED)
+        self.assert_same_rows(again, self.whole, "made again")
+
+    def test_packed_prompts(self):
+        """A gzip file is its contents, in one member or in several; a damaged one is refused."""
+        text = self.prompts.read_bytes()
+        half = len(text) // 2
+        packed = gzip.compress(text[:half]) + gzip.compress(text[half:])
+        file = self.folder / "prompts.gz"
+        file.write_bytes(packed)
+        for ranks in (None, 2):
+            found = self.run_job(self.job, self.folder / f"packed-{ranks}", f"input.file={file}",
+                                 ranks=ranks, status=EXIT_SOME_FAILED)
+            self.assert_same_rows(found, self.whole, "packed")
+        # The contents count, not how they are stored.
+        done = weft("run", self.job, "--set", f"output.dir={self.folder}/packed-2")
+        self.assertEqual(done.status, EXIT_SOME_FAILED, done)
+        self.assertIn("complete already", done.out)
+        for name, bad, pattern in [("cut.gz", packed[:-9], "cut off"),
+                                   ("damaged.gz", packed[:60] + b"\0\0\0" + packed[63:], "damaged"),
+                                   ("cut.zst", b"\x28\xb5\x2f\xfd\x04", "zstd.*cut off")]:
+            file = self.folder / name
+            file.write_bytes(bad)
+            for ranks in (None, 3):
+                with self.subTest(file=name, ranks=ranks):
+                    refused = weft("run", self.job, "--set", f"input.file={file}", "--set",
+                                   f"output.dir={self.folder}/bad-{name}", ranks=ranks)
+                    self.assert_refused(refused, name.replace(".", r"\."), pattern)
+
+    def test_no_prompts_and_wrong_prompts(self):
+        empty = self.folder / "empty.jsonl"
+        empty.write_bytes(b"\n\n")
+        for ranks in (None, 3):
+            found = self.run_job(self.job, self.folder / f"empty-{ranks}", f"input.file={empty}",
+                                 ranks=ranks)
+            self.assertEqual(found, b"")
+        binary = self.folder / "binary.jsonl"
+        binary.write_bytes(bytes(range(256)) * 4)
+        shape = self.folder / "shape.jsonl"
+        shape.write_text('{"prompt": "1+1="}\n' * 4 + "[1]\n7\n")
+        for file, lines in [(binary, 5), (shape, 6)]:
+            output = self.folder / f"wrong-{file.stem}"
+            self.run_job(self.job, output, f"input.file={file}", ranks=2, status=EXIT_SOME_FAILED)
+            rows = read_rows(output / "results.jsonl")
+            self.assertEqual(len(rows), lines)
+            self.assertTrue(all(row["error"]["message"] for row in rows))
+
+    def test_memory_does_not_grow_with_the_file(self):
+        """At most 64 bytes for each request, however long the lines: what tells ids apart."""
+        peaks = []
+        for count in (5_000, 105_000):
+            prompts = self.folder / "many.jsonl"
+            with open(prompts, "w", encoding="utf-8") as file:
+                for _ in range(count):  # not at once: the test's own memory counts at the start
+                    file.write(f'{{"custom_id": {"1" * 500}}}\n')
+            job = self.write_job(f"many-{count}", prompts)
+            with subprocess.Popen(command("run", job), stdout=subprocess.DEVNULL,
+                                  env=ENVIRONMENT) as process:
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+            self.assertEqual(process.returncode, EXIT_SOME_FAILED)
+            peaks.append(usage.ru_maxrss * 1024)
+        self.assertLess(peaks[1] - peaks[0], 100_000 * 64, peaks)
+
+
+if __name__ == "__main__":
+    main()

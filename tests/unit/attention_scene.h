@@ -1,0 +1,40 @@
+// A cache with sequences of several lengths and queries over it: what the attention tests run.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops_testing.h"
+
+namespace weft::testing {
+
+/// One sequence of a scene: `length` tokens in the cache, of which the rows `rows` are queries.
+struct Sequence {
+  std::int64_t length;
+  std::vector<std::int32_t> rows;
+};
+
+struct Scene {
+  HeadMap heads;
+  DType dtype = DType::bf16;
+  std::int64_t page_tokens = 16;
+  std::int64_t window = 0;
+  float scale = 0.25F;
+  std::vector<Sequence> sequences;
+  std::vector<std::vector<float>> qkv;  // by sequence: [length, features]
+};
+
+/// The last `count` rows of a sequence of `length`.
+std::vector<std::int32_t> last(std::int64_t length, std::int64_t count);
+
+/// Query heads shared out evenly.
+HeadMap head_map(std::int64_t query_heads, std::int64_t kv_heads, std::int64_t head_dim);
+
+/// Queries and keys of moderate size (so that several keys count), values of wide exponents.
+void fill(Random& random, Scene& scene);
+
+/// Writes all tokens to a cache that was full of NaN, on pages in disorder, then attends: what
+/// comes out, [queries, query_heads * head_dim].
+std::vector<std::byte> attend(Ops& ops, const Scene& scene);
+
+}  // namespace weft::testing

@@ -1,0 +1,272 @@
+// Operators for experts: CPU kernels against the plain twins.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "catch.h"
+#include "ops_testing.h"
+
+namespace weft::testing {
+namespace {
+
+/// Products of pairs with a stack of matrices.
+struct ExpertProduct {
+  std::int64_t rows = 0;     // of x
+  std::int64_t outputs = 0;  // N
+  KCut cut;
+  DType dtype = DType::bf16;
+  std::vector<std::int64_t> ends;   // of each expert's pairs
+  std::vector<std::int32_t> index;  // empty: pair p reads row p
+  std::vector<float> x;
+  std::vector<std::vector<float>> w;
+
+  [[nodiscard]] std::int64_t pairs() const { return ends.back(); }
+};
+
+ExpertProduct random_product(Random& random, const std::vector<std::int64_t>& counts,
+                             std::int64_t rows, std::int64_t outputs, const Segments& segments,
+                             Range leaves, DType dtype) {
+  ExpertProduct p;
+  p.rows = rows;
+  p.outputs = outputs;
+  p.cut = KCut::of(segments, leaves);
+  p.dtype = dtype;
+  p.ends.resize(counts.size());
+  std::partial_sum(counts.begin(), counts.end(), p.ends.begin());
+  for (std::int64_t i = 0; i < p.pairs(); ++i) {
+    p.index.push_back(static_cast<std::int32_t>(random.between(0, rows - 1)));
+  }
+  p.x = random.wides(rows * p.cut.columns());
+  for (std::size_t e = 0; e < counts.size(); ++e) {
+    p.w.push_back(random.wides(outputs * p.cut.columns()));
+  }
+  return p;
+}
+
+std::vector<std::byte> multiply(Ops& ops, const ExpertProduct& p) {
+  const Array x = array(ops, p.x, p.dtype, {p.rows, p.cut.columns()});
+  const Array index = ints(ops, p.index);
+  MatrixStack w{{p.outputs, p.dtype, p.cut}, static_cast<std::int64_t>(p.w.size()), Buffer()};
+  w.storage = Buffer(ops.memory(), static_cast<Bytes>(w.count) * ops.matrix_bytes(w.shape));
+  for (std::size_t e = 0; e < p.w.size() && p.cut.columns() > 0; ++e) {
+    const Array from = array(ops, p.w[e], p.dtype, {p.outputs, p.cut.columns()});
+    // In two pieces, as gates and ups come.
+    const std::int64_t half = p.outputs / 2;
+    for (const Range rows : {Range{0, half}, Range{half, p.outputs}}) {
+      ops.pack(w, static_cast<std::int64_t>(e), rows.begin, 0,
+               from.tensor.slice(rows.begin, rows.end));
+    }
+  }
+  const Array out = poisoned(ops, DType::f32,
+                             {static_cast<std::int64_t>(p.cut.nodes.size()), p.pairs(), p.outputs});
+  ops.expert_linear(x.tensor, p.index.empty() ? Tensor() : index.tensor, p.ends, w, out.tensor);
+  return bytes_of(ops, out);
+}
+
+void compare(const ExpertProduct& p) {
+  const std::vector<std::byte> expected = multiply(reference(), p);
+  for (const auto& ops : implementations()) {
+    INFO(ops->description() << ": " << p.pairs() << " pairs of " << p.ends.size() << " experts, N="
+                            << p.outputs << " K=" << p.cut.columns() << " " << name(p.dtype));
+    CHECK((multiply(*ops, p) == expected));
+  }
+}
+
+/// `count` counts that add up to `total`, some of them 0.
+std::vector<std::int64_t> uneven(Random& random, std::int64_t count, std::int64_t total) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(count), 0);
+  for (std::int64_t i = 0; i < total; ++i) {
+    const std::int64_t e = std::min(random.between(0, count - 1), random.between(0, count - 1));
+    ++counts[static_cast<std::size_t>(e)];
+  }
+  return counts;
+}
+
+TEST_CASE("expert_linear equals its plain twin bit for bit", "[ops][experts]") {
+  Random random(11);
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    for (const std::int64_t pairs : {0, 1, 2, 8, 13, 60, 250}) {
+      const std::int64_t k = random.between(1, 150);
+      const Segments segments = Segments::cut(k, 16, 4);
+      const std::int64_t experts = random.between(1, 9);
+      compare(random_product(random, uneven(random, experts, pairs), random.between(1, 20),
+                             random.between(2, 70), segments, {0, segments.count()}, dtype));
+    }
+    // Each part of the tree, pairs in order.
+    const Segments segments = Segments::cut(16 * 7 + 5, 16, 4);
+    for (std::int64_t begin = 0; begin < 4; ++begin) {
+      for (std::int64_t end = begin + 1; end <= 4; ++end) {
+        ExpertProduct p = random_product(random, {3, 0, 14}, 17, 40, segments, {begin, end}, dtype);
+        p.index.clear();
+        compare(p);
+      }
+    }
+  }
+}
+
+TEST_CASE("expert_linear over several passes and one favoured expert", "[ops][experts]") {
+  Random random(12);
+  const Segments segments = Segments::cut(48, 16, 4);
+  compare(random_product(random, {5, 900, 0, 140}, 300, 66, segments, {0, 2}, DType::bf16));
+}
+
+TEST_CASE("a pair's product is a plain product's row", "[ops][experts]") {
+  Random random(13);
+  const auto ops = make_cpu_ops(2);
+  const Segments segments = Segments::cut(100, 16, 4);
+  const ExpertProduct p =
+      random_product(random, {1, 5, 40}, 9, 50, segments, {0, segments.count()}, DType::bf16);
+  const std::vector<std::byte> bytes = multiply(*ops, p);
+  const Array x = array(*ops, p.x, p.dtype, {p.rows, p.cut.columns()});
+  std::int64_t begin = 0;
+  for (std::size_t e = 0; e < p.w.size(); ++e) {
+    const Matrix w = matrix(*ops, p.w[e], p.outputs, p.dtype, p.cut);
+    const Array whole = poisoned(*ops, DType::f32, {1, p.rows, p.outputs});
+    ops->linear(x.tensor, w, whole.tensor);
+    const std::vector<std::byte> rows = bytes_of(*ops, whole);
+    const std::int64_t row_bytes = p.outputs * 4;
+    for (; begin < p.ends[e]; ++begin) {
+      const auto row = p.index[static_cast<std::size_t>(begin)];
+      REQUIRE(std::equal(bytes.begin() + begin * row_bytes, bytes.begin() + (begin + 1) * row_bytes,
+                         rows.begin() + row * row_bytes));
+    }
+  }
+}
+
+struct Routing {
+  std::vector<std::int32_t> experts;
+  std::vector<float> weights;
+};
+
+Routing route(Ops& ops, const std::vector<float>& logits, std::int64_t rows, std::int64_t k,
+              bool normalise) {
+  const std::int64_t experts = static_cast<std::int64_t>(logits.size()) / rows;
+  const Array in = array(ops, logits, DType::f32, {rows, experts});
+  const Array ids = poisoned(ops, DType::i32, {rows, k});
+  const Array weights = poisoned(ops, DType::f32, {rows, k});
+  ops.route(in.tensor, normalise, ids.tensor, weights.tensor);
+  Routing result;
+  result.experts.resize(static_cast<std::size_t>(rows * k));
+  ops.download(ids.tensor, std::as_writable_bytes(std::span(result.experts)));
+  result.weights = floats_of(ops, weights);
+  return result;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](float x, float y) {
+    return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
+  });
+}
+
+TEST_CASE("route equals its plain twin bit for bit", "[ops][experts]") {
+  Random random(14);
+  for (const std::int64_t experts : {1, 2, 8, 15, 16, 17, 60, 128}) {
+    for (const std::int64_t k : {1, 2, 8}) {
+      if (k > experts) continue;
+      const std::int64_t rows = 33;
+      const std::vector<float> logits = random.wides(rows * experts, 6);
+      for (const bool normalise : {false, true}) {
+        const Routing expected = route(reference(), logits, rows, k, normalise);
+        for (const auto& ops : implementations()) {
+          INFO(ops->description() << ": " << k << " of " << experts);
+          const Routing found = route(*ops, logits, rows, k, normalise);
+          CHECK(found.experts == expected.experts);
+          CHECK(same_bits(found.weights, expected.weights));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("route takes the most probable, the lower expert among equals", "[ops][experts]") {
+  const auto check = [](Ops& ops) {
+    const Routing tied = route(ops, {1, 3, 3, 0, 3, -200, -200, -200}, 1, 6, false);
+    CHECK(tied.experts == std::vector<std::int32_t>{1, 2, 4, 0, 3, 5});  // the last ones are 0
+    CHECK(tied.weights[0] == tied.weights[2]);
+    CHECK(tied.weights[5] == 0.0F);
+    const Routing whole = route(ops, {0.5F, -1, 2, 0}, 1, 4, true);
+    const float sum = std::accumulate(whole.weights.begin(), whole.weights.end(), 0.0F);
+    CHECK(sum == Approx(1).epsilon(1e-6));
+    CHECK(whole.weights[0] == Approx(0.71010F).epsilon(1e-4));
+    // Nothing sensible to choose from: still k different experts.
+    const float nan = std::nanf("");
+    CHECK(route(ops, {nan, nan, nan}, 1, 2, true).experts == std::vector<std::int32_t>{0, 1});
+  };
+  check(reference());
+  for (const auto& ops : implementations()) check(*ops);
+}
+
+std::vector<std::byte> combined(Ops& ops, const std::vector<TreeNode>& nodes,
+                                const std::vector<float>& parts, std::int64_t columns,
+                                const std::vector<std::int32_t>& rows,
+                                const std::vector<float>& weights, std::int64_t m) {
+  const auto count = static_cast<std::int64_t>(parts.size()) / columns;
+  const auto k = static_cast<std::int64_t>(weights.size()) / m;
+  const Array from = array(ops, parts, DType::f32, {count, columns});
+  const Array index = ints(ops, rows);
+  const Array scale = array(ops, weights, DType::f32, {m, k});
+  const Array out = poisoned(ops, DType::f32, {m, columns});
+  ops.combine(nodes, from.tensor, index.tensor, scale.tensor, out.tensor);
+  return bytes_of(ops, out);
+}
+
+TEST_CASE("combine equals its plain twin bit for bit, other orders do not", "[ops][experts]") {
+  Random random(15);
+  const std::vector<std::vector<TreeNode>> trees = {
+      {{0, 0}}, {{1, 0}, {1, 1}}, {{0, 0}, {0, 1}, {1, 1}}, {{0, 0}, {0, 1}, {0, 2}, {0, 3}}};
+  for (const auto& nodes : trees) {
+    for (const std::int64_t m : {1, 3, 20}) {
+      const std::int64_t columns = random.between(1, 200);
+      constexpr std::int64_t k = 4;
+      constexpr std::int64_t part_rows = 50;
+      const std::vector<float> parts = random.wides(part_rows * columns);
+      const std::vector<float> weights = random.uniforms(m * k, 0.0F, 1.0F);
+      std::vector<std::int32_t> rows;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(m * k) * nodes.size(); ++i) {
+        rows.push_back(static_cast<std::int32_t>(random.between(0, part_rows - 1)));
+      }
+      const auto expected = combined(reference(), nodes, parts, columns, rows, weights, m);
+      for (const auto& ops : implementations()) {
+        INFO(ops->description() << ": " << m << " rows, " << nodes.size() << " nodes");
+        CHECK((combined(*ops, nodes, parts, columns, rows, weights, m) == expected));
+      }
+      // A row's experts the other way round.
+      auto other_rows = rows;
+      auto other_weights = weights;
+      const auto per_expert = static_cast<std::ptrdiff_t>(nodes.size());
+      for (std::int64_t row = 0; row < m; ++row) {
+        for (std::int64_t j = 0; j < k; ++j) {
+          std::copy_n(rows.begin() + (row * k + j) * per_expert, per_expert,
+                      other_rows.begin() + (row * k + k - 1 - j) * per_expert);
+          other_weights[static_cast<std::size_t>(row * k + k - 1 - j)] =
+              weights[static_cast<std::size_t>(row * k + j)];
+        }
+      }
+      if (m * columns < 40) continue;
+      CHECK_FALSE((combined(*implementations().front(), nodes, parts, columns, other_rows,
+                            other_weights, m) == expected));
+    }
+  }
+}
+
+TEST_CASE("add_gated equals its plain twin bit for bit", "[ops][experts]") {
+  Random random(16);
+  for (const std::int64_t columns : {1, 16, 100}) {
+    const std::int64_t m = 13;
+    const std::vector<float> gate = random.wides(m, 5);
+    const std::vector<float> x = random.wides(m * columns);
+    const std::vector<float> sum = random.wides(m * columns);
+    const auto run = [&](Ops& ops) {
+      const Array g = array(ops, gate, DType::f32, {m, 1});
+      const Array from = array(ops, x, DType::f32, {m, columns});
+      const Array to = array(ops, sum, DType::f32, {m, columns});
+      ops.add_gated(g.tensor, from.tensor, to.tensor);
+      return bytes_of(ops, to);
+    };
+    const auto expected = run(reference());
+    for (const auto& ops : implementations()) CHECK((run(*ops) == expected));
+  }
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -1,0 +1,188 @@
+// Who is behind, and what is said of it.
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "comm/roll_call.h"
+
+namespace weft::test {
+namespace {
+
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+
+constexpr int kLimit = 10;
+constexpr std::uint64_t kGroup = 7;
+
+RankState computing(std::int64_t step, std::int64_t looks = 0) {
+  RankState state;
+  state.phase = JobPhase::running;
+  state.step = step;
+  state.looks = looks;
+  return state;
+}
+
+RankState waiting(Operation operation, std::int64_t call, std::int64_t looks,
+                  std::uint64_t group = kGroup, int peer = -1) {
+  RankState state = computing(17, looks);
+  state.operation = operation;
+  state.group = group;
+  state.call = call;
+  state.peer = peer;
+  return state;
+}
+
+/// Four ranks on two hosts, one group.
+RollCall four() {
+  RollCall roll({"n1", "n1", "n2", "n2"}, 4, kLimit, 30);
+  roll.add_group(kGroup, {0, 1, 2, 3});
+  return roll;
+}
+
+}  // namespace
+
+TEST_CASE("while all are heard of, nobody is silent", "[roll-call]") {
+  RollCall roll = four();
+  for (int look = 0; look < 100; ++look) {
+    // Rank 3 computes for a hundred looks, nobody waits for it longer than 9.
+    for (int rank = 0; rank < 3; ++rank) {
+      roll.hear(rank, waiting(Operation::all_gather, 5, look % kLimit));
+    }
+    roll.hear(3, computing(17, look));
+    roll.look();
+    REQUIRE_FALSE(roll.silence());
+    REQUIRE_FALSE(roll.lateness());
+  }
+}
+
+TEST_CASE("a silent rank is named, with what it did and who waits for it", "[roll-call]") {
+  RollCall roll = four();
+  roll.hear(3, computing(17));
+  for (int look = 0; look < kLimit; ++look) {
+    REQUIRE_FALSE(roll.silence());
+    for (int rank = 0; rank < 3; ++rank) {
+      roll.hear(rank, waiting(Operation::all_gather, 5012, look));
+    }
+    roll.look();
+  }
+  REQUIRE(roll.silence());
+  CHECK_THAT(*roll.silence(),
+             StartsWith("rank 3 on n2 has not been heard of for 30 s (engine.watchdog_seconds); "
+                        "last seen in step 17, computing; ranks 0-2 wait for it in "
+                        "all-gather 5012; "));
+}
+
+TEST_CASE("a lost host is named as a whole", "[roll-call]") {
+  RollCall roll = four();
+  roll.hear(2, computing(3));
+  roll.look();
+  roll.hear(3, computing(3));
+  for (int look = 0; look < kLimit; ++look) {
+    roll.hear(0, waiting(Operation::receive, 0, look, kGroup, 2));
+    roll.hear(1, waiting(Operation::receive, 0, look, kGroup, 0));
+    roll.look();
+  }
+  CHECK_THAT(*roll.silence(), StartsWith("ranks 2-3 on n2 have not been heard of for 30 s"));
+  CHECK_THAT(*roll.silence(), Contains("rank 2 was last seen in step 3, computing"));
+  CHECK_THAT(*roll.silence(), Contains("rank 0 waits for them in receive"));
+}
+
+TEST_CASE("ranks that have said goodbye may be silent", "[roll-call]") {
+  RollCall roll = four();
+  for (int rank = 1; rank < 4; ++rank) roll.excuse(rank);
+  for (int look = 0; look < 2 * kLimit; ++look) {
+    roll.hear(0, computing(1));
+    roll.look();
+  }
+  CHECK_FALSE(roll.silence());
+}
+
+TEST_CASE("the one that others wait for is behind", "[roll-call]") {
+  RollCall roll = four();
+  for (int rank : {0, 1, 3}) roll.hear(rank, waiting(Operation::all_gather, 12, kLimit));
+  roll.hear(2, computing(17, kLimit));
+  REQUIRE(roll.lateness());
+  CHECK_THAT(*roll.lateness(),
+             StartsWith("rank 2 on n2 is behind, in step 17, computing; ranks 0-1, 3 wait for it "
+                        "in all-gather 12 for 30 s"));
+}
+
+TEST_CASE("a rank that has left the operation is not behind in it", "[roll-call]") {
+  RollCall roll = four();
+  RankState root = computing(18, kLimit);  // sent its broadcast and went on
+  root.group = kGroup;
+  root.call = 12;
+  roll.hear(0, root);
+  roll.hear(1, computing(17, kLimit));
+  roll.hear(2, waiting(Operation::broadcast, 12, kLimit));
+  roll.hear(3, waiting(Operation::broadcast, 12, kLimit));
+  CHECK_THAT(*roll.lateness(), StartsWith("rank 1 on n1 is behind"));
+  CHECK_THAT(*roll.lateness(), Contains("ranks 2-3 wait for it in broadcast 12"));
+}
+
+TEST_CASE("chains of waits are followed to their end", "[roll-call]") {
+  RollCall roll = four();
+  // 3 receives from 2, 2 from 1, 1 from 0, which computes.
+  roll.hear(0, computing(4, kLimit));
+  for (int rank = 1; rank < 4; ++rank) {
+    roll.hear(rank, waiting(Operation::receive, 0, rank == 3 ? kLimit : 5, kGroup, rank - 1));
+  }
+  CHECK_THAT(*roll.lateness(), StartsWith("rank 0 on n1 is behind, in step 4, computing; rank 1 "
+                                          "waits for it in receive"));
+}
+
+TEST_CASE("when all are in one operation, it is the messages", "[roll-call]") {
+  RollCall roll = four();
+  for (int rank = 0; rank < 4; ++rank) roll.hear(rank, waiting(Operation::all_to_all, 9, kLimit));
+  CHECK_THAT(*roll.lateness(), StartsWith("rank 0 on n1 waits in all-to-all 9 for 30 s"));
+  CHECK_THAT(*roll.lateness(), Contains("nobody is behind: messages do not arrive"));
+}
+
+TEST_CASE("finished replicas and claims wait as long as they like", "[roll-call]") {
+  RollCall roll = four();
+  roll.hear(0, waiting(Operation::others, 0, 100 * kLimit));
+  roll.hear(1, waiting(Operation::work, 0, 100 * kLimit));
+  roll.hear(2, computing(1, 100 * kLimit));
+  roll.hear(3, computing(1, 100 * kLimit));
+  CHECK_FALSE(roll.lateness());
+}
+
+TEST_CASE("without a limit nobody is ever late", "[roll-call]") {
+  RollCall roll({"n1", "n1"}, 2, 0, 0);
+  for (int look = 0; look < 1000; ++look) roll.look();
+  roll.hear(0, waiting(Operation::all_gather, 1, 1000));
+  CHECK_FALSE(roll.silence());
+  CHECK_FALSE(roll.lateness());
+}
+
+TEST_CASE("progress is the sum over all", "[roll-call]") {
+  RollCall roll = four();
+  RankState state = computing(1);
+  state.progress = {.rows = 3, .failed = 1, .prompt_tokens = 10, .completion_tokens = 20};
+  roll.hear(0, state);
+  roll.hear(2, state);
+  CHECK(roll.progress().rows == 6);
+  CHECK(roll.progress().failed == 2);
+  CHECK(roll.progress().prompt_tokens == 20);
+  CHECK(roll.progress().completion_tokens == 40);
+}
+
+TEST_CASE("an activity counts looks at the same wait only", "[roll-call]") {
+  Activity activity;
+  activity.begin_phase(JobPhase::running);
+  {
+    const Activity::Wait wait(activity, Operation::receive, 5, 6, 1);
+    CHECK(activity.look().looks == 0);
+    CHECK(activity.look().looks == 1);
+    CHECK(activity.look().operation == Operation::receive);
+    CHECK(activity.state().peer == 1);
+  }
+  CHECK(activity.look().looks == 0);
+  CHECK(activity.look().operation == Operation::none);
+  CHECK(activity.state().group == 5);  // the latest
+  activity.begin_step();
+  CHECK(activity.look().looks == 0);
+  CHECK(activity.state().step == 1);
+}
+
+}  // namespace weft::test
