@@ -3,19 +3,13 @@
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
-#if __has_include(<catch2/catch_session.hpp>)
-#include <catch2/catch_session.hpp>
-#else
-#define CATCH_CONFIG_RUNNER
-#include <catch2/catch.hpp>
-#endif
-
 #include "subject.h"
+#include "support/run_catch.h"
 
 int main(int argc, char** argv) {
   weft::testing::skip_without_subject();
   MPI_Init(&argc, &argv);
-  const int status = Catch::Session().run(argc, argv);
+  const int status = weft::testing::run_catch(argc, argv);
   // A rank that failed may have left the others waiting inside an operation: end them all.
   if (status != 0) MPI_Abort(MPI_COMM_WORLD, 1);
   MPI_Finalize();

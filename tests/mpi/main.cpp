@@ -3,13 +3,6 @@
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
-#if __has_include(<catch2/catch_session.hpp>)
-#include <catch2/catch_session.hpp>
-#else
-#define CATCH_CONFIG_RUNNER
-#include <catch2/catch.hpp>
-#endif
-
 #include <unistd.h>
 
 #include <cstdio>
@@ -17,6 +10,8 @@
 #include <fstream>
 #include <iostream>
 #include <string>
+
+#include "support/run_catch.h"
 
 namespace {
 
@@ -33,17 +28,8 @@ int main(int argc, char** argv) {
   MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  const std::string report = report_path(rank);
-  Catch::Session session;
-  int status = session.applyCommandLine(argc, argv);
-  if (status == 0) {
-#if __has_include(<catch2/catch_session.hpp>)
-    if (rank != 0) session.configData().defaultOutputFilename = report;
-#else
-    if (rank != 0) session.configData().outputFilename = report;
-#endif
-    status = session.run();
-  }
+  const std::string report = rank == 0 ? std::string() : report_path(rank);
+  const int status = weft::testing::run_catch(argc, argv, report);
   if (rank != 0) {
     if (status != 0) std::cerr << "rank " << rank << ":\n" << std::ifstream(report).rdbuf();
     std::remove(report.c_str());

@@ -1,0 +1,3 @@
+#include "support/run_catch.h"
+
+int main(int argc, char** argv) { return weft::testing::run_catch(argc, argv); }
