@@ -224,11 +224,12 @@ class NcclGroup final : public Group {
                                         comm_->get(), stream()));
     });
   }
-  void start_send(ByteView bytes, int to) override {
+  SendTicket start_send(ByteView bytes, int to) override {
     if (!ops_.owns(bytes.data())) return group_->start_send(bytes, to);
     comm_->run("send", stream(), [&] { exchange(bytes, {}, to); });
+    return 0;  // the stream keeps what overwrites the bytes behind the send
   }
-  void finish_sends() override { group_->finish_sends(); }
+  void finish_sends(SendTicket last) override { group_->finish_sends(last); }
   void receive(ByteSpan bytes, int from) override {
     if (!ops_.owns(bytes.data())) return group_->receive(bytes, from);
     comm_->run("receive", stream(), [&] { exchange({}, bytes, from); });

@@ -3,6 +3,7 @@
 #include <deque>
 #include <numeric>
 #include <utility>
+#include <vector>
 
 namespace weft {
 namespace {
@@ -44,14 +45,24 @@ class StagedGroup final : public Group {
     group_->broadcast(arrival.host, root);
     if (rank() != root) arrival.finish();
   }
-  void start_send(ByteView bytes, int to) override {
-    // The bytes must stay until the sends are finished: each has a place of its own.
-    started_.emplace_back();
-    group_->start_send(outgoing(bytes, started_.back()), to);
+  SendTicket start_send(ByteView bytes, int to) override {
+    if (bytes.empty() || !ops_.owns(bytes.data())) return group_->start_send(bytes, to);
+    // The bytes must stay until the send is finished: each has a place of its own.
+    Sent sent;
+    if (!spare_.empty()) {
+      sent.stage = std::move(spare_.back());
+      spare_.pop_back();
+    }
+    sent.ticket = group_->start_send(outgoing(bytes, sent.stage), to);
+    sent_.push_back(std::move(sent));
+    return sent_.back().ticket;
   }
-  void finish_sends() override {
-    group_->finish_sends();
-    started_.clear();
+  void finish_sends(SendTicket last) override {
+    group_->finish_sends(last);
+    while (!sent_.empty() && sent_.front().ticket <= last) {
+      spare_.push_back(std::move(sent_.front().stage));
+      sent_.pop_front();
+    }
   }
   void receive(ByteSpan bytes, int from) override {
     Arrival arrival(*this, bytes);
@@ -64,6 +75,12 @@ class StagedGroup final : public Group {
   }
 
  private:
+  /// Bytes on their way from the host's memory.
+  struct Sent {
+    SendTicket ticket = 0;
+    Buffer stage;
+  };
+
   /// Where bytes arrive on their way to `to`.
   struct Arrival {
     Arrival(StagedGroup& owner, ByteSpan to) : group(owner), target(to), host(to) {
@@ -98,7 +115,8 @@ class StagedGroup final : public Group {
   GpuOps& ops_;
   Buffer send_;
   Buffer receive_;
-  std::deque<Buffer> started_;
+  std::deque<Sent> sent_;      ///< not finished, oldest first
+  std::vector<Buffer> spare_;  ///< of finished ones
 };
 
 }  // namespace

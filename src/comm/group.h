@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +15,10 @@ namespace weft {
 
 using ByteView = std::span<const std::byte>;
 using ByteSpan = std::span<std::byte>;
+
+/// Numbers the sends that a rank starts in a group, from 1 on. 0 is none of them.
+using SendTicket = std::uint64_t;
+inline constexpr SendTicket kAllSends = std::numeric_limits<SendTicket>::max();
 
 /// A group of ranks that call the same operations in the same order. Every call blocks until this
 /// rank's part is done; buffers are host memory. Failures throw Error.
@@ -35,12 +41,12 @@ class Group {
   /// The bytes of rank `root` overwrite those of all others.
   virtual void broadcast(ByteSpan bytes, int root) = 0;
 
-  /// Starts sending `bytes` to rank `to` and returns at once. They must stay as they are until
-  /// `finish_sends`. Messages between two ranks arrive in the order in which they were sent.
-  virtual void start_send(ByteView bytes, int to) = 0;
-  /// Returns when all sends that this rank has started are on their way or received: their bytes
-  /// may be overwritten.
-  virtual void finish_sends() = 0;
+  /// Starts sending `bytes` to rank `to` and returns at once. They must stay as they are until the
+  /// send is finished. Messages between two ranks arrive in the order in which they were sent.
+  virtual SendTicket start_send(ByteView bytes, int to) = 0;
+  /// Returns when the send `last` and all that this rank has started before are on their way or
+  /// received: their bytes may be overwritten. May wait until the receivers have called `receive`.
+  virtual void finish_sends(SendTicket last = kAllSends) = 0;
   /// Fills `bytes` with the next message of rank `from`, which must be as long.
   virtual void receive(ByteSpan bytes, int from) = 0;
 

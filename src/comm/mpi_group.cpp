@@ -105,16 +105,20 @@ class MpiGroup final : public Group {
     }
   }
 
-  void start_send(ByteView bytes, int to) override {
+  SendTicket start_send(ByteView bytes, int to) override {
     sends_.emplace_back();
     check_mpi(
         MPI_Isend(bytes.data(), mpi_count(bytes.size()), MPI_BYTE, to, kTag, comm_, &sends_.back()),
         "MPI_Isend");
+    return finished_ + sends_.size();
   }
-  void finish_sends() override {
-    check_mpi(MPI_Waitall(static_cast<int>(sends_.size()), sends_.data(), MPI_STATUSES_IGNORE),
+  void finish_sends(SendTicket last) override {
+    if (last <= finished_) return;
+    const auto count = std::min<std::size_t>(last - finished_, sends_.size());
+    check_mpi(MPI_Waitall(static_cast<int>(count), sends_.data(), MPI_STATUSES_IGNORE),
               "MPI_Waitall");
-    sends_.clear();
+    sends_.erase(sends_.begin(), sends_.begin() + static_cast<std::ptrdiff_t>(count));
+    finished_ += count;
   }
   void receive(ByteSpan bytes, int from) override {
     MPI_Status status;
@@ -141,6 +145,7 @@ class MpiGroup final : public Group {
   int rank_ = 0;
   int size_ = 1;
   std::vector<MPI_Request> sends_;  ///< started, not finished
+  SendTicket finished_ = 0;         ///< the last one finished
 };
 
 }  // namespace

@@ -22,10 +22,11 @@ class SelfGroup final : public Group {
     copy(send, recv);
   }
   void broadcast(ByteSpan /*bytes*/, int /*root*/) override {}
-  void start_send(ByteView bytes, int /*to*/) override {
+  SendTicket start_send(ByteView bytes, int /*to*/) override {
     sent_.emplace_back(bytes.begin(), bytes.end());
+    return ++started_;
   }
-  void finish_sends() override {}
+  void finish_sends(SendTicket /*last*/) override {}
   void receive(ByteSpan bytes, int /*from*/) override {
     require(!sent_.empty() && sent_.front().size() == bytes.size(),
             "no message of {} bytes was sent", bytes.size());
@@ -44,6 +45,7 @@ class SelfGroup final : public Group {
   }
 
   std::deque<std::vector<std::byte>> sent_;  ///< to itself
+  SendTicket started_ = 0;
 };
 
 }  // namespace

@@ -23,9 +23,9 @@ class TimedGroup final : public Group {
   void broadcast(ByteSpan bytes, int root) override {
     timed([&] { group_->broadcast(bytes, root); });
   }
-  void start_send(ByteView bytes, int to) override { group_->start_send(bytes, to); }
-  void finish_sends() override {
-    timed([&] { group_->finish_sends(); });
+  SendTicket start_send(ByteView bytes, int to) override { return group_->start_send(bytes, to); }
+  void finish_sends(SendTicket last) override {
+    timed([&] { group_->finish_sends(last); });
   }
   void receive(ByteSpan bytes, int from) override {
     timed([&] { group_->receive(bytes, from); });

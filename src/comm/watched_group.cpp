@@ -38,10 +38,10 @@ class WatchedGroup final : public Group {
     const Activity::Wait wait(activity_, Operation::broadcast, name_, ++calls_);
     group_->broadcast(bytes, root);
   }
-  void start_send(ByteView bytes, int to) override { group_->start_send(bytes, to); }
-  void finish_sends() override {
+  SendTicket start_send(ByteView bytes, int to) override { return group_->start_send(bytes, to); }
+  void finish_sends(SendTicket last) override {
     const Activity::Wait wait(activity_, Operation::send, name_, calls_);
-    group_->finish_sends();
+    group_->finish_sends(last);
   }
   void receive(ByteSpan bytes, int from) override {
     const Activity::Wait wait(activity_, Operation::receive, name_, calls_, from);

@@ -15,7 +15,7 @@ Engine::Engine(Model& model, const Tokenizer* tokenizer, EngineOptions options)
       tokenizer_(tokenizer),
       options_(std::move(options)),
       scheduler_(options_.limits),
-      record_(model.groups()) {
+      record_(model.groups(), model.tracer()) {
   if (model.partition().stage.last()) {
     chooser_.emplace(model.vocabulary(), options_.eos, options_.digest);
   }
@@ -117,11 +117,8 @@ bool Engine::launch() {
 void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
   Flight flight = std::move(flights_.front());
   flights_.pop_front();
-  const std::vector<Choice> choices = [&] {
-    if (flight.choices) return std::move(*flight.choices);
-    const Tracer::Scope scope(model_.tracer(), Phase::bubble);
-    return record_.receive(flight.samples);
-  }();
+  const std::vector<Choice> choices =
+      flight.choices ? std::move(*flight.choices) : record_.receive(flight.samples);
   const Stopwatch bookkeeping;
   const Tracer::Scope scope(model_.tracer(), Phase::sampling);
   std::size_t next = 0;

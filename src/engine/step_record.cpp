@@ -6,6 +6,9 @@
 
 namespace weft {
 
+StepRecord::StepRecord(ReplicaGroups& groups, Tracer& tracer)
+    : groups_(groups), tracer_(tracer), sent_(static_cast<std::size_t>(groups.pp().size())) {}
+
 std::vector<Choice> StepRecord::joined(std::vector<Choice> own, std::span<const Sample> samples) {
   if (groups_.sp().size() == 1) return own;
   std::string mine;
@@ -24,19 +27,25 @@ std::vector<Choice> StepRecord::publish(std::vector<Choice> own, std::span<const
   std::vector<Choice> all = joined(std::move(own), samples);
   Group& stages = groups_.pp();
   if (stages.size() == 1) return all;
-  stages.finish_sends();
-  sent_.clear();
-  for (const Choice& choice : all) choice.append_to(sent_);
-  sent_bytes_ = sent_.size();
+  Sent& sent = sent_[next_];
+  next_ = (next_ + 1) % sent_.size();
+  {
+    const Tracer::Scope scope(tracer_, Phase::bubble);
+    stages.finish_sends(sent.ticket);
+  }
+  sent.text.clear();
+  for (const Choice& choice : all) choice.append_to(sent.text);
+  sent.bytes = sent.text.size();
   for (int stage = 0; stage + 1 < stages.size(); ++stage) {
-    stages.start_send(std::as_bytes(std::span(&sent_bytes_, 1)), stage);
-    stages.start_send(std::as_bytes(std::span(sent_)), stage);
+    stages.start_send(std::as_bytes(std::span(&sent.bytes, 1)), stage);
+    sent.ticket = stages.start_send(std::as_bytes(std::span(sent.text)), stage);
   }
   return all;
 }
 
 std::vector<Choice> StepRecord::receive(std::span<const Sample> samples) {
   if (samples.empty()) return {};
+  const Tracer::Scope scope(tracer_, Phase::bubble);
   Group& stages = groups_.pp();
   const int last = stages.size() - 1;
   std::uint64_t bytes = 0;

@@ -121,7 +121,6 @@ void Decoder::forward(const Batch& batch) {
   if (stage.first()) {
     embed(batch);
   } else {
-    const Tracer::Scope scope(tracer_, Phase::bubble);
     edges_.pipe.receive(space_.residual(rows_));
   }
   for (std::int64_t i = stage.sublayers.begin; i < stage.sublayers.end; ++i) {

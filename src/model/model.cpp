@@ -17,7 +17,7 @@ Model::Model(ModelReader& reader, const Partition& part, const EngineShape& shap
       ffns_(part_, weights_, workspace_, shape.transport, *region_, ops, groups.tp(),
             groups.experts()),
       kv_exchange_(part_, shape.step.max_rows, ops, groups.sp()),
-      pipe_(part_.stage, shape.step.max_rows, part_.config.hidden, ops, groups.pp()),
+      pipe_(part_.stage, shape.step.max_rows, part_.config.hidden, ops, groups.pp(), tracer),
       vocabulary_(part_.stage.last()
                       ? std::make_unique<Vocabulary>(part_, shape.step.logit_rows, ops, groups.tp())
                       : nullptr),

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "comm/mpi_group.h"
 #include "comm/session.h"
+#include "support/rendezvous_group.h"
 #include "unit/catch.h"
 
 namespace weft::test {
@@ -129,6 +130,34 @@ TEST_CASE("messages arrive in order, while the sender goes on", "[group]") {
   world->start_send(second, me);
   CHECK_THROWS_AS(world->receive(received, me), Error);
   world->finish_sends();
+}
+
+TEST_CASE("the oldest send can be finished while later ones are not", "[group]") {
+  const Deadline deadline(60);
+  for (const bool buffered : {true, false}) {
+    const auto group = buffered ? make_world_group() : make_rendezvous_group(make_world_group());
+    const int me = group->rank();
+    const int next = (me + 1) % group->size();
+    const int before = (me + group->size() - 1) % group->size();
+    std::vector<std::vector<std::byte>> sent(3, std::vector<std::byte>(Bytes{1} << 20));
+    std::vector<SendTicket> tickets;
+    for (std::vector<std::byte>& bytes : sent) {
+      for (Bytes i = 0; i < bytes.size(); ++i) bytes[i] = expected(me, next, i + tickets.size());
+      tickets.push_back(group->start_send(bytes, next));
+    }
+    CHECK(tickets == std::vector<SendTicket>{1, 2, 3});
+    group->finish_sends(0);  // no send at all: nobody has received anything
+    std::vector<std::byte> received(sent[0].size());
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+      group->receive(received, before);
+      CHECK(received[17] == expected(before, me, 17 + i));
+      group->finish_sends(tickets[i]);
+      sent[i].assign(sent[i].size(), std::byte{0xEE});
+      group->barrier();
+    }
+    group->finish_sends(tickets[0]);  // is finished already
+    group->finish_sends();
+  }
 }
 
 }  // namespace weft::test
