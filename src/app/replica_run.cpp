@@ -172,7 +172,6 @@ void ReplicaRun::refuse(const PromptError& error) {
 void ReplicaRun::collect(Completion completion) {
   if (!journal_) return;
   const Tracer::Scope scope(deployment_.tracer(), Phase::output);
-  add_completion(report_, completion);
   const std::int64_t index = completion.index;
   const auto found = lines_.find(index);
   require(found != lines_.end(), "request {} was completed twice", index);
@@ -193,7 +192,7 @@ void ReplicaRun::answer(OpenLine open) {
     refuse(error_of(open.line, fault));
     return;
   }
-  record(open.completions);
+  record(open);
   count_row(true);
 }
 
@@ -206,8 +205,8 @@ void ReplicaRun::count_row(bool succeeded) {
 }
 
 /// One record for a request, over all its prompts and choices.
-void ReplicaRun::record(const std::vector<Completion>& completions) {
-  const Completion& any = completions.front();
+void ReplicaRun::record(const OpenLine& open) {
+  const Completion& any = open.completions.front();
   RequestTiming timing;
   timing.index = any.index;
   timing.queued = engine_start_ + any.queued_at;
@@ -215,10 +214,12 @@ void ReplicaRun::record(const std::vector<Completion>& completions) {
   timing.run = start_.number;
   timing.replica = deployment_.place().dp;
   timing.finish_reason = static_cast<std::int32_t>(any.reason);
-  for (const Completion& completion : completions) {
+  for (const Completion& completion : open.completions) {
+    const bool counts = counts_prompt(open.line, completion);
+    add_completion(report_, completion, counts);
     timing.first_token = std::min(timing.first_token, engine_start_ + completion.first_token_at);
     timing.finished = std::max(timing.finished, engine_start_ + completion.finished_at);
-    timing.prompt_tokens += completion.prompt_tokens;
+    if (counts) timing.prompt_tokens += completion.prompt_tokens;
     timing.completion_tokens += completion.completion_tokens;
   }
   progress_.prompt_tokens += timing.prompt_tokens;

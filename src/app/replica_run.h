@@ -54,7 +54,7 @@ class ReplicaRun {
   void refuse(const PromptError& error);
   void answer(OpenLine open);
   void collect(Completion completion);
-  void record(const std::vector<Completion>& completions);
+  void record(const OpenLine& open);
 
   const Job& job_;
   Deployment& deployment_;

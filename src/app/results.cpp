@@ -83,12 +83,11 @@ ordered_json choice_of(const PromptLine& prompt, const Completion& completion,
   return choice;
 }
 
-/// A prompt counts once, however many choices it has.
 ordered_json usage_of(const PromptLine& prompt, std::span<const Completion> completions) {
   std::int64_t in = 0;
   std::int64_t out = 0;
   for (const Completion& completion : completions) {
-    if (completion.choice % prompt.choices == 0) in += completion.prompt_tokens;
+    if (counts_prompt(prompt, completion)) in += completion.prompt_tokens;
     out += completion.completion_tokens;
   }
   return {{"prompt_tokens", in}, {"completion_tokens", out}, {"total_tokens", in + out}};
@@ -114,6 +113,10 @@ ordered_json receipt_of(std::span<const Completion* const> completions) {
 }
 
 }  // namespace
+
+bool counts_prompt(const PromptLine& prompt, const Completion& completion) {
+  return completion.choice % prompt.choices == 0;
+}
 
 std::string completion_row(const PromptLine& prompt, std::span<const Completion> completions,
                            const RowOptions& options) {

@@ -23,6 +23,9 @@ struct RowOptions {
   Bytes longest = kJournalRowCap;        ///< longest row that is written
 };
 
+/// Whether a completion is its prompt's first choice: a prompt counts once, whatever its choices.
+bool counts_prompt(const PromptLine& prompt, const Completion& completion);
+
 /// The row of a finished request, without '\n', from the completions of all its choices, in any
 /// order. Throws RequestFault when it would be longer than `longest`, before that much memory is
 /// needed.

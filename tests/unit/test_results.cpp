@@ -256,7 +256,8 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   report.prefill_seconds = 1;
   report.decode_seconds = 2;
   report.results = "out/results.jsonl";
-  add_completion(report, a_completion());
+  add_completion(report, a_completion(), true);
+  add_completion(report, a_completion(), false);  // another choice of the same prompt
   CHECK(time_to_first_token(a_completion()) == 0.5);
   CHECK(time_per_output_token(a_completion()) == 0.5);
   CHECK(tokens_per_second(report) == 1);
