@@ -13,6 +13,8 @@ using nlohmann::json;
 
 constexpr std::array<std::string_view, 3> kHonoured = {"prompt", "echo", "logprobs"};
 constexpr std::size_t kMaxPrompts = 2048;
+/// Of all prompts together: they become one row.
+constexpr std::int64_t kMaxCompletions = 4096;
 
 constexpr std::array<NeutralParameter, 3> kNeutral = {{
     {"suffix", "\"\""},
@@ -57,6 +59,17 @@ void read_prompt(const json& body, const PromptRules& rules, PromptLine& line) {
   }
 }
 
+void check_completions(const PromptLine& line) {
+  const auto* several = std::get_if<PromptArray>(&line.prompt);
+  const auto prompts = several == nullptr ? 1 : static_cast<std::int64_t>(several->size());
+  if (prompts * line.choices > kMaxCompletions) {
+    refuse_parameter("n", "invalid_value",
+                     fmt::format("'n' is {} for {} prompts: {} completions, at most {} are allowed "
+                                 "in one request",
+                                 line.choices, prompts, prompts * line.choices, kMaxCompletions));
+  }
+}
+
 void read_logprobs(const json& body, SamplingParams& sampling) {
   if (given_parameter(body, "logprobs") == nullptr) return;
   std::int64_t top = 0;
@@ -72,6 +85,7 @@ void read_completion_body(const json& body, const PromptRules& rules, PromptLine
   read_prompt(body, rules, line);
   read_boolean(body, "echo", line.echo);
   read_sampling(body, rules, line);
+  check_completions(line);
   read_logprobs(body, line.sampling);
 }
 

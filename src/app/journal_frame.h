@@ -15,6 +15,8 @@ namespace weft {
 
 /// Longest line that a journal holds.
 inline constexpr Bytes kJournalLineCap = Bytes{256} << 20;
+/// Longest row in it.
+inline constexpr Bytes kJournalRowCap = kJournalLineCap - 256;
 
 /// A row of the results in the journal.
 struct JournalRow {

@@ -33,6 +33,11 @@ std::vector<Range> missing(const std::vector<RowState>& rows) {
 /// Lines of the prompt file that are read between two steps.
 constexpr std::int64_t kMostLines = 4096;
 
+PromptError error_of(const PromptLine& line, const RequestFault& fault) {
+  return {
+      .source = line.source, .message = fault.message, .param = fault.param, .code = fault.code};
+}
+
 }  // namespace
 
 ReplicaRun::ReplicaRun(const Job& job, Deployment& deployment, std::vector<RowState> rows,
@@ -68,7 +73,7 @@ void ReplicaRun::run() {
     fill();
     control.activity().begin_step();
     const bool computed = engine_->step(nullptr, on_completion);
-    if (!computed && claimed_.empty() && orders.last) break;
+    if (!computed && claimed_.empty() && !entering_ && orders.last) break;
     if (!computed) continue;
     const StepTiming timing = clock.next(engine_->stats(), deployment_.place().dp);
     if (timings_) timings_->add(timing);
@@ -90,7 +95,7 @@ void ReplicaRun::run() {
 
 Orders ReplicaRun::next_orders(Agenda& agenda) {
   const Tracer::Scope scope(deployment_.tracer(), Phase::waiting);
-  return agenda.next(wants_more(), claimed_.empty() && engine_->pending() == 0);
+  return agenda.next(wants_more(), claimed_.empty() && !entering_ && engine_->pending() == 0);
 }
 
 /// How many waiting requests the scheduler should find: as many as one step could admit. More would
@@ -102,14 +107,19 @@ std::int64_t ReplicaRun::ahead() const {
 
 /// Whether the claimed requests that are not yet read will soon be too few.
 bool ReplicaRun::wants_more() const {
-  if (claimed_.empty()) return engine_->waiting() < ahead();
+  if (claimed_.empty()) return engine_->waiting() + entering() < ahead();
   return claimed_.back().end - prompts_.position() < ahead();
 }
 
 /// Reads no more than kMostLines: a file full of refused requests must not keep a stop waiting.
 void ReplicaRun::fill() {
-  for (std::int64_t lines = 0;
-       lines < kMostLines && !claimed_.empty() && engine_->waiting() < ahead(); ++lines) {
+  std::int64_t lines = 0;
+  while (engine_->waiting() < ahead()) {
+    if (entering_) {
+      submit_next();
+      continue;
+    }
+    if (claimed_.empty() || ++lines > kMostLines) break;
     const std::int64_t index = prompts_.position();
     Range& range = claimed_.front();
     if (index >= range.end) {
@@ -127,56 +137,30 @@ void ReplicaRun::fill() {
   while (!claimed_.empty() && prompts_.position() >= claimed_.front().end) claimed_.pop_front();
 }
 
+void ReplicaRun::submit_next() {
+  engine_->submit(entering_->next());
+  if (entering_->left() == 0) entering_.reset();
+}
+
 void ReplicaRun::take(Prompt prompt) {
   if (const auto* error = std::get_if<PromptError>(&prompt)) {
     refuse(*error);
     return;
   }
   PromptLine& line = std::get<PromptLine>(prompt);
-  PromptError row;
-  row.source = line.source;
-  row.param = std::holds_alternative<Conversation>(line.prompt) ? "messages" : "prompt";
   try {
-    std::vector<Request> requests = requests_of(line);
-    if (journal_) lines_.emplace(line.source.index, OpenLine{line, requests.size(), {}});
-    for (Request& request : requests) engine_->submit(std::move(request));
-    return;
+    entering_.emplace(line, tokens_, *engine_);
+    const std::int64_t index = line.source.index;
+    if (journal_) lines_.emplace(index, OpenLine{std::move(line), entering_->count(), {}});
   } catch (const RequestFault& fault) {
-    row.message = fault.message;
-    row.param = fault.param;
-    row.code = fault.code;
+    refuse(error_of(line, fault));
   } catch (const UserError& error) {
+    PromptError row;
+    row.source = line.source;
     row.message = error.what();
+    row.param = std::holds_alternative<Conversation>(line.prompt) ? "messages" : "prompt";
+    refuse(row);
   }
-  refuse(row);
-}
-
-std::vector<Request> ReplicaRun::requests_of(const PromptLine& line) {
-  Request request;
-  request.index = line.source.index;
-  request.sampling = line.sampling;
-  request.echo = line.echo;
-  try {
-    request.bad_words = tokens_.bad_words(line.sampling.bad_words);
-  } catch (const UserError& error) {
-    refuse_parameter("bad_words", "invalid_value", error.what());
-  }
-  std::vector<std::vector<TokenId>> prompts = tokens_.of(line);
-  std::vector<Request> requests;
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    request.prompt = std::move(prompts[i]);
-    try {
-      engine_->check(request);
-    } catch (const UserError& error) {
-      if (prompts.size() == 1) throw;
-      fail_user("prompt {} of {}: {}", i + 1, prompts.size(), error.what());
-    }
-    for (std::int64_t choice = 0; choice < line.choices; ++choice) {
-      request.choice = static_cast<std::int64_t>(i) * line.choices + choice;
-      requests.push_back(request);
-    }
-  }
-  return requests;
 }
 
 void ReplicaRun::refuse(const PromptError& error) {
@@ -188,17 +172,27 @@ void ReplicaRun::refuse(const PromptError& error) {
 void ReplicaRun::collect(Completion completion) {
   if (!journal_) return;
   const Tracer::Scope scope(deployment_.tracer(), Phase::output);
-  add_completion(report_, completion);
   const std::int64_t index = completion.index;
   const auto found = lines_.find(index);
   require(found != lines_.end(), "request {} was completed twice", index);
   OpenLine& open = found->second;
   open.completions.push_back(std::move(completion));
-  if (open.completions.size() < open.requests) return;
-  const RowOptions options{deployment_.tokenizer(), job_.output.digest, job_.output.created};
-  record(open.completions);
-  journal_->append(index, true, completion_row(open.line, std::move(open.completions), options));
+  if (static_cast<std::int64_t>(open.completions.size()) < open.requests) return;
+  answer(std::move(open));
   lines_.erase(found);
+}
+
+/// Writes the row of a line that is completed.
+void ReplicaRun::answer(OpenLine open) {
+  const RowOptions options{deployment_.tokenizer(), job_.output.digest, job_.output.created};
+  try {
+    const std::string row = completion_row(open.line, open.completions, options);
+    journal_->append(open.line.source.index, true, row);
+  } catch (const RequestFault& fault) {
+    refuse(error_of(open.line, fault));
+    return;
+  }
+  record(open);
   count_row(true);
 }
 
@@ -211,8 +205,8 @@ void ReplicaRun::count_row(bool succeeded) {
 }
 
 /// One record for a request, over all its prompts and choices.
-void ReplicaRun::record(const std::vector<Completion>& completions) {
-  const Completion& any = completions.front();
+void ReplicaRun::record(const OpenLine& open) {
+  const Completion& any = open.completions.front();
   RequestTiming timing;
   timing.index = any.index;
   timing.queued = engine_start_ + any.queued_at;
@@ -220,10 +214,12 @@ void ReplicaRun::record(const std::vector<Completion>& completions) {
   timing.run = start_.number;
   timing.replica = deployment_.place().dp;
   timing.finish_reason = static_cast<std::int32_t>(any.reason);
-  for (const Completion& completion : completions) {
+  for (const Completion& completion : open.completions) {
+    const bool counts = counts_prompt(open.line, completion);
+    add_completion(report_, completion, counts);
     timing.first_token = std::min(timing.first_token, engine_start_ + completion.first_token_at);
     timing.finished = std::max(timing.finished, engine_start_ + completion.finished_at);
-    timing.prompt_tokens += completion.prompt_tokens;
+    if (counts) timing.prompt_tokens += completion.prompt_tokens;
     timing.completion_tokens += completion.completion_tokens;
   }
   progress_.prompt_tokens += timing.prompt_tokens;

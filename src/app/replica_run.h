@@ -13,6 +13,7 @@
 #include "app/deployment.h"
 #include "app/job.h"
 #include "app/journal.h"
+#include "app/line_requests.h"
 #include "app/prompt_tokens.h"
 #include "app/prompts.h"
 #include "app/report.h"
@@ -35,17 +36,25 @@ class ReplicaRun {
   void run();
 
  private:
+  /// A line whose requests are in the engine.
+  struct OpenLine {
+    PromptLine line;
+    std::int64_t requests = 0;
+    std::vector<Completion> completions;  ///< so far
+  };
+
   Orders next_orders(Agenda& agenda);
   [[nodiscard]] std::int64_t ahead() const;
   [[nodiscard]] bool wants_more() const;
+  [[nodiscard]] std::int64_t entering() const { return entering_ ? entering_->left() : 0; }
   void fill();
+  void submit_next();
   void count_row(bool succeeded);
   void take(Prompt prompt);
   void refuse(const PromptError& error);
-  /// The engine's requests for a line: each prompt, each choice. Throws RequestFault or UserError.
-  [[nodiscard]] std::vector<Request> requests_of(const PromptLine& line);
+  void answer(OpenLine open);
   void collect(Completion completion);
-  void record(const std::vector<Completion>& completions);
+  void record(const OpenLine& open);
 
   const Job& job_;
   Deployment& deployment_;
@@ -57,16 +66,11 @@ class ReplicaRun {
   std::optional<JournalPart> journal_;  ///< on the leader
   std::optional<TimingLog> timings_;    ///< on the leader
   std::unique_ptr<Engine> engine_;
-  std::deque<Range> claimed_;  ///< requests to be read, ascending
-  double engine_start_ = 0;    ///< where the engine's time begins, in seconds of the run
+  std::deque<Range> claimed_;             ///< requests to be read, ascending
+  std::optional<LineRequests> entering_;  ///< of the line read last: not yet in the engine
+  double engine_start_ = 0;               ///< where the engine's time begins, in seconds of the run
   Progress progress_;
 
-  /// A line whose requests are in the engine.
-  struct OpenLine {
-    PromptLine line;
-    std::size_t requests = 0;
-    std::vector<Completion> completions;  ///< so far
-  };
   std::unordered_map<std::int64_t, OpenLine> lines_;  ///< by index, on the leader
 };
 

@@ -95,8 +95,8 @@ double time_per_output_token(const Completion& completion) {
   return rate(completion.finished_at - completion.first_token_at, steps);
 }
 
-void add_completion(RunReport& report, const Completion& completion) {
-  report.prompt_tokens += completion.prompt_tokens;
+void add_completion(RunReport& report, const Completion& completion, bool counts_prompt) {
+  if (counts_prompt) report.prompt_tokens += completion.prompt_tokens;
   report.completion_tokens += completion.completion_tokens;
   report.ttft_seconds.add(time_to_first_token(completion));
   if (completion.completion_tokens > 1) {
@@ -111,7 +111,7 @@ void add_recorded(RunReport& report, const RequestTiming& request) {
   completion.queued_at = request.queued;
   completion.first_token_at = request.first_token;
   completion.finished_at = request.finished;
-  add_completion(report, completion);
+  add_completion(report, completion, true);
 }
 
 double tokens_per_second(const RunReport& report) {

@@ -65,8 +65,8 @@ struct RunReport {
   std::string results;             ///< path of results.jsonl; empty when the job is not complete
 };
 
-/// Adds a completion's tokens and times.
-void add_completion(RunReport& report, const Completion& completion);
+/// Adds a completion's tokens and times; the prompt's tokens only when it `counts_prompt`.
+void add_completion(RunReport& report, const Completion& completion, bool counts_prompt);
 /// The same from the record of a request.
 void add_recorded(RunReport& report, const RequestTiming& request);
 

@@ -5,7 +5,9 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "app/body_parameters.h"
 #include "app/logprobs_json.h"
 #include "base/digest.h"
 #include "base/error.h"
@@ -81,22 +83,30 @@ ordered_json choice_of(const PromptLine& prompt, const Completion& completion,
   return choice;
 }
 
-/// A prompt counts once, however many choices it has.
 ordered_json usage_of(const PromptLine& prompt, std::span<const Completion> completions) {
   std::int64_t in = 0;
   std::int64_t out = 0;
   for (const Completion& completion : completions) {
-    if (completion.choice % prompt.choices == 0) in += completion.prompt_tokens;
+    if (counts_prompt(prompt, completion)) in += completion.prompt_tokens;
     out += completion.completion_tokens;
   }
   return {{"prompt_tokens", in}, {"completion_tokens", out}, {"total_tokens", in + out}};
 }
 
-ordered_json receipt_of(std::span<const Completion> completions) {
+/// By index of their choices.
+std::vector<const Completion*> sorted(std::span<const Completion> completions) {
+  std::vector<const Completion*> all;
+  for (const Completion& completion : completions) all.push_back(&completion);
+  std::sort(all.begin(), all.end(),
+            [](const Completion* a, const Completion* b) { return a->choice < b->choice; });
+  return all;
+}
+
+ordered_json receipt_of(std::span<const Completion* const> completions) {
   ordered_json all = ordered_json::array();
-  for (const Completion& completion : completions) {
+  for (const Completion* completion : completions) {
     all.push_back(
-        {{"logits_digest", completion.logits_digest.hex()}, {"tokens", completion.tokens}});
+        {{"logits_digest", completion->logits_digest.hex()}, {"tokens", completion->tokens}});
   }
   if (all.size() == 1) return all[0];
   return {{"choices", std::move(all)}};
@@ -104,24 +114,43 @@ ordered_json receipt_of(std::span<const Completion> completions) {
 
 }  // namespace
 
-std::string completion_row(const PromptLine& prompt, std::vector<Completion> completions,
+bool counts_prompt(const PromptLine& prompt, const Completion& completion) {
+  return completion.choice % prompt.choices == 0;
+}
+
+std::string completion_row(const PromptLine& prompt, std::span<const Completion> completions,
                            const RowOptions& options) {
-  std::sort(completions.begin(), completions.end(),
-            [](const Completion& a, const Completion& b) { return a.choice < b.choice; });
+  const auto check_length = [&](std::size_t bytes) {
+    if (bytes <= options.longest) return;
+    throw RequestFault{
+        fmt::format("the answer is longer than {} bytes: ask for less in one request "
+                    "(prompts, n, logprobs, echo)",
+                    options.longest),
+        std::nullopt, "response_too_large"};
+  };
+  const std::vector<const Completion*> in_order = sorted(completions);
   const bool chat = std::holds_alternative<Conversation>(prompt.prompt);
-  ordered_json choices = ordered_json::array();
-  for (const Completion& completion : completions) {
-    choices.push_back(choice_of(prompt, completion, options));
+  // As text one by one: the objects of a long answer take many times the room of its text.
+  std::string choices;
+  for (const Completion* completion : in_order) {
+    if (!choices.empty()) choices += ',';
+    choices += line_of(choice_of(prompt, *completion, options));
+    check_length(choices.size());
   }
   ordered_json body = {{"id", (chat ? "chatcmpl-" : "cmpl-") + id_of(prompt.source)},
                        {"object", chat ? "chat.completion" : "text_completion"},
                        {"created", options.created},
                        {"model", prompt.model.empty() ? std::string(kNoModel) : prompt.model},
-                       {"choices", std::move(choices)},
+                       {"choices", ordered_json::array()},
                        {"usage", usage_of(prompt, completions)}};
   ordered_json row = row_of(prompt.source, 200, std::move(body), nullptr);
-  if (options.digest) row["weft"] = receipt_of(completions);
-  return line_of(row);
+  if (options.digest) row["weft"] = receipt_of(in_order);
+  std::string line = line_of(row);
+  check_length(line.size() + choices.size());
+  // Within a string the quotes would be escaped: there is no other such place.
+  constexpr std::string_view empty = "\"choices\":[]";
+  line.insert(line.find(empty) + empty.size() - 1, choices);
+  return line;
 }
 
 std::string error_row(const PromptError& error) {

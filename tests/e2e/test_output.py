@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import struct
 import subprocess
 import time
 
@@ -116,6 +117,27 @@ class Output(WeftTest):
                 if open_ends:
                     self.assertLessEqual(end, open_ends[-1] + 0.0015, track)
                 open_ends.append(end)
+
+    def timed_requests(self, output):
+        """The records of journal/timings, as dictionaries: docs/formats.md, timings.h5."""
+        names = ["index", "queued", "first_token", "finished", "prompt_tokens",
+                 "completion_tokens", "cached_prompt_tokens", "run", "replica", "finish_reason"]
+        return [dict(zip(names, record))
+                for part in sorted((output / "journal" / "timings").glob("requests-*.bin"))
+                for record in struct.iter_unpack("<qdddqqqiii4x", part.read_bytes())]
+
+    def test_a_prompt_counts_once(self):
+        """In the report and in the records as in "usage", however many choices it has."""
+        prompts = write_rows(self.folder / "choices.jsonl", adder_requests(6, n=3))
+        job = self.write_job("choices", prompts, sampling__temperature=0)
+        rows = self.run_job(job, self.folder / "choices").splitlines()
+        usage = [json.loads(row)["response"]["body"]["usage"] for row in rows]
+        summary = self.summary(self.folder / "choices")
+        records = self.timed_requests(self.folder / "choices")
+        for kind in ("prompt_tokens", "completion_tokens"):
+            counted = sum(counts[kind] for counts in usage)
+            self.assertEqual(summary["tokens"][kind[:-len("_tokens")]], counted)
+            self.assertEqual(sum(record[kind] for record in records), counted)
 
     def test_no_trace_unless_asked_for(self):
         self.assertFalse((self.folder / "whole" / "trace.json").exists())

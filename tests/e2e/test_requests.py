@@ -4,8 +4,9 @@ echoes, penalties, tokens that may or may not come."""
 
 import json
 import math
+import shutil
 
-from weft_e2e import WeftTest, completion_request, main, write_rows
+from weft_e2e import ADDER, EXIT_OK, WeftTest, completion_request, main, weft, write_rows
 
 PROMPT = "160+302="  # eight tokens, one for each character; the answer is 462
 NO_LIMIT = {"temperature": 0, "max_tokens": 8}
@@ -37,6 +38,31 @@ class Requests(WeftTest):
                          {"prompt_tokens": 12, "completion_tokens": 14, "total_tokens": 26})
         self.assertEqual(answers["ids"]["choices"][0]["text"], "15")
         self.assertEqual({body["created"] for body in answers.values()}, {1234})
+
+    def test_too_much_in_one_request(self):
+        """A row that would be too long costs an error row, as do too many completions."""
+        long_token = self.folder / "long-token"
+        shutil.copytree(ADDER, long_token)
+        tokenizer = json.loads((long_token / "tokenizer.json").read_text())
+        text = "x" * 70000  # one token: 4096 echoes of it are more than 256 MiB
+        tokenizer["added_tokens"].append({**tokenizer["added_tokens"][1], "content": text,
+                                          "special": False})
+        del tokenizer["added_tokens"][1]
+        (long_token / "tokenizer.json").write_text(json.dumps(tokenizer))
+        model = self.folder / "long-token-model"
+        converted = weft("convert", long_token, model)
+        self.assertEqual(converted.status, EXIT_OK, converted)
+        prompts = write_rows(self.folder / "too-much.jsonl", [
+            completion_request("long", [text] * 32, n=128, echo=True, max_tokens=1),
+            completion_request("many", ["1+1="] * 33, n=128, max_tokens=1),
+            completion_request("fine", PROMPT, **NO_LIMIT)])
+        job = self.write_job("too-much", prompts, engine__max_batch_tokens=8192)
+        results = self.run_job(job, self.folder / "too-much", f"model={model}", status=3)
+        long, many, fine = map(json.loads, results.splitlines())
+        self.assertEqual(long["error"]["code"], "response_too_large")
+        self.assertEqual((many["error"]["code"], many["error"]["param"]), ("invalid_value", "n"))
+        self.assertRegex(many["error"]["message"], "4224 completions, at most 4096")
+        self.assertIsNone(fine["error"])
 
     def test_log_probabilities(self):
         chat = {"custom_id": "chat", "method": "POST", "url": "/v1/chat/completions",

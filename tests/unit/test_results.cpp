@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/body_parameters.h"
 #include "app/report.h"
 #include "app/results.h"
 #include "catch.h"
@@ -66,6 +67,31 @@ TEST_CASE("a completion's row, byte for byte", "[results]") {
             "\"choices\":[{\"index\":0,\"text\":\"say \\\"\xc3\xa9\\\"\\n\"," +
             "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":7," +
             "\"completion_tokens\":3,\"total_tokens\":10}}},\"error\":null}");
+}
+
+TEST_CASE("a row that is too long is refused by its exact length", "[results]") {
+  const std::vector<Completion> completions(3, a_completion());
+  for (const bool digest : {false, true}) {
+    const std::string row = row_of(a_prompt(), completions, digest);
+    RowOptions options{&pieces(), digest, 0, row.size()};
+    CHECK(completion_row(a_prompt(), completions, options) == row);
+    --options.longest;
+    try {
+      completion_row(a_prompt(), completions, options);
+      FAIL("not refused");
+    } catch (const RequestFault& fault) {
+      CHECK(fault.code == "response_too_large");
+    }
+  }
+  CHECK(RowOptions().longest <= kJournalRowCap);
+}
+
+TEST_CASE("a name that looks like the row's own text stays a name", "[results]") {
+  PromptLine prompt = a_prompt();
+  prompt.source.custom_id = "\"choices\":[]";
+  const json row = json::parse(row_of(prompt, {a_completion()}));
+  CHECK(row["custom_id"] == *prompt.source.custom_id);
+  CHECK(row["response"]["body"]["choices"].size() == 1);
 }
 
 TEST_CASE("a chat's row, byte for byte", "[results]") {
@@ -172,7 +198,7 @@ TEST_CASE("without a tokenizer tokens have their ids", "[results]") {
   prompt.sampling.logprobs = 0;
   Completion completion = a_completion({6});
   completion.logprobs = {{-0.75F, {}}};
-  const json row = json::parse(completion_row(prompt, {completion}, {}));
+  const json row = json::parse(completion_row(prompt, std::span(&completion, 1), {}));
   const json choice = row["response"]["body"]["choices"][0];
   CHECK(choice["text"] == "");
   CHECK(choice["logprobs"]["tokens"] == json({"token_id:6"}));
@@ -230,7 +256,8 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   report.prefill_seconds = 1;
   report.decode_seconds = 2;
   report.results = "out/results.jsonl";
-  add_completion(report, a_completion());
+  add_completion(report, a_completion(), true);
+  add_completion(report, a_completion(), false);  // another choice of the same prompt
   CHECK(time_to_first_token(a_completion()) == 0.5);
   CHECK(time_per_output_token(a_completion()) == 0.5);
   CHECK(tokens_per_second(report) == 1);
