@@ -18,9 +18,21 @@ class GpuOps : public Ops {
   virtual void wait() = 0;
 };
 
-/// Operators in `numerics: invariant` on GPU `device`, which becomes this thread's. Throws Error
-/// when the build has no CUDA or the device cannot be used.
-std::unique_ptr<GpuOps> make_gpu_ops(int device);
+/// Memory that the operators of a GPU take for themselves: partial sums of products and of
+/// attention that are computed in pieces, and weights on their way into their packed form.
+inline constexpr Bytes kGpuScratch = Bytes{256} << 20;
+
+/// Which GPU, and what its operators reckon with. All but `device` decides between kernels, never
+/// bits: tests make a GPU out to be a smaller or a larger one.
+struct GpuOptions {
+  int device = 0;
+  int multiprocessors = 0;  ///< 0: as many as it has
+  Bytes scratch = kGpuScratch;
+};
+
+/// Operators in `numerics: invariant` on a GPU, which becomes this thread's. Throws Error when the
+/// build has no CUDA or the device cannot be used.
+std::unique_ptr<GpuOps> make_gpu_ops(const GpuOptions& options);
 
 /// The sizes that such operators would tell, without a GPU: for plans.
 std::unique_ptr<OpSizes> make_gpu_sizes();

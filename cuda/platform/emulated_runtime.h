@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/buffer.h"
+#include "cuda/gpu_ops.h"
 #include "cuda/platform/emulator.h"
 #include "cuda/platform/grid.h"
 
@@ -45,16 +46,15 @@ class Opened {
 
 /// What to emulate.
 struct RuntimeOptions {
+  GpuOptions gpu;
   bool guarded = false;
-  int multiprocessors = 4;  ///< what schedules reckon with
-  Bytes scratch_bytes = Bytes{8} << 20;
 };
 
 class Runtime {
  public:
   explicit Runtime(const RuntimeOptions& options)
-      : multiprocessors_(options.multiprocessors),
-        scratch_bytes_(options.scratch_bytes),
+      : multiprocessors_(options.gpu.multiprocessors > 0 ? options.gpu.multiprocessors : 4),
+        scratch_bytes_(options.gpu.scratch),
         memory_(options.guarded) {}
 
   [[nodiscard]] Memory& memory() { return memory_; }

@@ -28,6 +28,9 @@ Stream make_stream() {
 
 Runtime::Runtime(const RuntimeOptions& options)
     : properties_(properties_of(options.device)),
+      multiprocessors_(options.multiprocessors > 0 ? options.multiprocessors
+                                                   : properties_.multiProcessorCount),
+      scratch_bytes_(options.scratch),
       stream_(make_stream()),
       memory_(stream_.get()),
       ring_(host_memory_, kRing) {}
