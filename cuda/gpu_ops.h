@@ -1,7 +1,9 @@
 // The operators of one GPU.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 
 #include "ops/ops.h"
 
@@ -10,8 +12,9 @@ namespace weft {
 /// Operators on a processor with memory of its own, which the host cannot touch.
 class GpuOps : public Ops {
  public:
-  /// Whether an address lies in memory that `memory()` has handed out.
-  [[nodiscard]] virtual bool owns(const void* address) const = 0;
+  /// Whether bytes lie in memory that `memory()` has handed out. No bytes lie there when they stand
+  /// in such memory or at its end, as the rest of a buffer that is full does.
+  [[nodiscard]] virtual bool owns(std::span<const std::byte> bytes) const = 0;
   /// The CUDA stream that the operators run on (a cudaStream_t); null where there is none.
   [[nodiscard]] virtual void* stream() const = 0;
   /// Returns when everything asked for so far is done. For measurements.

@@ -31,7 +31,9 @@ class DeviceOps final : public GpuOps {
   Memory& memory() override { return runtime_.memory(); }
   Memory& host_memory() override { return runtime_.host_memory(); }
   [[nodiscard]] std::string_view description() const override { return description_; }
-  [[nodiscard]] bool owns(const void* address) const override { return runtime_.owns(address); }
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const override {
+    return runtime_.owns(bytes);
+  }
   [[nodiscard]] void* stream() const override { return runtime_.stream(); }
   void wait() override { runtime_.wait(); }
 

@@ -26,10 +26,10 @@ DeviceMemory::DeviceMemory(bool guarded) : guarded_(guarded) {
 
 DeviceMemory::~DeviceMemory() { munmap(base_, kArena); }
 
-bool DeviceMemory::owns(const void* address) const {
-  const auto at = reinterpret_cast<std::uintptr_t>(address);
+bool DeviceMemory::owns(std::span<const std::byte> bytes) const {
+  const auto at = reinterpret_cast<std::uintptr_t>(bytes.data());
   const auto base = reinterpret_cast<std::uintptr_t>(base_);
-  return at >= base && at < base + kArena;
+  return at >= base && at + bytes.size() <= base + kArena;
 }
 
 void DeviceMemory::open() noexcept {

@@ -1,7 +1,9 @@
 // cuda/platform/runtime.h on the host: a device that is a piece of the host's memory.
 #pragma once
 
+#include <cstddef>
 #include <map>
+#include <span>
 #include <string>
 
 #include "base/buffer.h"
@@ -19,7 +21,7 @@ class DeviceMemory final : public Memory {
   explicit DeviceMemory(bool guarded);
   ~DeviceMemory() override;
 
-  [[nodiscard]] bool owns(const void* address) const;
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const;
   void open() noexcept;
   void close() noexcept;
 
@@ -59,7 +61,7 @@ class Runtime {
 
   [[nodiscard]] Memory& memory() { return memory_; }
   [[nodiscard]] Memory& host_memory() { return host_memory_; }
-  [[nodiscard]] bool owns(const void* address) const { return memory_.owns(address); }
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return memory_.owns(bytes); }
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   [[nodiscard]] std::string description() const { return "cuda emulated"; }
 

@@ -27,7 +27,7 @@ class Runtime {
 
   [[nodiscard]] Memory& memory() { return memory_; }
   [[nodiscard]] Memory& host_memory() { return host_memory_; }
-  [[nodiscard]] bool owns(const void* address) const { return memory_.owns(address); }
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return memory_.owns(bytes); }
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   /// "cuda sm_90: NVIDIA H200"
   [[nodiscard]] std::string description() const;

@@ -172,7 +172,9 @@ std::unique_ptr<Group> Deployment::replica_of(const JobEngine& engine, Group& wo
   const bool nccl = engine.collectives == Collectives::nccl ||
                     (engine.collectives == Collectives::automatic && found && !engine.share_gpus);
   if (nccl && group->size() > 1) {
-    return make_nccl_group(std::move(group), *gpu_ops_, engine.watchdog_seconds);
+    return make_nccl_group(
+        std::move(group), *gpu_ops_, engine.watchdog_seconds,
+        fmt::format("rank {} of {} on {}", world.rank(), world.size(), host_name()));
   }
   return make_staged_group(std::move(group), *gpu_ops_);
 }
