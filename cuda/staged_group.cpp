@@ -46,12 +46,13 @@ class StagedGroup final : public Group {
   }
   void start_send(ByteView bytes, int to) override {
     // The bytes must stay until the sends are finished: each has a place of its own.
-    started_.emplace_back();
-    group_->start_send(outgoing(bytes, started_.back()), to);
+    // Places are kept: page-locking memory takes longer than most messages.
+    if (started_ == places_.size()) places_.emplace_back();
+    group_->start_send(outgoing(bytes, places_[started_++]), to);
   }
   void finish_sends() override {
     group_->finish_sends();
-    started_.clear();
+    started_ = 0;
   }
   void receive(ByteSpan bytes, int from) override {
     Arrival arrival(*this, bytes);
@@ -98,7 +99,8 @@ class StagedGroup final : public Group {
   GpuOps& ops_;
   Buffer send_;
   Buffer receive_;
-  std::deque<Buffer> started_;
+  std::deque<Buffer> places_;  ///< of sends
+  std::size_t started_ = 0;    ///< places in use
 };
 
 }  // namespace
