@@ -19,8 +19,8 @@ std::string uuid_text(const cudaUUID_t& uuid) {
   return text;
 }
 
-/// Whether an error says that there is none, and not that one is out of order. Without a driver CUDA
-/// says that the driver is too old; the kernel's part of the driver tells the two apart.
+/// Whether an error says that there is none, and not that one is out of order. Without a driver
+/// CUDA says that the driver is too old; the kernel's part of the driver tells the two apart.
 bool means_no_gpu(cudaError_t error) {
   if (error == cudaErrorNoDevice) return true;
   return error == cudaErrorInsufficientDriver &&

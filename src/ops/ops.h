@@ -194,6 +194,11 @@ class Ops : public OpSizes {
   virtual void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
                             const Tensor& masses) = 0;
 
+  /// out[i] = block blocks[i] of 256 columns of row rows[i], -infinity where the last block has no
+  /// column. x [M, V] f32, rows, blocks [N] i32, out [N, 256] f32 contiguous.
+  virtual void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
+                             const Tensor& out) = 0;
+
   /// out[i] = x[rows[i], columns[i]], and the reverse. x [M, H] f32, rows, columns [N] i32, out,
   /// values [N] f32. No element is put twice.
   virtual void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
