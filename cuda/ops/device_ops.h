@@ -37,6 +37,8 @@ class DeviceOps final : public GpuOps {
   [[nodiscard]] void* stream() const override { return runtime_.stream(); }
   void wait() override { runtime_.wait(); }
 
+  DeviceClock* clock() override { return &runtime_.clock(); }
+
   [[nodiscard]] Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                       std::int64_t head_dim) const override;
   void reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,

@@ -71,7 +71,10 @@ void DeviceMemory::give(void* data, Bytes bytes) noexcept {
 }
 
 void Runtime::copy_in(const void* from, void* to, Bytes bytes) { copy_across(from, to, bytes); }
-void Runtime::copy_out(const void* from, void* to, Bytes bytes) { copy_across(from, to, bytes); }
+void Runtime::copy_out(const void* from, void* to, Bytes bytes) {
+  copy_across(from, to, bytes);
+  wait();
+}
 void Runtime::copy_across(const void* from, void* to, Bytes bytes) {
   const Opened opened(memory_);
   if (bytes > 0) std::memmove(to, from, bytes);

@@ -5,8 +5,11 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/buffer.h"
+#include "base/device_clock.h"
 #include "cuda/gpu_ops.h"
 #include "cuda/platform/emulator.h"
 #include "cuda/platform/grid.h"
@@ -46,6 +49,26 @@ class Opened {
   DeviceMemory& memory_;
 };
 
+/// Counts launches, each a microsecond. Marks are passed when the host waits, as late as may be.
+class LaunchClock final : public DeviceClock {
+ public:
+  void launch() { gap_ += 1000; }
+  void mark() override { set_.push_back(std::exchange(gap_, 0)); }
+  void wait() {
+    passed_.insert(passed_.end(), set_.begin(), set_.end());
+    set_.clear();
+  }
+  void read(std::vector<std::int64_t>& gaps) override {
+    gaps.insert(gaps.end(), passed_.begin(), passed_.end());
+    passed_.clear();
+  }
+
+ private:
+  std::int64_t gap_ = 0;
+  std::vector<std::int64_t> set_;
+  std::vector<std::int64_t> passed_;
+};
+
 /// What to emulate.
 struct RuntimeOptions {
   GpuOptions gpu;
@@ -68,7 +91,8 @@ class Runtime {
   void copy_in(const void* from, void* to, Bytes bytes);
   void copy_out(const void* from, void* to, Bytes bytes);
   void copy_across(const void* from, void* to, Bytes bytes);
-  void wait() {}
+  void wait() { clock_.wait(); }
+  [[nodiscard]] DeviceClock& clock() { return clock_; }
   [[nodiscard]] void* stream() const { return nullptr; }
   /// What operators may take for themselves.
   [[nodiscard]] Bytes scratch_bytes() const { return scratch_bytes_; }
@@ -78,6 +102,7 @@ class Runtime {
               const Kernel& kernel) {
     if (grid.blocks() == 0) return;
     const Opened opened(memory_);
+    clock_.launch();
     run(name, grid, threads, shared_bytes, [&] { kernel(); });
   }
 
@@ -86,6 +111,7 @@ class Runtime {
   Bytes scratch_bytes_;
   DeviceMemory memory_;
   HostMemory host_memory_;
+  LaunchClock clock_;
 };
 
 }  // namespace weft::emulated

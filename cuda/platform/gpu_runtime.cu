@@ -32,6 +32,7 @@ Runtime::Runtime(const RuntimeOptions& options)
                                                    : properties_.multiProcessorCount),
       scratch_bytes_(options.scratch),
       stream_(make_stream()),
+      clock_(stream_.get()),
       memory_(stream_.get()),
       ring_(host_memory_, kRing) {}
 

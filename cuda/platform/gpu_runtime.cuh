@@ -5,6 +5,7 @@
 
 #include "cuda/gpu_ops.h"
 #include "cuda/platform/cuda_check.cuh"
+#include "cuda/platform/gpu_clock.h"
 #include "cuda/platform/gpu_memory.cuh"
 #include "cuda/platform/grid.h"
 
@@ -31,6 +32,7 @@ class Runtime {
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   /// "cuda sm_90: NVIDIA H200"
   [[nodiscard]] std::string description() const;
+  [[nodiscard]] DeviceClock& clock() { return clock_; }
   [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
   /// What operators may take for themselves.
   [[nodiscard]] Bytes scratch_bytes() const { return scratch_bytes_; }
@@ -69,6 +71,7 @@ class Runtime {
   int multiprocessors_;  ///< what schedules reckon with
   Bytes scratch_bytes_;
   Stream stream_;
+  GpuClock clock_;
   DeviceMemory memory_;
   PinnedMemory host_memory_;
   Buffer ring_;         ///< page-locked: small copies wait here for the device

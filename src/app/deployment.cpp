@@ -154,6 +154,7 @@ void Deployment::open(const std::filesystem::path& model, const JobParallel& par
   std::unique_ptr<GpuOps> gpu = make_gpu_ops({device_.device});
   gpu_ops_ = gpu.get();
   ops_ = std::move(gpu);
+  if (DeviceClock* const clock = ops_->clock()) tracer_.follow(*clock);
 }
 
 Bytes Deployment::own_memory(int ranks_on_host) const {

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/buffer.h"
+#include "base/device_clock.h"
 #include "base/tensor.h"
 #include "ops/matrix.h"
 
@@ -90,6 +91,9 @@ class Ops : public OpSizes {
   virtual Memory& host_memory() { return memory(); }
   /// For reports: processor, instruction set, threads, such as "cpu avx512 x 2 threads".
   [[nodiscard]] virtual std::string_view description() const = 0;
+
+  /// The clock of a processor that is still at work when calls return; null where none is.
+  virtual DeviceClock* clock() { return nullptr; }
 
   /// Takes `workspace_bytes` of memory now, so that no later call within those bounds takes any.
   virtual void reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,
