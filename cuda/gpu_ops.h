@@ -31,6 +31,7 @@ struct GpuOptions {
   int device = 0;
   int multiprocessors = 0;  ///< 0: as many as it has
   Bytes scratch = kGpuScratch;
+  Bytes shared = 0;  ///< shared memory that a block can have; 0: as much as on it
 };
 
 /// Operators in `numerics: invariant` on a GPU, which becomes this thread's. Throws Error when the

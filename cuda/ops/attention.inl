@@ -105,9 +105,10 @@ void DeviceOps::attention_bf16(const AttentionTask<std::uint16_t>& task, std::in
   const bool mostly_decodes = rows <= std::int64_t{4} * task.sequences;
   const bool idle = many_pieces * task.kv_heads < std::int64_t{2} * runtime_.multiprocessors();
   if (slice == 0 || !(mostly_decodes || (idle && slice == rows))) {
-    return runtime_.launch("attention_prefill", Grid{many_pieces, task.kv_heads, 1},
-                           AttentionPrefill<W>::kThreads, AttentionPrefill<W>::shared_bytes(),
-                           AttentionPrefill<W>{task});
+    const bool overlapped = AttentionPrefill<W>::shared_bytes(true) <= runtime_.shared_bytes();
+    return runtime_.launch(
+        "attention_prefill", Grid{many_pieces, task.kv_heads, 1}, AttentionPrefill<W>::kThreads,
+        AttentionPrefill<W>::shared_bytes(overlapped), AttentionPrefill<W>{task, overlapped});
   }
   results.sums = reinterpret_cast<float*>(scratch());
   results.scales = results.sums + slice * heads * results.blocks * W;

@@ -100,8 +100,9 @@ class DeviceOps final : public GpuOps {
 
   void move_kv(const KvLayer& cache, const Tensor& slots, const Tensor& rows, bool write);
   void linear_bf16(const ProductTask& task);
+  /// False where there is no room for tiles of T rows.
   template <int T>
-  void linear_tiles(const ProductTask& task);
+  bool linear_tiles(const ProductTask& task);
   template <int W>
   void attention_bf16(const AttentionTask<std::uint16_t>& task, std::int64_t rows,
                       std::int64_t table_width);

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/device_clock.h"
+#include "base/error.h"
 #include "cuda/gpu_ops.h"
 #include "cuda/platform/emulator.h"
 #include "cuda/platform/grid.h"
@@ -69,6 +70,9 @@ class LaunchClock final : public DeviceClock {
   std::vector<std::int64_t> passed_;
 };
 
+/// Shared memory that a block can have on Hopper.
+inline constexpr Bytes kHopperShared = Bytes{227} << 10;
+
 /// What to emulate.
 struct RuntimeOptions {
   GpuOptions gpu;
@@ -80,6 +84,7 @@ class Runtime {
   explicit Runtime(const RuntimeOptions& options)
       : multiprocessors_(options.gpu.multiprocessors > 0 ? options.gpu.multiprocessors : 4),
         scratch_bytes_(options.gpu.scratch),
+        shared_bytes_(options.gpu.shared > 0 ? options.gpu.shared : kHopperShared),
         memory_(options.guarded) {}
 
   [[nodiscard]] Memory& memory() { return memory_; }
@@ -94,6 +99,8 @@ class Runtime {
   void wait() { clock_.wait(); }
   [[nodiscard]] DeviceClock& clock() { return clock_; }
   [[nodiscard]] void* stream() const { return nullptr; }
+  /// Shared memory that a block can have.
+  [[nodiscard]] std::size_t shared_bytes() const { return shared_bytes_; }
   /// What operators may take for themselves.
   [[nodiscard]] Bytes scratch_bytes() const { return scratch_bytes_; }
 
@@ -103,12 +110,14 @@ class Runtime {
     if (grid.blocks() == 0) return;
     const Opened opened(memory_);
     clock_.launch();
+    require(shared_bytes <= shared_bytes_, "{}: {} bytes of shared memory", name, shared_bytes);
     run(name, grid, threads, shared_bytes, [&] { kernel(); });
   }
 
  private:
   int multiprocessors_;
   Bytes scratch_bytes_;
+  std::size_t shared_bytes_;
   DeviceMemory memory_;
   HostMemory host_memory_;
   LaunchClock clock_;

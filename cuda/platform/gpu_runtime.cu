@@ -31,6 +31,7 @@ Runtime::Runtime(const RuntimeOptions& options)
       multiprocessors_(options.multiprocessors > 0 ? options.multiprocessors
                                                    : properties_.multiProcessorCount),
       scratch_bytes_(options.scratch),
+      shared_bytes_(options.shared > 0 ? options.shared : properties_.sharedMemPerBlockOptin),
       stream_(make_stream()),
       clock_(stream_.get()),
       memory_(stream_.get()),

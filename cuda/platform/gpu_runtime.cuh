@@ -34,6 +34,8 @@ class Runtime {
   [[nodiscard]] std::string description() const;
   [[nodiscard]] DeviceClock& clock() { return clock_; }
   [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
+  /// Shared memory that a block can have.
+  [[nodiscard]] std::size_t shared_bytes() const { return shared_bytes_; }
   /// What operators may take for themselves.
   [[nodiscard]] Bytes scratch_bytes() const { return scratch_bytes_; }
 
@@ -70,6 +72,7 @@ class Runtime {
   cudaDeviceProp properties_{};
   int multiprocessors_;  ///< what schedules reckon with
   Bytes scratch_bytes_;
+  std::size_t shared_bytes_;
   Stream stream_;
   GpuClock clock_;
   DeviceMemory memory_;

@@ -10,7 +10,7 @@ namespace weft::testing {
 
 /// Operators of which several can exist; `variant` 0 … kVariants-1 sets what must not show: what
 /// the operators take the GPU, emulated or not, to be.
-inline constexpr int kVariants = 3;
+inline constexpr int kVariants = 5;
 GpuOptions options_of(int variant);
 std::unique_ptr<GpuOps> make_subject(int variant = 0);
 
