@@ -23,7 +23,8 @@ std::string cuda_toolkit();
 /// Memory of a visible GPU that nobody has taken.
 Bytes gpu_free_memory(int device);
 
-/// The visible GPUs, by device number; none without a GPU, a driver, or CUDA in the build.
+/// The visible GPUs, by device number; none without a GPU, a driver, or CUDA in the build. Throws
+/// UserError with the cause where there is a GPU and it cannot be used.
 std::vector<GpuDevice> gpu_devices();
 
 }  // namespace weft

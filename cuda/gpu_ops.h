@@ -1,7 +1,9 @@
 // The operators of one GPU.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 
 #include "ops/ops.h"
 
@@ -10,17 +12,31 @@ namespace weft {
 /// Operators on a processor with memory of its own, which the host cannot touch.
 class GpuOps : public Ops {
  public:
-  /// Whether an address lies in memory that `memory()` has handed out.
-  [[nodiscard]] virtual bool owns(const void* address) const = 0;
+  /// Whether bytes lie in memory that `memory()` has handed out. No bytes lie there when they stand
+  /// in such memory or at its end, as the rest of a buffer that is full does.
+  [[nodiscard]] virtual bool owns(std::span<const std::byte> bytes) const = 0;
   /// The CUDA stream that the operators run on (a cudaStream_t); null where there is none.
   [[nodiscard]] virtual void* stream() const = 0;
   /// Returns when everything asked for so far is done. For measurements.
   virtual void wait() = 0;
 };
 
-/// Operators in `numerics: invariant` on GPU `device`, which becomes this thread's. Throws Error
-/// when the build has no CUDA or the device cannot be used.
-std::unique_ptr<GpuOps> make_gpu_ops(int device);
+/// Memory that the operators of a GPU take for themselves: partial sums of products and of
+/// attention that are computed in pieces, and weights on their way into their packed form.
+inline constexpr Bytes kGpuScratch = Bytes{256} << 20;
+
+/// Which GPU, and what its operators reckon with. All but `device` decides between kernels, never
+/// bits: tests make a GPU out to be a smaller or a larger one.
+struct GpuOptions {
+  int device = 0;
+  int multiprocessors = 0;  ///< 0: as many as it has
+  Bytes scratch = kGpuScratch;
+  Bytes shared = 0;  ///< shared memory that a block can have; 0: as much as on it
+};
+
+/// Operators in `numerics: invariant` on a GPU, which becomes this thread's. Throws Error when the
+/// build has no CUDA or the device cannot be used.
+std::unique_ptr<GpuOps> make_gpu_ops(const GpuOptions& options);
 
 /// The sizes that such operators would tell, without a GPU: for plans.
 std::unique_ptr<OpSizes> make_gpu_sizes();

@@ -19,10 +19,16 @@ std::string nccl_release();
 ///
 /// The library is loaded when the first group is made; its communicators start without blocking,
 /// and what takes longer than `deadline_seconds` (0: for ever), or ends in an error that NCCL
-/// reports, ends the process with a message that names rank, host, operation and its number, after
-/// aborting the communicator; the launcher then ends the other ranks. `ops` must outlive the group.
-/// Every rank of `group` must call it. Throws Error where `nccl_release` is empty.
+/// reports, ends the process with a message that names `who` ("rank 3 of 8 on node7"), the group,
+/// the operation and its number, after aborting the communicator (cuda/nccl_comm.h); the launcher
+/// then ends the other ranks. `ops` must outlive the group. Every rank of `group` must call it.
+/// Throws Error where `nccl_release` is empty.
 std::unique_ptr<Group> make_nccl_group(std::unique_ptr<Group> group, GpuOps& ops,
-                                       double deadline_seconds);
+                                       double deadline_seconds, std::string who);
+
+struct NcclSetting;
+/// The same over any library of NCCL's functions: for tests.
+std::unique_ptr<Group> make_nccl_group(std::unique_ptr<Group> group, GpuOps& ops,
+                                       const NcclSetting& setting);
 
 }  // namespace weft

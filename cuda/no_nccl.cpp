@@ -7,7 +7,7 @@ namespace weft {
 std::string nccl_release() { return {}; }
 
 std::unique_ptr<Group> make_nccl_group(std::unique_ptr<Group> /*group*/, GpuOps& /*ops*/,
-                                       double /*deadline_seconds*/) {
+                                       double /*deadline_seconds*/, std::string /*who*/) {
   fail("this program was built without NCCL");
 }
 

@@ -46,7 +46,7 @@ class StagedGroup final : public Group {
     if (rank() != root) arrival.finish();
   }
   SendTicket start_send(ByteView bytes, int to) override {
-    if (bytes.empty() || !ops_.owns(bytes.data())) return group_->start_send(bytes, to);
+    if (!ops_.owns(bytes)) return group_->start_send(bytes, to);
     // The bytes must stay until the send is finished: each has a place of its own.
     Sent sent;
     if (!spare_.empty()) {
@@ -70,8 +70,8 @@ class StagedGroup final : public Group {
     arrival.finish();
   }
   void barrier() override { group_->barrier(); }
-  std::unique_ptr<Group> split(int color) override {
-    return std::make_unique<StagedGroup>(group_->split(color), ops_);
+  std::unique_ptr<Group> split(int color, const std::string& name) override {
+    return std::make_unique<StagedGroup>(group_->split(color, name), ops_);
   }
 
  private:
@@ -84,7 +84,7 @@ class StagedGroup final : public Group {
   /// Where bytes arrive on their way to `to`.
   struct Arrival {
     Arrival(StagedGroup& owner, ByteSpan to) : group(owner), target(to), host(to) {
-      if (to.empty() || !group.ops_.owns(to.data())) return;
+      if (to.empty() || !group.ops_.owns(to)) return;
       group.room(group.receive_, to.size());
       host = {group.receive_.data(), to.size()};
     }
@@ -100,7 +100,7 @@ class StagedGroup final : public Group {
 
   /// `bytes` where the host can read them, in `stage` if need be.
   ByteView outgoing(ByteView bytes, Buffer& stage) {
-    if (bytes.empty() || !ops_.owns(bytes.data())) return bytes;
+    if (bytes.empty() || !ops_.owns(bytes)) return bytes;
     room(stage, bytes.size());
     const ByteSpan host(stage.data(), bytes.size());
     ops_.download(bytes_at(bytes.data(), bytes.size()), host);

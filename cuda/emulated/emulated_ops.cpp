@@ -4,12 +4,8 @@
 
 namespace weft {
 
-std::unique_ptr<GpuOps> make_emulated_ops(const EmulationOptions& options) {
-  emulated::RuntimeOptions runtime;
-  runtime.guarded = options.guarded;
-  runtime.multiprocessors = options.multiprocessors;
-  runtime.scratch_bytes = options.scratch;
-  return std::make_unique<emulated::DeviceOps>(runtime);
+std::unique_ptr<GpuOps> make_emulated_ops(const GpuOptions& options, bool guarded) {
+  return std::make_unique<emulated::DeviceOps>(emulated::RuntimeOptions{options, guarded});
 }
 
 }  // namespace weft

@@ -7,13 +7,8 @@
 
 namespace weft {
 
-/// How the emulated GPU is.
-struct EmulationOptions {
-  bool guarded = false;     ///< host code that touches device memory dies of SIGSEGV
-  int multiprocessors = 4;  ///< decides between kernels, not bits
-  Bytes scratch = Bytes{8} << 20;
-};
-
-std::unique_ptr<GpuOps> make_emulated_ops(const EmulationOptions& options = {});
+/// Operators on an emulated GPU; its number says nothing. With `guarded`, host code that touches
+/// device memory dies of SIGSEGV.
+std::unique_ptr<GpuOps> make_emulated_ops(const GpuOptions& options, bool guarded = false);
 
 }  // namespace weft

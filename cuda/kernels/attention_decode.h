@@ -8,26 +8,24 @@
 
 namespace weft {
 
-/// Results of key blocks: for each (piece, kv head, key block) 16 rows of `width` sums, then 16
-/// maxima, then 16 totals, all f32.
+/// Results of key blocks, for each query (a row of the task and a query head): sums that are not
+/// divided yet, maximum and total, all f32.
 struct BlockResults {
-  float* data = nullptr;
-  std::int32_t kv_heads = 0;
+  float* sums = nullptr;    ///< [queries, blocks, width]
+  float* scales = nullptr;  ///< [queries, blocks, 2]
   std::int32_t blocks = 0;  ///< key blocks of the longest sequence
   std::int32_t width = 0;
 
-  static constexpr int kRows = 16;
-  [[nodiscard]] std::int64_t floats_of_one() const { return std::int64_t{kRows} * (width + 2); }
+  static constexpr int kRows = 16;  ///< of a piece
+  [[nodiscard]] std::int64_t floats_of_query() const { return std::int64_t{blocks} * (width + 2); }
 };
 
 }  // namespace weft
 
 namespace weft::WEFT_PLATFORM {
 
-WEFT_DEVICE float* results_at(const BlockResults& results, int piece, int kv_head, int block) {
-  const std::int64_t index =
-      (std::int64_t{piece} * results.kv_heads + kv_head) * results.blocks + block;
-  return results.data + index * (BlockResults::kRows * (results.width + 2));
+WEFT_DEVICE std::int64_t result_of(const BlockResults& results, std::int64_t query, int block) {
+  return query * results.blocks + block;
 }
 
 /// Grid (pieces, kv_heads, groups of 4 key blocks).
@@ -59,9 +57,9 @@ struct AttendBlocks {
                                std::int64_t{token % page_tokens} * W + depth * kTileElements;
       return load_once(from + lane * 8);
     });
-    float* const to = results_at(results, block_x(), kv_head, index);
-    const int g = lane / 4;
     const int t = lane % 4;
+    const std::int64_t to[2] = {result_of(results, tile.query[0], index),
+                                result_of(results, tile.query[1], index)};
     WEFT_UNROLL for (int part = 0; part < W / kColumns; ++part) {
       float sums[kColumns / 8][4];
       weigh_values<W>(
@@ -75,52 +73,46 @@ struct AttendBlocks {
           sums);
       WEFT_UNROLL for (int column = 0; column < kColumns / 8; ++column) {
         WEFT_UNROLL for (int i = 0; i < 4; ++i) {
-          const int row = g + i / 2 * 8;
           if (tile.position[i / 2] >= 0) {
-            to[row * W + part * kColumns + column * 8 + t * 2 + i % 2] = sums[column][i];
+            results.sums[to[i / 2] * W + part * kColumns + column * 8 + t * 2 + i % 2] =
+                sums[column][i];
           }
         }
       }
     }
     if (t == 0) {
       WEFT_UNROLL for (int half = 0; half < 2; ++half) {
-        to[16 * W + g + half * 8] = probabilities.maximum[half];
-        to[16 * W + 16 + g + half * 8] = probabilities.total[half];
+        if (tile.position[half] < 0) continue;
+        results.scales[to[half] * 2] = probabilities.maximum[half];
+        results.scales[to[half] * 2 + 1] = probabilities.total[half];
       }
     }
   }
 };
 
-/// Grid (pieces, kv_heads, groups of 4 rows): one warp for a row.
+/// Grid (groups of 4 queries): one warp for a query.
 struct MergeBlocks {
   static constexpr int kThreads = 128;
   AttentionTask<Bf16> task;
   BlockResults results;
 
   WEFT_DEVICE void operator()() const {
-    const int kv_head = block_y();
-    const int group = task.group(kv_head);
-    const QueryPiece piece = find_piece(task, block_x(), group, BlockResults::kRows);
-    if (piece.sequence < 0) return;
-    const int row = block_z() * (threads() / 32) + thread() / 32;
-    const std::int32_t begin = task.query_begin[piece.sequence];
-    const std::int32_t r = piece.row + row;
-    if (r >= (task.query_begin[piece.sequence + 1] - begin) * group) return;
-    const std::int32_t m = begin + r / group;
-    const int head = task.group_begin[kv_head] + r % group;
+    const int heads = task.query_heads();
+    const std::int64_t query = std::int64_t{block_x()} * (threads() / 32) + thread() / 32;
+    const std::int64_t m = task.row_begin + query / heads;
+    if (m >= task.row_end) return;
     const std::int32_t position = task.positions[m];
     const int first_block = task.first_visible(position) / kKeyBlock;
-    Bf16* const out = task.out[m] + std::int64_t{head} * task.cache.head_dim;
-    const int width = results.width;
+    Bf16* const out = task.out[m] + query % heads * task.cache.head_dim;
     for (int d = thread() % 32; d < task.cache.head_dim; d += 32) {
       float sum = 0;
       float maximum = 0;
       float total = 0;
       for (int block = first_block; block <= position / kKeyBlock; ++block) {
-        const float* const from = results_at(results, block_x(), kv_head, block);
-        const float value = from[row * width + d];
-        const float block_maximum = from[16 * width + row];
-        const float block_total = from[16 * width + 16 + row];
+        const std::int64_t from = result_of(results, query, block);
+        const float value = results.sums[from * results.width + d];
+        const float block_maximum = results.scales[from * 2];
+        const float block_total = results.scales[from * 2 + 1];
         if (block == first_block) {
           sum = value;
           maximum = block_maximum;

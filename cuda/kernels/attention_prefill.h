@@ -17,8 +17,12 @@ struct AttentionPrefill {
   static constexpr int kColumns = kValueColumns<W>;
 
   AttentionTask<Bf16> task;
+  /// Values come while keys are worked on; otherwise both take turns in one half of the memory.
+  bool overlapped = true;
 
-  static std::size_t shared_bytes() { return 2 * static_cast<std::size_t>(kKeyBytes); }
+  static std::size_t shared_bytes(bool overlapped) {
+    return (overlapped ? 2 : 1) * static_cast<std::size_t>(kKeyBytes);
+  }
 
   WEFT_DEVICE void operator()() const {
     const int kv_head = block_y();
@@ -36,8 +40,8 @@ struct AttentionPrefill {
     const std::int32_t first_block = keys.first / kKeyBlock * kKeyBlock;
     bring(piece.sequence, kv_head, first_block, keys, false);
     for (std::int32_t block = first_block; block <= keys.last; block += kKeyBlock) {
-      bring(piece.sequence, kv_head, block, keys, true);
-      copy_wait<1>();
+      if (overlapped) bring(piece.sequence, kv_head, block, keys, true);
+      wait_for_oldest();
       block_barrier();
       const bool works = own.meets(block, block + kKeyBlock);  // the same for the whole warp
       BlockProbabilities probabilities;
@@ -47,15 +51,19 @@ struct AttentionPrefill {
         });
       }
       block_barrier();
-      if (block + kKeyBlock <= keys.last) {
+      const bool more = block + kKeyBlock <= keys.last;
+      if (!overlapped) {
+        bring(piece.sequence, kv_head, block, keys, true);
+      } else if (more) {
         bring(piece.sequence, kv_head, block + kKeyBlock, keys, false);
       } else {
         copy_commit();
       }
-      copy_wait<1>();
+      wait_for_oldest();
       block_barrier();
       if (works) add_block(tile, probabilities, keys, block, sums, maximum, total, begun);
       block_barrier();
+      if (!overlapped && more) bring(piece.sequence, kv_head, block + kKeyBlock, keys, false);
     }
     copy_wait<0>();
     const int t = thread() % 4;
@@ -67,6 +75,15 @@ struct AttentionPrefill {
   }
 
  private:
+  /// Of the copies under way: the next ones may go on where there is room for them.
+  WEFT_DEVICE void wait_for_oldest() const {
+    if (overlapped) {
+      copy_wait<1>();
+    } else {
+      copy_wait<0>();
+    }
+  }
+
   /// Keys that any warp of the block sees.
   WEFT_DEVICE KeyRange range_of_block(const KeyRange& own) const {
     auto* const all = reinterpret_cast<KeyRange*>(shared());
@@ -85,7 +102,7 @@ struct AttentionPrefill {
   WEFT_DEVICE void bring(std::int32_t sequence, int kv_head, std::int32_t block,
                          const KeyRange& keys, bool values) const {
     constexpr int kPieces = 16 * W * 2 / 16;  // of 16 bytes, for 16 tokens
-    std::byte* const to = shared() + (values ? kKeyBytes : 0);
+    std::byte* const to = shared() + (values && overlapped ? kKeyBytes : 0);
     for (int i = thread(); i < kKeyBlock / 16 * kPieces; i += threads()) {
       const std::int32_t token = block + i / kPieces * 16;
       if (!keys.meets(token, token + 16)) continue;
@@ -98,15 +115,15 @@ struct AttentionPrefill {
     copy_commit();
   }
 
-  WEFT_DEVICE static Words4 staged(bool values, int element) {
-    const std::byte* const from = shared() + (values ? kKeyBytes : 0);
+  WEFT_DEVICE Words4 staged(bool values, int element) const {
+    const std::byte* const from = shared() + (values && overlapped ? kKeyBytes : 0);
     return *reinterpret_cast<const Words4*>(from + element * 2 + thread() % 32 * 16);
   }
 
-  WEFT_DEVICE static void add_block(const QueryTile<W>& tile, const BlockProbabilities& block,
-                                    const KeyRange& keys, std::int32_t block_first,
-                                    float (&sums)[W / 8][4], float (&maximum)[2], float (&total)[2],
-                                    bool (&begun)[2]) {
+  WEFT_DEVICE void add_block(const QueryTile<W>& tile, const BlockProbabilities& block,
+                             const KeyRange& keys, std::int32_t block_first,
+                             float (&sums)[W / 8][4], float (&maximum)[2], float (&total)[2],
+                             bool (&begun)[2]) const {
     MergeFactors factors[2];
     bool sees[2];
     WEFT_UNROLL for (int half = 0; half < 2; ++half) {

@@ -32,17 +32,26 @@ struct AttentionTask {
   std::int32_t window;  ///< 0: no limit
   std::int32_t sequences;
   std::int32_t kv_heads;
+  std::int32_t row_begin;  ///< rows row_begin … row_end-1 of the batch are computed
+  std::int32_t row_end;
   std::int16_t group_begin[kMostKvHeads + 1];
 
   WEFT_DEVICE std::int32_t first_visible(std::int32_t position) const {
     return window > 0 ? larger(0, position - window + 1) : 0;
   }
+  /// Those rows of a sequence: [begin_of, end_of).
+  WEFT_DEVICE std::int32_t begin_of(int sequence) const {
+    return smaller(larger(query_begin[sequence], row_begin), row_end);
+  }
+  WEFT_DEVICE std::int32_t end_of(int sequence) const { return begin_of(sequence + 1); }
+  WEFT_DEVICE int query_heads() const { return group_begin[kv_heads]; }
   WEFT_DEVICE int group(int kv_head) const {
     return group_begin[kv_head + 1] - group_begin[kv_head];
   }
 };
 
-/// A piece of one sequence's queries: rows of (token, query head), heads fastest.
+/// A piece of one sequence's queries: rows of (token, query head), heads fastest; of the tokens
+/// that the task computes.
 struct QueryPiece {
   std::int32_t sequence = -1;  ///< -1: there is no such piece
   std::int32_t row = 0;        ///< first of the piece, counted from the sequence's first
@@ -58,7 +67,7 @@ WEFT_DEVICE QueryPiece find_piece(const AttentionTask<T>& task, int index, int g
     const int b = base + lane;
     int count = 0;
     if (b < task.sequences) {
-      const int rows = (task.query_begin[b + 1] - task.query_begin[b]) * group;
+      const int rows = (task.end_of(b) - task.begin_of(b)) * group;
       count = (rows + height - 1) / height;
     }
     int through = count;  // pieces of this sequence and those before it

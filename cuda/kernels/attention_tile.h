@@ -29,6 +29,7 @@ struct QueryTile {
   std::int32_t position[2];    ///< of rows g and g+8; -1: no such row
   std::int32_t first_key[2];   ///< that they see
   std::int64_t out_offset[2];  ///< of the row's head in the output
+  std::int32_t query[2];       ///< (row of the batch - row_begin) * query heads + query head
 
   /// The rows of `piece` from `row` on that a KV head serves.
   WEFT_DEVICE void load(const AttentionTask<Bf16>& task, const QueryPiece& piece, int row,
@@ -36,8 +37,8 @@ struct QueryTile {
     const int g = thread() % 32 / 4;
     const int t = thread() % 4;
     const int group = task.group(kv_head);
-    const std::int32_t begin = task.query_begin[piece.sequence];
-    const std::int32_t rows = (task.query_begin[piece.sequence + 1] - begin) * group;
+    const std::int32_t begin = task.begin_of(piece.sequence);
+    const std::int32_t rows = (task.end_of(piece.sequence) - begin) * group;
     WEFT_UNROLL for (int half = 0; half < 2; ++half) {
       const std::int32_t r = piece.row + row + g + half * 8;
       const bool exists = r < rows;
@@ -45,6 +46,7 @@ struct QueryTile {
       const int head = task.group_begin[kv_head] + (exists ? r % group : 0);
       position[half] = exists ? task.positions[m] : -1;
       first_key[half] = exists ? task.first_visible(position[half]) : 0;
+      query[half] = (m - task.row_begin) * task.query_heads() + head;
       out_offset[half] = m * task.out.stride + std::int64_t{head} * task.cache.head_dim;
       const Bf16* const from = task.q[m] + std::int64_t{head} * task.cache.head_dim;
       WEFT_UNROLL for (int k = 0; k < W / 16; ++k) {

@@ -1,5 +1,7 @@
 // Products with many rows (prefill, large batches): a block computes a tile of 128 outputs and T
-// rows of x. Sums of leaves that wait for their tree stand in shared memory.
+// rows of x. Sums of leaves that wait for their tree stand in shared memory, and in device memory
+// as far as there is no room: of a tree of 8 leaves, the third and last slot waits for one leaf
+// only.
 //
 // Each sum is the same chain of mma()s as in linear_few.h: weights as operand a, ascending K, every
 // leaf from zero. So a row's bits do not depend on which of the two kernels, and which tile, it was
@@ -33,10 +35,14 @@ struct LinearMany {
   bool split;  ///< each leaf by a block of its own, to `out` [leaves, rows, outputs]
   std::int32_t output_tiles;
   std::int32_t row_tiles;
+  std::int32_t first_row_tile = 0;  ///< of this launch
+  std::int32_t kept = 0;            ///< slots of waiting sums in shared memory
+  float* spill = nullptr;           ///< the others: [blocks, waiting - kept, kSums, kThreads]
 
-  static std::size_t shared_bytes(int waiting) {
+  static constexpr std::size_t kSlotBytes = kThreads * kSums * sizeof(float);
+  static std::size_t shared_bytes(int slots) {
     return static_cast<std::size_t>(kStages * kStageBytes) +
-           static_cast<std::size_t>(waiting * kThreads * kSums) * sizeof(float);
+           static_cast<std::size_t>(slots) * kSlotBytes;
   }
 
   WEFT_DEVICE void operator()() const {
@@ -46,20 +52,19 @@ struct LinearMany {
     const int height = smaller(8, output_tiles - first);
     const int within = block_x() % band;
     const std::int64_t output0 = std::int64_t{first + within % height} * kOutputs;
-    const std::int64_t row0 = std::int64_t{within / height} * T;
+    const std::int64_t row0 = std::int64_t{first_row_tile + within / height} * T;
     if (split) {
       float acc[kTilesA][kTilesB][4] = {};
       run_leaf(task.leaves.at[block_y()], output0, row0, acc);
       store(acc, block_y(), output0, row0);
       return;
     }
-    auto* const waiting = reinterpret_cast<float*>(shared() + kStages * kStageBytes);
     for (int l = 0; l < task.leaves.count; ++l) {
       const ProductLeaf& leaf = task.leaves.at[l];
       float acc[kTilesA][kTilesB][4] = {};
       run_leaf(leaf, output0, row0, acc);
       for (int merge = 1; merge <= leaf.merges; ++merge) {
-        const float* const from = waiting + (leaf.slot - merge) * (kThreads * kSums) + thread();
+        const float* const from = waiting(leaf.slot - merge);
         for_sums([&](int a, int b, int i, int sum) {
           acc[a][b][i] = from[sum * kThreads] + acc[a][b][i];
         });
@@ -67,13 +72,24 @@ struct LinearMany {
       if (leaf.node >= 0) {
         store(acc, leaf.node, output0, row0);
       } else {
-        float* const to = waiting + (leaf.slot - leaf.merges) * (kThreads * kSums) + thread();
+        float* const to = waiting(leaf.slot - leaf.merges);
         for_sums([&](int a, int b, int i, int sum) { to[sum * kThreads] = acc[a][b][i]; });
       }
     }
   }
 
  private:
+  /// This thread's place in a slot of waiting sums; its sums stand kThreads apart.
+  WEFT_DEVICE float* waiting(int slot) const {
+    if (slot < kept) {
+      return reinterpret_cast<float*>(shared() + kStages * kStageBytes) +
+             slot * (kThreads * kSums) + thread();
+    }
+    const std::int64_t index =
+        std::int64_t{block_x()} * (task.leaves.waiting - kept) + (slot - kept);
+    return spill + index * (kThreads * kSums) + thread();
+  }
+
   template <class F>
   WEFT_DEVICE static void for_sums(F f) {
     WEFT_UNROLL for (int a = 0; a < kTilesA; ++a) {

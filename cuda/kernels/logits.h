@@ -48,6 +48,23 @@ struct BlockMasses {
   }
 };
 
+/// out[i] = block blocks[i] of 256 columns of row rows[i], -infinity beyond the last column; grid
+/// (blocks).
+struct GatherBlocks {
+  static constexpr int kThreads = 256;
+  Rows<const float> x;
+  const std::int32_t* rows;
+  const std::int32_t* blocks;
+  float* out;
+  std::int64_t columns;
+
+  WEFT_DEVICE void operator()() const {
+    const std::int64_t i = block_x();
+    const std::int64_t column = std::int64_t{blocks[i]} * kThreads + thread();
+    out[i * kThreads + thread()] = column < columns ? x[rows[i]][column] : -INFINITY;
+  }
+};
+
 /// out[i] = x[rows[i], columns[i]], or the reverse.
 struct MoveElements {
   static constexpr int kThreads = kRowThreads;

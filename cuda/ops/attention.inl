@@ -43,6 +43,8 @@ AttentionTask<T> task_of(const Tensor& q, const HeadMap& heads, const BatchView&
   task.scale = scale;
   task.window = static_cast<std::int32_t>(std::min<std::int64_t>(window, 0x7fffffff));
   task.sequences = static_cast<std::int32_t>(batch.query_begin.elements() - 1);
+  task.row_begin = 0;
+  task.row_end = static_cast<std::int32_t>(q.rows());
   set_groups(heads, task);
   return task;
 }
@@ -88,34 +90,43 @@ void DeviceOps::attention_bf16(const AttentionTask<std::uint16_t>& task, std::in
     group = std::max<std::int64_t>(group, task.group_begin[head + 1] - task.group_begin[head]);
   }
   // Where the rows lie is known on the device only: grids are for the most pieces there can be.
-  const auto pieces = [&](std::int64_t height) {
-    return rows * group / height + std::min<std::int64_t>(task.sequences, rows * group);
+  const auto pieces = [&](std::int64_t some_rows, std::int64_t height) {
+    return some_rows * group / height + std::min<std::int64_t>(task.sequences, some_rows * group);
   };
   BlockResults results;
-  results.kv_heads = task.kv_heads;
   results.width = W;
-  results.blocks = static_cast<std::int32_t>(
-      ceil_div(table_width * task.cache.page_tokens, std::int64_t{kKeyBlock}));
-  const std::int64_t few_pieces = pieces(BlockResults::kRows);
-  const auto bytes =
-      static_cast<Bytes>(few_pieces * task.kv_heads * results.blocks * results.floats_of_one()) *
-      sizeof(float);
-  const std::int64_t many_pieces = pieces(AttentionPrefill<W>::kHeight);
+  results.blocks = static_cast<std::int32_t>(std::max<std::int64_t>(
+      1, ceil_div(table_width * task.cache.page_tokens, std::int64_t{kKeyBlock})));
+  const std::int64_t heads = task.group_begin[task.kv_heads];
+  const std::int64_t floats_of_row = heads * results.floats_of_query();
+  const std::int64_t room = static_cast<std::int64_t>(runtime_.scratch_bytes() / sizeof(float));
+  const std::int64_t slice = std::min(rows, room / floats_of_row);  // rows whose results fit
+  const std::int64_t many_pieces = pieces(rows, AttentionPrefill<W>::kHeight);
   const bool mostly_decodes = rows <= std::int64_t{4} * task.sequences;
   const bool idle = many_pieces * task.kv_heads < std::int64_t{2} * runtime_.multiprocessors();
-  if (bytes <= runtime_.scratch_bytes() && (mostly_decodes || idle)) {
-    results.data = reinterpret_cast<float*>(scratch());
-    constexpr int kWarps = AttendBlocks<W>::kThreads / 32;
-    runtime_.launch("attend_blocks",
-                    Grid{few_pieces, task.kv_heads, ceil_div(results.blocks, kWarps)},
-                    AttendBlocks<W>::kThreads, 0, AttendBlocks<W>{task, results});
-    return runtime_.launch("merge_blocks",
-                           Grid{few_pieces, task.kv_heads, BlockResults::kRows / kWarps},
-                           MergeBlocks::kThreads, 0, MergeBlocks{task, results});
+  if (slice == 0 || !(mostly_decodes || (idle && slice == rows))) {
+    const bool overlapped = AttentionPrefill<W>::shared_bytes(true) <= runtime_.shared_bytes();
+    return runtime_.launch(
+        "attention_prefill", Grid{many_pieces, task.kv_heads, 1}, AttentionPrefill<W>::kThreads,
+        AttentionPrefill<W>::shared_bytes(overlapped), AttentionPrefill<W>{task, overlapped});
   }
-  runtime_.launch("attention_prefill", Grid{many_pieces, task.kv_heads, 1},
-                  AttentionPrefill<W>::kThreads, AttentionPrefill<W>::shared_bytes(),
-                  AttentionPrefill<W>{task});
+  results.sums = reinterpret_cast<float*>(scratch());
+  results.scales = results.sums + slice * heads * results.blocks * W;
+  constexpr int kWarps = AttendBlocks<W>::kThreads / 32;
+  for (std::int64_t begin = 0; begin < rows; begin += slice) {
+    AttentionTask<std::uint16_t> part = task;
+    part.row_begin = static_cast<std::int32_t>(begin);
+    part.row_end = static_cast<std::int32_t>(std::min(begin + slice, rows));
+    const std::int64_t part_rows = part.row_end - part.row_begin;
+    runtime_.launch("attend_blocks",
+                    Grid{pieces(part_rows, BlockResults::kRows), task.kv_heads,
+                         ceil_div(results.blocks, kWarps)},
+                    AttendBlocks<W>::kThreads, 0, AttendBlocks<W>{part, results});
+    runtime_.launch(
+        "merge_blocks",
+        Grid{ceil_div(part_rows * heads, std::int64_t{MergeBlocks::kThreads / 32}), 1, 1},
+        MergeBlocks::kThreads, 0, MergeBlocks{part, results});
+  }
 }
 
 }  // namespace weft::WEFT_PLATFORM

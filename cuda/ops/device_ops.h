@@ -31,9 +31,13 @@ class DeviceOps final : public GpuOps {
   Memory& memory() override { return runtime_.memory(); }
   Memory& host_memory() override { return runtime_.host_memory(); }
   [[nodiscard]] std::string_view description() const override { return description_; }
-  [[nodiscard]] bool owns(const void* address) const override { return runtime_.owns(address); }
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const override {
+    return runtime_.owns(bytes);
+  }
   [[nodiscard]] void* stream() const override { return runtime_.stream(); }
   void wait() override { runtime_.wait(); }
+
+  DeviceClock* clock() override { return &runtime_.clock(); }
 
   [[nodiscard]] Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                       std::int64_t head_dim) const override;
@@ -74,6 +78,8 @@ class DeviceOps final : public GpuOps {
   void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) override;
   void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
                     const Tensor& masses) override;
+  void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
+                     const Tensor& out) override;
   void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
                     const Tensor& out) override;
   void put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
@@ -94,8 +100,9 @@ class DeviceOps final : public GpuOps {
 
   void move_kv(const KvLayer& cache, const Tensor& slots, const Tensor& rows, bool write);
   void linear_bf16(const ProductTask& task);
+  /// False where there is no room for tiles of T rows.
   template <int T>
-  void linear_tiles(const ProductTask& task);
+  bool linear_tiles(const ProductTask& task);
   template <int W>
   void attention_bf16(const AttentionTask<std::uint16_t>& task, std::int64_t rows,
                       std::int64_t table_width);

@@ -1,14 +1,11 @@
 // How much memory the operators of a GPU ask for: the same with and without one.
 #pragma once
 
+#include "cuda/gpu_ops.h"
 #include "cuda/kernels/packing.h"
 #include "ops/ops.h"
 
 namespace weft {
-
-/// Memory that the operators of a GPU take for themselves: partial sums of products and of
-/// attention that are computed in pieces, and weights on their way into their packed form.
-inline constexpr Bytes kGpuScratch = Bytes{256} << 20;
 
 /// The segment tree of a matrix as the kernels work through it. Throws Error beyond kMostLeaves.
 ProductLeaves product_leaves(const KCut& cut);

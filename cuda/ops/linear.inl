@@ -11,9 +11,6 @@
 namespace weft::WEFT_PLATFORM {
 namespace {
 
-/// Shared memory that a block can have on the GPUs that we compile for (Hopper).
-constexpr std::size_t kMostShared = 227 << 10;
-
 /// Rows up to which weights stream through registers.
 constexpr std::int64_t kFewRows = 16;
 
@@ -23,16 +20,19 @@ bool pieces_aligned(const Tensor& x, const ProductLeaves& leaves) {
                      [](const ProductLeaf& leaf) { return leaf.begin % 8 == 0; });
 }
 
+/// False where a block has not enough shared memory.
 template <int N>
-void launch_few(Runtime& runtime, const ProductTask& task) {
+bool launch_few(Runtime& runtime, const ProductTask& task) {
   const std::int32_t leaves = task.leaves.count;
   // At least four warps' worth of work for a block.
   const std::int32_t row_tiles = leaves >= 4 ? 1 : (4 + leaves - 1) / leaves;
   const int items = row_tiles * leaves;
   const int warps = std::min(LinearFew<N>::kThreads / 32, items);
+  const std::size_t bytes = LinearFew<N>::shared_bytes(warps, items);
+  if (bytes > runtime.shared_bytes()) return false;
   runtime.launch("linear_few", Grid{ceil_div(task.outputs, std::int64_t{16} * row_tiles), 1, 1},
-                 warps * 32, LinearFew<N>::shared_bytes(warps, items),
-                 LinearFew<N>{task, row_tiles});
+                 warps * 32, bytes, LinearFew<N>{task, row_tiles});
+  return true;
 }
 
 }  // namespace
@@ -59,37 +59,56 @@ void DeviceOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
 }
 
 void DeviceOps::linear_bf16(const ProductTask& task) {
-  if (task.rows <= 8) return launch_few<1>(runtime_, task);
-  if (task.rows <= kFewRows) return launch_few<2>(runtime_, task);
-  // Deep trees leave less room for the tile in shared memory.
-  const auto fits = [&](std::size_t bytes) { return bytes <= kMostShared; };
-  const int waiting = task.leaves.waiting;
-  if (task.rows > 64 && fits(LinearMany<128>::shared_bytes(waiting))) {
-    return linear_tiles<128>(task);
-  }
-  if (task.rows > 32 && fits(LinearMany<64>::shared_bytes(waiting))) return linear_tiles<64>(task);
-  linear_tiles<32>(task);
+  if (task.rows <= 8 && launch_few<1>(runtime_, task)) return;
+  if (task.rows <= kFewRows && launch_few<2>(runtime_, task)) return;
+  if (task.rows > 64 && linear_tiles<128>(task)) return;
+  if (task.rows > 32 && linear_tiles<64>(task)) return;
+  require(linear_tiles<32>(task), "a product of {} outputs and {} leaves: no room for its sums",
+          task.outputs, task.leaves.count);
 }
 
 template <int T>
-void DeviceOps::linear_tiles(const ProductTask& task) {
-  const std::int64_t output_tiles = ceil_div(task.outputs, LinearMany<T>::kOutputs);
+bool DeviceOps::linear_tiles(const ProductTask& task) {
+  using Kernel = LinearMany<T>;
+  if (Kernel::shared_bytes(0) > runtime_.shared_bytes()) return false;
+  const std::int64_t output_tiles = ceil_div(task.outputs, Kernel::kOutputs);
   const std::int64_t row_tiles = ceil_div(task.rows, T);
   const std::int64_t leaves = task.leaves.count;
   const std::int64_t sums = task.rows * task.outputs;
+  Kernel kernel{task, false, static_cast<std::int32_t>(output_tiles),
+                static_cast<std::int32_t>(row_tiles)};
   // Too few tiles to fill the processor: every leaf becomes a block's work.
-  const bool split = leaves > 1 &&
-                     output_tiles * row_tiles < std::int64_t{2} * runtime_.multiprocessors() &&
-                     static_cast<Bytes>(leaves * sums) * sizeof(float) <= runtime_.scratch_bytes();
-  LinearMany<T> kernel{task, split, static_cast<std::int32_t>(output_tiles),
-                       static_cast<std::int32_t>(row_tiles)};
-  if (split) kernel.task.out = reinterpret_cast<float*>(scratch());
-  runtime_.launch("linear_many", Grid{output_tiles * row_tiles, split ? leaves : 1, 1},
-                  LinearMany<T>::kThreads,
-                  LinearMany<T>::shared_bytes(split ? 0 : task.leaves.waiting), kernel);
-  if (!split) return;
-  runtime_.launch("join_leaves", Grid{ceil_div(sums, kRowThreads), 1, 1}, kRowThreads, 0,
-                  JoinLeaves{task.leaves, kernel.task.out, task.out, sums});
+  if (leaves > 1 && output_tiles * row_tiles < std::int64_t{2} * runtime_.multiprocessors() &&
+      static_cast<Bytes>(leaves * sums) * sizeof(float) <= runtime_.scratch_bytes()) {
+    kernel.split = true;
+    kernel.task.out = reinterpret_cast<float*>(scratch());
+    runtime_.launch("linear_many", Grid{output_tiles * row_tiles, leaves, 1}, Kernel::kThreads,
+                    Kernel::shared_bytes(0), kernel);
+    runtime_.launch("join_leaves", Grid{ceil_div(sums, kRowThreads), 1, 1}, kRowThreads, 0,
+                    JoinLeaves{task.leaves, kernel.task.out, task.out, sums});
+    return true;
+  }
+  // A large tile reads weights less often, and a slot that does not fit beside it is little used:
+  // the tile is chosen by the rows, and such sums wait in the scratch.
+  const int waiting = task.leaves.waiting;
+  kernel.kept = waiting;
+  while (Kernel::shared_bytes(kernel.kept) > runtime_.shared_bytes()) --kernel.kept;
+  std::int64_t most_row_tiles = row_tiles;
+  if (kernel.kept < waiting) {
+    const Bytes of_row_tile =
+        static_cast<Bytes>(output_tiles * (waiting - kernel.kept)) * Kernel::kSlotBytes;
+    most_row_tiles = static_cast<std::int64_t>(runtime_.scratch_bytes() / of_row_tile);
+    if (most_row_tiles == 0) return false;
+    kernel.spill = reinterpret_cast<float*>(scratch());
+  }
+  for (std::int64_t first = 0; first < row_tiles; first += most_row_tiles) {
+    const std::int64_t count = std::min(most_row_tiles, row_tiles - first);
+    kernel.first_row_tile = static_cast<std::int32_t>(first);
+    kernel.row_tiles = static_cast<std::int32_t>(count);
+    runtime_.launch("linear_many", Grid{output_tiles * count, 1, 1}, Kernel::kThreads,
+                    Kernel::shared_bytes(kernel.kept), kernel);
+  }
+  return true;
 }
 
 }  // namespace weft::WEFT_PLATFORM

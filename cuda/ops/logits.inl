@@ -27,6 +27,15 @@ void DeviceOps::block_masses(const Tensor& logits, const Tensor& values, const M
                               rows_of<float>(masses), logits.rows(), logits.row_elements()});
 }
 
+void DeviceOps::gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
+                              const Tensor& out) {
+  checks::gather_blocks(x, rows, blocks, out);
+  runtime_.launch(
+      "gather_blocks", Grid{out.rows(), 1, 1}, GatherBlocks::kThreads, 0,
+      GatherBlocks{rows_of<const float>(x), data_of<std::int32_t>(rows),
+                   data_of<std::int32_t>(blocks), rows_of<float>(out).data, x.row_elements()});
+}
+
 void DeviceOps::get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
                              const Tensor& out) {
   checks::elements(x, rows, columns, out);

@@ -8,12 +8,7 @@
 #include "ops/checks.h"
 
 namespace weft::WEFT_PLATFORM {
-namespace {
-
-/// Rows up to this width are read once and kept in shared memory.
-constexpr std::int64_t kStagedColumns = 48 << 10;
-
-}  // namespace
+namespace {}  // namespace
 
 Bytes DeviceOps::workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                  std::int64_t /*head_dim*/) const {
@@ -103,8 +98,10 @@ void DeviceOps::rms_norm(const Tensor& x, const Tensor& weight, float eps, const
   checks::rms_norm(x, weight, out);
   const std::int64_t columns = x.row_elements();
   if (x.rows() == 0) return;
-  const bool staged = columns <= kStagedColumns;
-  const std::size_t bytes = sizeof(float) * (4 + (staged ? static_cast<std::size_t>(columns) : 0));
+  // A row that fits is read once and kept.
+  const std::size_t whole = sizeof(float) * (4 + static_cast<std::size_t>(columns));
+  const bool staged = whole <= runtime_.shared_bytes();
+  const std::size_t bytes = staged ? whole : 4 * sizeof(float);
   const int threads = columns >= 1024 ? kRowThreads : 64;
   with_type(out.dtype(), [&](auto element) {
     using T = decltype(element);

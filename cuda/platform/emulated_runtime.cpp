@@ -26,10 +26,10 @@ DeviceMemory::DeviceMemory(bool guarded) : guarded_(guarded) {
 
 DeviceMemory::~DeviceMemory() { munmap(base_, kArena); }
 
-bool DeviceMemory::owns(const void* address) const {
-  const auto at = reinterpret_cast<std::uintptr_t>(address);
+bool DeviceMemory::owns(std::span<const std::byte> bytes) const {
+  const auto at = reinterpret_cast<std::uintptr_t>(bytes.data());
   const auto base = reinterpret_cast<std::uintptr_t>(base_);
-  return at >= base && at < base + kArena;
+  return at >= base && at + bytes.size() <= base + kArena;
 }
 
 void DeviceMemory::open() noexcept {
@@ -71,7 +71,10 @@ void DeviceMemory::give(void* data, Bytes bytes) noexcept {
 }
 
 void Runtime::copy_in(const void* from, void* to, Bytes bytes) { copy_across(from, to, bytes); }
-void Runtime::copy_out(const void* from, void* to, Bytes bytes) { copy_across(from, to, bytes); }
+void Runtime::copy_out(const void* from, void* to, Bytes bytes) {
+  copy_across(from, to, bytes);
+  wait();
+}
 void Runtime::copy_across(const void* from, void* to, Bytes bytes) {
   const Opened opened(memory_);
   if (bytes > 0) std::memmove(to, from, bytes);

@@ -1,10 +1,17 @@
 // cuda/platform/runtime.h on the host: a device that is a piece of the host's memory.
 #pragma once
 
+#include <cstddef>
 #include <map>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/buffer.h"
+#include "base/device_clock.h"
+#include "base/error.h"
+#include "cuda/gpu_ops.h"
 #include "cuda/platform/emulator.h"
 #include "cuda/platform/grid.h"
 
@@ -18,7 +25,7 @@ class DeviceMemory final : public Memory {
   explicit DeviceMemory(bool guarded);
   ~DeviceMemory() override;
 
-  [[nodiscard]] bool owns(const void* address) const;
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const;
   void open() noexcept;
   void close() noexcept;
 
@@ -43,31 +50,57 @@ class Opened {
   DeviceMemory& memory_;
 };
 
+/// Counts launches, each a microsecond. Marks are passed when the host waits, as late as may be.
+class LaunchClock final : public DeviceClock {
+ public:
+  void launch() { gap_ += 1000; }
+  void mark() override { set_.push_back(std::exchange(gap_, 0)); }
+  void wait() {
+    passed_.insert(passed_.end(), set_.begin(), set_.end());
+    set_.clear();
+  }
+  void read(std::vector<std::int64_t>& gaps) override {
+    gaps.insert(gaps.end(), passed_.begin(), passed_.end());
+    passed_.clear();
+  }
+
+ private:
+  std::int64_t gap_ = 0;
+  std::vector<std::int64_t> set_;
+  std::vector<std::int64_t> passed_;
+};
+
+/// Shared memory that a block can have on Hopper.
+inline constexpr Bytes kHopperShared = Bytes{227} << 10;
+
 /// What to emulate.
 struct RuntimeOptions {
+  GpuOptions gpu;
   bool guarded = false;
-  int multiprocessors = 4;  ///< what schedules reckon with
-  Bytes scratch_bytes = Bytes{8} << 20;
 };
 
 class Runtime {
  public:
   explicit Runtime(const RuntimeOptions& options)
-      : multiprocessors_(options.multiprocessors),
-        scratch_bytes_(options.scratch_bytes),
+      : multiprocessors_(options.gpu.multiprocessors > 0 ? options.gpu.multiprocessors : 4),
+        scratch_bytes_(options.gpu.scratch),
+        shared_bytes_(options.gpu.shared > 0 ? options.gpu.shared : kHopperShared),
         memory_(options.guarded) {}
 
   [[nodiscard]] Memory& memory() { return memory_; }
   [[nodiscard]] Memory& host_memory() { return host_memory_; }
-  [[nodiscard]] bool owns(const void* address) const { return memory_.owns(address); }
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return memory_.owns(bytes); }
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   [[nodiscard]] std::string description() const { return "cuda emulated"; }
 
   void copy_in(const void* from, void* to, Bytes bytes);
   void copy_out(const void* from, void* to, Bytes bytes);
   void copy_across(const void* from, void* to, Bytes bytes);
-  void wait() {}
+  void wait() { clock_.wait(); }
+  [[nodiscard]] DeviceClock& clock() { return clock_; }
   [[nodiscard]] void* stream() const { return nullptr; }
+  /// Shared memory that a block can have.
+  [[nodiscard]] std::size_t shared_bytes() const { return shared_bytes_; }
   /// What operators may take for themselves.
   [[nodiscard]] Bytes scratch_bytes() const { return scratch_bytes_; }
 
@@ -76,14 +109,18 @@ class Runtime {
               const Kernel& kernel) {
     if (grid.blocks() == 0) return;
     const Opened opened(memory_);
+    clock_.launch();
+    require(shared_bytes <= shared_bytes_, "{}: {} bytes of shared memory", name, shared_bytes);
     run(name, grid, threads, shared_bytes, [&] { kernel(); });
   }
 
  private:
   int multiprocessors_;
   Bytes scratch_bytes_;
+  std::size_t shared_bytes_;
   DeviceMemory memory_;
   HostMemory host_memory_;
+  LaunchClock clock_;
 };
 
 }  // namespace weft::emulated

@@ -30,7 +30,6 @@ namespace weft::emulated {
 namespace {
 
 constexpr int kMostThreads = 1024;
-constexpr std::size_t kMostShared = 227 << 10;  // of a block, on Hopper
 constexpr std::size_t kStackBytes = 128 << 10;
 constexpr int kWarp = 32;
 
@@ -209,7 +208,6 @@ void run(const char* name, const Grid& grid, int threads, std::size_t shared_byt
          const std::function<void()>& kernel) {
   require(threads > 0 && threads <= kMostThreads && threads % kWarp == 0, "{}: {} threads", name,
           threads);
-  require(shared_bytes <= kMostShared, "{}: {} bytes of shared memory", name, shared_bytes);
   Machine& the = machine();
   require(the.current == nullptr, "{}: launched by a kernel", name);
   while (the.fibers.size() < static_cast<std::size_t>(threads)) {

@@ -43,8 +43,7 @@ void finish_copies(int groups_left);
 
 /// Runs `kernel` once for each thread of each block. Shared memory starts out full of NaN. The
 /// order in which warps and lanes run between barriers changes from one barrier to the next.
-/// Throws Error for what no GPU would take (too many threads, too much shared memory) and what the
-/// kernel throws.
+/// Throws Error for more threads than any GPU would take and what the kernel throws.
 void run(const char* name, const Grid& grid, int threads, std::size_t shared_bytes,
          const std::function<void()>& kernel);
 

@@ -6,12 +6,11 @@
 
 namespace weft::gpu {
 
-bool DeviceMemory::owns(const void* address) const {
-  const auto* const at = static_cast<const std::byte*>(address);
-  auto piece = pieces_.upper_bound(at);
+bool DeviceMemory::owns(std::span<const std::byte> bytes) const {
+  auto piece = pieces_.upper_bound(bytes.data());
   if (piece == pieces_.begin()) return false;
   --piece;
-  return at < piece->first + piece->second;
+  return bytes.data() + bytes.size() <= piece->first + piece->second;
 }
 
 void* DeviceMemory::take(Bytes bytes) {

@@ -3,7 +3,9 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
 #include <map>
+#include <span>
 
 #include "base/buffer.h"
 
@@ -15,8 +17,8 @@ class DeviceMemory final : public Memory {
   /// Zero-fills on `stream`.
   explicit DeviceMemory(cudaStream_t stream) : stream_(stream) {}
 
-  /// Whether an address lies in what this memory has handed out.
-  [[nodiscard]] bool owns(const void* address) const;
+  /// Whether bytes lie in what this memory has handed out, or are none at the end of it.
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const;
 
  private:
   void* take(Bytes bytes) override;

@@ -28,7 +28,12 @@ Stream make_stream() {
 
 Runtime::Runtime(const RuntimeOptions& options)
     : properties_(properties_of(options.device)),
+      multiprocessors_(options.multiprocessors > 0 ? options.multiprocessors
+                                                   : properties_.multiProcessorCount),
+      scratch_bytes_(options.scratch),
+      shared_bytes_(options.shared > 0 ? options.shared : properties_.sharedMemPerBlockOptin),
       stream_(make_stream()),
+      clock_(stream_.get()),
       memory_(stream_.get()),
       ring_(host_memory_, kRing) {}
 

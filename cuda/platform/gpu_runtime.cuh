@@ -3,16 +3,15 @@
 
 #include <string>
 
-#include "cuda/ops/device_sizes.h"
+#include "cuda/gpu_ops.h"
 #include "cuda/platform/cuda_check.cuh"
+#include "cuda/platform/gpu_clock.h"
 #include "cuda/platform/gpu_memory.cuh"
 #include "cuda/platform/grid.h"
 
 namespace weft::gpu {
 
-struct RuntimeOptions {
-  int device = 0;
-};
+using RuntimeOptions = GpuOptions;
 
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::kThreads) enter(const __grid_constant__ Kernel kernel) {
@@ -29,13 +28,16 @@ class Runtime {
 
   [[nodiscard]] Memory& memory() { return memory_; }
   [[nodiscard]] Memory& host_memory() { return host_memory_; }
-  [[nodiscard]] bool owns(const void* address) const { return memory_.owns(address); }
-  [[nodiscard]] int multiprocessors() const { return properties_.multiProcessorCount; }
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return memory_.owns(bytes); }
+  [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   /// "cuda sm_90: NVIDIA H200"
   [[nodiscard]] std::string description() const;
+  [[nodiscard]] DeviceClock& clock() { return clock_; }
   [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
+  /// Shared memory that a block can have.
+  [[nodiscard]] std::size_t shared_bytes() const { return shared_bytes_; }
   /// What operators may take for themselves.
-  [[nodiscard]] Bytes scratch_bytes() const { return kGpuScratch; }
+  [[nodiscard]] Bytes scratch_bytes() const { return scratch_bytes_; }
 
   /// From host to device, behind all work of the stream. `from` may be overwritten on return. Small
   /// copies do not wait for the device.
@@ -68,7 +70,11 @@ class Runtime {
   static void check(cudaError_t status, const char* kernel);
 
   cudaDeviceProp properties_{};
+  int multiprocessors_;  ///< what schedules reckon with
+  Bytes scratch_bytes_;
+  std::size_t shared_bytes_;
   Stream stream_;
+  GpuClock clock_;
   DeviceMemory memory_;
   PinnedMemory host_memory_;
   Buffer ring_;         ///< page-locked: small copies wait here for the device

@@ -160,8 +160,9 @@ void print_table(const Setting& setting) {
 
 /// Sizes and memory of a rank that has a GPU to itself, or of one on this machine's CPU.
 void set_processor(const PlanOptions& options, Setting& setting) {
-  const std::vector<GpuDevice> gpus = gpu_devices();
   const Device device = setting.engine.device;
+  std::vector<GpuDevice> gpus;
+  if (device != Device::cpu && !options.gpu_memory) gpus = gpu_devices();
   const bool cuda = device == Device::cuda ||
                     (device == Device::automatic && (options.gpu_memory || !gpus.empty()));
   if (!cuda) {

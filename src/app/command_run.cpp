@@ -220,6 +220,7 @@ int run(const RunOptions& options, bool terminal, Group& world) {
   }
   if (progress) progress->tell("writing the results");
   report.peak_memory = deployment.ops().memory().peak();
+  deployment.tracer().catch_up();
   report.own_phases = deployment.tracer().seconds();
   report.dropped_spans = deployment.tracer().dropped();
   merge_reports(report, world);

@@ -151,9 +151,10 @@ void Deployment::open(const std::filesystem::path& model, const JobParallel& par
   if (reader_->config().has_experts()) {
     fail_user("this version computes models with experts on CPUs only: set engine.device to cpu");
   }
-  std::unique_ptr<GpuOps> gpu = make_gpu_ops(device_.device);
+  std::unique_ptr<GpuOps> gpu = make_gpu_ops({device_.device});
   gpu_ops_ = gpu.get();
   ops_ = std::move(gpu);
+  if (DeviceClock* const clock = ops_->clock()) tracer_.follow(*clock);
 }
 
 Bytes Deployment::own_memory(int ranks_on_host) const {
@@ -172,7 +173,9 @@ std::unique_ptr<Group> Deployment::replica_of(const JobEngine& engine, Group& wo
   const bool nccl = engine.collectives == Collectives::nccl ||
                     (engine.collectives == Collectives::automatic && found && !engine.share_gpus);
   if (nccl && group->size() > 1) {
-    return make_nccl_group(std::move(group), *gpu_ops_, engine.watchdog_seconds);
+    return make_nccl_group(
+        std::move(group), *gpu_ops_, engine.watchdog_seconds,
+        fmt::format("rank {} of {} on {}", world.rank(), world.size(), host_name()));
   }
   return make_staged_group(std::move(group), *gpu_ops_);
 }

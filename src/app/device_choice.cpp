@@ -13,9 +13,15 @@
 namespace weft {
 namespace {
 
-DeviceOffer own_offer(Group& world) {
+/// Every rank must call it.
+DeviceOffer own_offer(const JobEngine& engine, Group& world) {
   DeviceOffer offer{host_name(), host_share(world).rank, {}, {}};
-  for (const GpuDevice& device : gpu_devices()) {
+  std::vector<GpuDevice> devices;
+  // GPUs that cannot be used are no concern of a job that wants none.
+  agree(world, [&] {
+    if (engine.device != Device::cpu) devices = gpu_devices();
+  });
+  for (const GpuDevice& device : devices) {
     offer.uuids.push_back(device.uuid);
     offer.kinds.push_back(fmt::format("cuda sm_{}{}", device.major, device.minor));
   }
@@ -81,7 +87,7 @@ std::vector<DeviceChoice> choose_devices(const JobEngine& engine,
 }
 
 DeviceChoice choose_device(const JobEngine& engine, Group& world) {
-  const DeviceOffer mine = own_offer(world);
+  const DeviceOffer mine = own_offer(engine, world);
   const nlohmann::json text = {mine.host, mine.local_rank, mine.uuids, mine.kinds};
   std::vector<DeviceOffer> offers;
   for (const std::string& line : gather_strings(world, text.dump())) {

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "app/commands.h"
+#include "base/error.h"
 #include "base/version.h"
 #include "cuda/devices.h"
 
@@ -12,9 +13,13 @@ namespace {
 std::string gpu_text() {
   if (cuda_toolkit().empty()) return "not in this build";
   std::string text = fmt::format("toolkit {}", cuda_toolkit());
-  for (const GpuDevice& device : gpu_devices()) {
-    text += fmt::format("; {} (compute capability {}.{}, {})", device.name, device.major,
-                        device.minor, device.uuid);
+  try {
+    for (const GpuDevice& device : gpu_devices()) {
+      text += fmt::format("; {} (compute capability {}.{}, {})", device.name, device.major,
+                          device.minor, device.uuid);
+    }
+  } catch (const UserError& error) {
+    text += fmt::format("; {}", error.what());
   }
   return text;
 }

@@ -54,7 +54,9 @@ class Group {
   virtual void barrier() = 0;
 
   /// The ranks that gave the same colour form a new group, ordered by their rank in this one.
-  virtual std::unique_ptr<Group> split(int color) = 0;
+  /// `name` says in messages what the group is for: "tp".
+  virtual std::unique_ptr<Group> split(int color, const std::string& name) = 0;
+  std::unique_ptr<Group> split(int color) { return split(color, "part"); }
 };
 
 /// A group of one.

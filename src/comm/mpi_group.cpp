@@ -132,7 +132,7 @@ class MpiGroup final : public Group {
 
   void barrier() override { check_mpi(MPI_Barrier(comm_), "MPI_Barrier"); }
 
-  std::unique_ptr<Group> split(int color) override {
+  std::unique_ptr<Group> split(int color, const std::string& /*name*/) override {
     MPI_Comm part = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split(comm_, color, rank_, &part), "MPI_Comm_split");
     return std::make_unique<MpiGroup>(part);

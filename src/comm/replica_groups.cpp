@@ -19,15 +19,15 @@ ReplicaGroups::ReplicaGroups(Group& replica, const Layout& layout)
           replica.size());
   place_ = place_of(layout_, replica.rank());
   // Ranks with equal other coordinates form a group; its order is that of the replica's ranks.
-  const auto along = [&](int size, int color) {
-    return size == 1 ? make_self_group() : replica.split(color);
+  const auto along = [&](const char* axis, int size, int color) {
+    return size == 1 ? make_self_group() : replica.split(color, axis);
   };
-  tp_ = along(layout_.tp, place_.pp * layout_.sp + place_.sp);
-  sp_ = along(layout_.sp, place_.pp * layout_.tp + place_.tp);
-  pp_ = along(layout_.pp, place_.sp * layout_.tp + place_.tp);
+  tp_ = along("tp", layout_.tp, place_.pp * layout_.sp + place_.sp);
+  sp_ = along("sp", layout_.sp, place_.pp * layout_.tp + place_.tp);
+  pp_ = along("pp", layout_.pp, place_.sp * layout_.tp + place_.tp);
   if (layout_.ep > layout_.tp) {
     const int groups_of_stage = layout_.sp * layout_.tp / layout_.ep;
-    experts_ = replica.split(place_.pp * groups_of_stage + expert_group_of(layout_, place_));
+    experts_ = replica.split(place_.pp * groups_of_stage + expert_group_of(layout_, place_), "ep");
   }
 }
 

@@ -34,7 +34,9 @@ class SelfGroup final : public Group {
     sent_.pop_front();
   }
   void barrier() override {}
-  std::unique_ptr<Group> split(int /*color*/) override { return std::make_unique<SelfGroup>(); }
+  std::unique_ptr<Group> split(int /*color*/, const std::string& /*name*/) override {
+    return std::make_unique<SelfGroup>();
+  }
 
  private:
   static void copy(ByteView from, ByteSpan to) {

@@ -33,8 +33,8 @@ class TimedGroup final : public Group {
   void barrier() override {
     timed([&] { group_->barrier(); });
   }
-  std::unique_ptr<Group> split(int color) override {
-    return make_timed_group(group_->split(color), tracer_);
+  std::unique_ptr<Group> split(int color, const std::string& name) override {
+    return make_timed_group(group_->split(color, name), tracer_);
   }
 
  private:

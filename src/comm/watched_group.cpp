@@ -51,9 +51,9 @@ class WatchedGroup final : public Group {
     const Activity::Wait wait(activity_, Operation::barrier, name_, ++calls_);
     group_->barrier();
   }
-  std::unique_ptr<Group> split(int color) override {
+  std::unique_ptr<Group> split(int color, const std::string& name) override {
     const std::uint64_t part[] = {name_, ++splits_};
-    return std::make_unique<WatchedGroup>(group_->split(color), activity_, rank_,
+    return std::make_unique<WatchedGroup>(group_->split(color, name), activity_, rank_,
                                           digest_of(std::as_bytes(std::span(part))).low, on_group_);
   }
 

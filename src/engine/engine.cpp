@@ -15,7 +15,8 @@ Engine::Engine(Model& model, const Tokenizer* tokenizer, EngineOptions options)
       tokenizer_(tokenizer),
       options_(std::move(options)),
       scheduler_(options_.limits),
-      record_(model.groups(), model.tracer()) {
+      record_(model.groups(), model.tracer()),
+      begun_(model.tracer().outermost_seconds()) {
   if (model.partition().stage.last()) {
     chooser_.emplace(model.vocabulary(), options_.eos, options_.digest);
   }
@@ -73,12 +74,28 @@ bool Engine::step(const OnToken& on_token, const OnCompletion& on_completion) {
     return false;
   }
   land(on_token, on_completion);
+  take_times();
   return true;
 }
 
 void Engine::drain(const OnToken& on_token, const OnCompletion& on_completion) {
   while (!flights_.empty()) land(on_token, on_completion);
   finish_sends();
+  take_times();
+}
+
+/// The device has just been waited for, where there is one.
+void Engine::take_times() {
+  model_.tracer().catch_up();
+  const PhaseSeconds spent = model_.tracer().outermost_seconds();
+  const auto since = [&](Phase phase) {
+    const auto i = static_cast<std::size_t>(phase);
+    return spent[i] - begun_[i];
+  };
+  stats_.prefill_seconds = since(Phase::prefill);
+  stats_.decode_seconds = since(Phase::decode);
+  stats_.logits_seconds = since(Phase::logits);
+  stats_.sampling_seconds = since(Phase::sampling);
 }
 
 /// Activations and records are sent from buffers that must outlive the sending.
@@ -103,12 +120,11 @@ bool Engine::launch() {
                                             prefill ? ComputePhase::prefill : ComputePhase::decode);
     require(sharing.applies, "{}", sharing.why);
   }
-  const Stopwatch forward;
   {
     const Tracer::Scope scope(model_.tracer(), prefill ? Phase::prefill : Phase::decode);
     model_.decoder().forward(part.batch);
   }
-  count(flight.slices, prefill, forward.seconds());
+  count(flight.slices);
   if (chooser_) flight.choices = record_.publish(choose(flight), flight.samples);
   flights_.push_back(std::move(flight));
   return true;
@@ -119,7 +135,6 @@ void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
   flights_.pop_front();
   const std::vector<Choice> choices =
       flight.choices ? std::move(*flight.choices) : record_.receive(flight.samples);
-  const Stopwatch bookkeeping;
   const Tracer::Scope scope(model_.tracer(), Phase::sampling);
   std::size_t next = 0;
   for (std::size_t i = 0; i < flight.slices.size(); ++i) {
@@ -128,7 +143,6 @@ void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
     finish(flight.slices[i], std::span(choices).subspan(first, next - first), on_token,
            on_completion);
   }
-  stats_.sampling_seconds += bookkeeping.seconds();
   stats_.preemptions = scheduler_.preemptions();
   stats_.prefix_tokens_looked_up = scheduler_.prefix_tokens_looked_up();
   stats_.prefix_tokens_taken_over = scheduler_.prefix_tokens_taken_over();
@@ -139,12 +153,11 @@ bool Engine::decodes(const Slice& slice) const {
   return slice.count == 1 && slice.samples && !slice.shared && sequence(slice).generated() > 0;
 }
 
-void Engine::count(std::span<const Slice> slices, bool prefill, double seconds) {
+void Engine::count(std::span<const Slice> slices) {
   for (const Slice& slice : slices) {
     (decodes(slice) ? stats_.decode_tokens : stats_.prefill_tokens) += slice.count;
   }
   stats_.slices += static_cast<std::int64_t>(slices.size());
-  (prefill ? stats_.prefill_seconds : stats_.decode_seconds) += seconds;
   ++stats_.steps;
 }
 
@@ -160,17 +173,13 @@ std::vector<Choice> Engine::choose(const Flight& flight) {
   const auto most = static_cast<std::size_t>(model_.shape().step.logit_rows);
   for (std::size_t first = 0; first < rows.size(); first += most) {
     const std::size_t n = std::min(most, rows.size() - first);
-    const Stopwatch head;
     const Tensor logits = [&] {
       const Tracer::Scope scope(model_.tracer(), Phase::logits);
       return model_.decoder().logits(std::span(rows).subspan(first, n));
     }();
-    stats_.logits_seconds += head.seconds();
-    const Stopwatch sampling;
     const Tracer::Scope scope(model_.tracer(), Phase::sampling);
     std::vector<Choice> chosen = chooser_->choose(logits, std::span(wanted).subspan(first, n));
     std::move(chosen.begin(), chosen.end(), std::back_inserter(choices));
-    stats_.sampling_seconds += sampling.seconds();
   }
   return choices;
 }

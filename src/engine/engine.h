@@ -28,7 +28,8 @@ struct EngineOptions {
   std::vector<TokenId> eos;              ///< every one of them ends a sequence
 };
 
-/// Where the time went and how much was done, for the report.
+/// Where the time went and how much was done, for the report. Seconds are the tracer's, of whole
+/// phases with what is within them: on a GPU its own, not those of launching.
 struct EngineStats {
   std::int64_t steps = 0;
   std::int64_t prefill_tokens = 0;  ///< rows of prompts, and of sequences computed again
@@ -92,7 +93,8 @@ class Engine {
   bool launch();
   void land(const OnToken& on_token, const OnCompletion& on_completion);
   void finish_sends();
-  void count(std::span<const Slice> slices, bool prefill, double seconds);
+  void count(std::span<const Slice> slices);
+  void take_times();
   [[nodiscard]] bool decodes(const Slice& slice) const;
   std::vector<Choice> choose(const Flight& flight);
   void finish(const Slice& slice, std::span<const Choice> choices, const OnToken& on_token,
@@ -112,6 +114,7 @@ class Engine {
   std::unordered_map<std::int64_t, Sequence> sequences_;  ///< by scheduler id
   std::int64_t next_sequence_ = 0;
   EngineStats stats_;
+  PhaseSeconds begun_;  ///< of the tracer, when the engine was made
   Stopwatch clock_;
 };
 

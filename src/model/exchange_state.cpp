@@ -52,7 +52,7 @@ ExchangeState::ExchangeState(const MoePartition& part_, const ExchangeShape& sha
               tp.rank() == place.rank % place.tp,
           "an exchange for rank {} of {}, tp={}, in groups of {} and {}", place.rank, place.ranks,
           place.tp, group.size(), tp.size());
-  cross = place.domains() > 1 ? group.split(place.rank % place.tp) : make_self_group();
+  cross = place.domains() > 1 ? group.split(place.rank % place.tp, "ep across tp groups") : make_self_group();
   const ExchangeSizes sizes = ExchangeSizes::of(part, shape);
   rows = Buffer(ops.memory(), sizes.rows);
   send_rows = Buffer(ops.memory(), sizes.send_rows);

@@ -17,12 +17,13 @@ struct Sizes {
   Bytes by_block = 0;  ///< values of one kind, [R, own blocks] of 4 bytes
   Bytes query = 0;     ///< four values for each row
   Bytes elements = 0;
+  Bytes blocks = 0;  ///< whole blocks of columns, one for each row, and which they are
 };
 
 Sizes sizes_of(std::int64_t own_columns, std::int64_t max_rows) {
   const auto rows = static_cast<Bytes>(max_rows) * sizeof(float);
   return {rows * static_cast<Bytes>(ceil_div(own_columns, kVocabBlock)), 4 * rows,
-          3 * kElements * sizeof(float)};
+          3 * kElements * sizeof(float), rows * static_cast<Bytes>(kVocabBlock + 2)};
 }
 
 /// The best candidate of one block.
@@ -70,11 +71,12 @@ Vocabulary::Vocabulary(std::vector<Range> columns_of, std::int64_t max_rows, Ops
   masses_ = Buffer(ops.memory(), sizes.by_block);
   query_ = Buffer(ops.memory(), sizes.query);
   elements_ = Buffer(ops.memory(), sizes.elements);
+  gathered_ = Buffer(ops.memory(), sizes.blocks);
 }
 
 Bytes Vocabulary::bytes(const Partition& part, std::int64_t max_rows) {
   const Sizes sizes = sizes_of(part.shard.vocab.size(), max_rows);
-  return 3 * sizes.by_block + sizes.query + sizes.elements;
+  return 3 * sizes.by_block + sizes.query + sizes.elements + sizes.blocks;
 }
 
 std::size_t Vocabulary::owner_of(TokenId token) const {
@@ -217,17 +219,29 @@ std::vector<float> Vocabulary::block_values(const Tensor& logits, std::span<cons
   const auto owner = [&](std::size_t i) {
     return owner_of(static_cast<TokenId>(asked[i].block * kVocabBlock));
   };
-  std::vector<float> mine;
+  std::vector<std::int32_t> rows;
+  std::vector<std::int32_t> blocks;
   for (const RowBlock& one : asked) {
     const std::int64_t first = one.block * kVocabBlock;
     if (!own().contains(first)) continue;
-    const std::int64_t width = std::min(kVocabBlock, own().end - first);
-    const Tensor row = logits.slice(one.row, one.row + 1);
-    const Tensor block(row.as<float>() + (first - own().begin), DType::f32, {width});
-    mine.resize(mine.size() + static_cast<std::size_t>(kVocabBlock),
-                -std::numeric_limits<float>::infinity());
-    const std::span<float> to = std::span(mine).last(static_cast<std::size_t>(kVocabBlock));
-    ops_.download(block, std::as_writable_bytes(to.first(static_cast<std::size_t>(width))));
+    rows.push_back(one.row);
+    blocks.push_back(static_cast<std::int32_t>((first - own().begin) / kVocabBlock));
+  }
+  constexpr auto kWidth = static_cast<std::size_t>(kVocabBlock);
+  const auto most = static_cast<std::size_t>(max_rows_);
+  std::vector<float> mine(rows.size() * kWidth);
+  for (std::size_t first = 0; first < rows.size(); first += most) {
+    const std::size_t n = std::min(most, rows.size() - first);
+    const auto count = static_cast<std::int64_t>(n);
+    std::byte* const room = gathered_.data();
+    const Tensor values(room, DType::f32, {count, kVocabBlock});
+    const Tensor of_rows(room + most * kWidth * sizeof(float), DType::i32, {count});
+    const Tensor of_blocks(room + most * (kWidth + 1) * sizeof(float), DType::i32, {count});
+    ops_.upload(std::as_bytes(std::span(rows).subspan(first, n)), of_rows);
+    ops_.upload(std::as_bytes(std::span(blocks).subspan(first, n)), of_blocks);
+    ops_.gather_blocks(logits, of_rows, of_blocks, values);
+    ops_.download(values,
+                  std::as_writable_bytes(std::span(mine).subspan(first * kWidth, n * kWidth)));
   }
   return from_owners<float>(mine, asked.size(), static_cast<std::size_t>(kVocabBlock), owner);
 }

@@ -108,6 +108,8 @@ class Vocabulary {
   Buffer masses_;                  ///< [R, own blocks] f32
   Buffer query_;                   ///< a MassQuery's four tensors [R]
   Buffer elements_;                ///< rows, columns and values of single logits
+  Buffer
+      gathered_;  ///< [max_rows, kVocabBlock] f32, then their rows and blocks, [max_rows] i32 each
 };
 
 }  // namespace weft

@@ -262,6 +262,13 @@ void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& q
   vector("block_masses splits", query.splits, logits.rows(), DType::i32);
 }
 
+void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks, const Tensor& out) {
+  matrix("gather_blocks x", x, x.rows(), x.row_elements(), DType::f32);
+  vector("gather_blocks rows", rows, out.rows(), DType::i32);
+  vector("gather_blocks blocks", blocks, out.rows(), DType::i32);
+  vector("gather_blocks out", out, out.rows() * 256, DType::f32);
+}
+
 void elements(const Tensor& x, const Tensor& rows, const Tensor& columns, const Tensor& values) {
   matrix("elements x", x, x.rows(), x.row_elements(), DType::f32);
   vector("elements rows", rows, values.rows(), DType::i32);

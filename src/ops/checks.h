@@ -39,6 +39,7 @@ void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum);
 void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns);
 void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
                   const Tensor& masses);
+void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks, const Tensor& out);
 /// Both of get_elements and put_elements.
 void elements(const Tensor& x, const Tensor& rows, const Tensor& columns, const Tensor& values);
 

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/buffer.h"
+#include "base/device_clock.h"
 #include "base/tensor.h"
 #include "ops/matrix.h"
 
@@ -90,6 +91,9 @@ class Ops : public OpSizes {
   virtual Memory& host_memory() { return memory(); }
   /// For reports: processor, instruction set, threads, such as "cpu avx512 x 2 threads".
   [[nodiscard]] virtual std::string_view description() const = 0;
+
+  /// The clock of a processor that is still at work when calls return; null where none is.
+  virtual DeviceClock* clock() { return nullptr; }
 
   /// Takes `workspace_bytes` of memory now, so that no later call within those bounds takes any.
   virtual void reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,
@@ -193,6 +197,11 @@ class Ops : public OpSizes {
   /// them. logits [R, V] f32, values, masses [R, blocks] f32.
   virtual void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
                             const Tensor& masses) = 0;
+
+  /// out[i] = block blocks[i] of 256 columns of row rows[i], -infinity where the last block has no
+  /// column. x [M, V] f32, rows, blocks [N] i32, out [N, 256] f32 contiguous.
+  virtual void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
+                             const Tensor& out) = 0;
 
   /// out[i] = x[rows[i], columns[i]], and the reverse. x [M, H] f32, rows, columns [N] i32, out,
   /// values [N] f32. No element is put twice.

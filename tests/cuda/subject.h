@@ -8,9 +8,10 @@
 
 namespace weft::testing {
 
-/// Operators of which several can exist; `variant` 0 … kVariants-1 sets what must not show (how the
-/// emulated GPU is; a GPU is what it is).
-inline constexpr int kVariants = 3;
+/// Operators of which several can exist; `variant` 0 … kVariants-1 sets what must not show: what
+/// the operators take the GPU, emulated or not, to be.
+inline constexpr int kVariants = 5;
+GpuOptions options_of(int variant);
 std::unique_ptr<GpuOps> make_subject(int variant = 0);
 
 /// Whether products are those of the plain twins to the bit: the emulated unit is defined so.

@@ -4,13 +4,7 @@
 namespace weft::testing {
 
 std::unique_ptr<GpuOps> make_subject(int variant) {
-  EmulationOptions options;
-  // Much work in pieces, little of it, or none for lack of room.
-  if (variant == 0) options.multiprocessors = 1000;
-  if (variant == 1) options.multiprocessors = 1;
-  if (variant == 2) options.scratch = Bytes{64} << 10;
-  options.guarded = variant == 1;
-  return make_emulated_ops(options);
+  return make_emulated_ops(options_of(variant), variant == 1);
 }
 
 bool has_plain_products() { return true; }

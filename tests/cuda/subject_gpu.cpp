@@ -7,7 +7,7 @@
 
 namespace weft::testing {
 
-std::unique_ptr<GpuOps> make_subject(int /*variant*/) { return make_gpu_ops(0); }
+std::unique_ptr<GpuOps> make_subject(int variant) { return make_gpu_ops(options_of(variant)); }
 
 bool has_plain_products() { return false; }
 

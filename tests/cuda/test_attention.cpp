@@ -108,6 +108,22 @@ TEST_CASE("attention: many sequences", "[cuda][attention]") {
   compare(scene);
 }
 
+TEST_CASE("attention: one long sequence among short ones", "[cuda][attention]") {
+  // Results of its many key blocks do not fit the scratch of a variant: slices of the rows.
+  Random random(28);
+  for (const std::int64_t window : {0, 150}) {
+    Scene scene;
+    scene.heads = head_map(5, 2, 16);
+    scene.window = window;
+    for (std::int64_t i = 0; i < 40; ++i) {
+      const std::int64_t length = i == 17 ? 1500 : random.between(3, 60);
+      scene.sequences.push_back({length, last(length, random.between(0, 3))});
+    }
+    fill(random, scene);
+    compare(scene);
+  }
+}
+
 TEST_CASE("attention: an empty batch", "[cuda][attention]") {
   Random random(24);
   Scene scene;

@@ -88,7 +88,7 @@ TEST_CASE("NCCL moves what staging moves", "[.nccl]") {
   const Digest expected = run(model, test, {}, make_self_group());
   for (const Transport transport : {Transport::all_gather, Transport::all_to_all}) {
     const auto ops = testing::make_subject();
-    const auto group = make_nccl_group(world->split(0), *ops, 60);
+    const auto group = make_nccl_group(world->split(0), *ops, 60, "a rank under test");
     ReplicaOptions options;
     options.transport = transport;
     options.borrowed_ops = ops.get();

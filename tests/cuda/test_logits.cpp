@@ -52,6 +52,22 @@ TEST_CASE("block_masses", "[cuda][masses]") {
   }
 }
 
+TEST_CASE("gather_blocks", "[cuda][elements]") {
+  Random random(34);
+  for (const std::int64_t columns : {700, 256, 40}) {
+    const std::vector<float> x = random.wides(5 * columns, 3);
+    const auto last = static_cast<std::int32_t>((columns - 1) / 256);
+    same_bits([&](Ops& ops) {
+      const Array in = array(ops, x, DType::f32, {5, columns});
+      const Array rows = ints(ops, {4, 0, 4, 2});
+      const Array blocks = ints(ops, {last, 0, 0, last});
+      const Array out = poisoned(ops, DType::f32, {4, 256});
+      ops.gather_blocks(in.tensor, rows.tensor, blocks.tensor, out.tensor);
+      return bytes_of(ops, out);
+    });
+  }
+}
+
 TEST_CASE("get_elements and put_elements", "[cuda][elements]") {
   Random random(32);
   const std::vector<float> x = random.wides(7 * 900, 3);

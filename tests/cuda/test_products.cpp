@@ -39,12 +39,15 @@ std::vector<float> multiply(Ops& ops, const Product& p) {
 void compare(const Product& p) {
   INFO("M=" << p.rows << " N=" << p.outputs << " K=" << p.cut.columns() << " " << p.cut.ends.size()
             << " leaves " << name(p.dtype));
-  const std::vector<float> is = multiply(subject(), p);
   const std::vector<float> twins = multiply(twin(), p);
-  if (p.dtype == DType::f32) {
-    CHECK((is == twins));
-  } else {
-    check_products(is, twins, 1e-5);
+  for (int variant = 0; variant < (p.dtype == DType::f32 ? 1 : kVariants); ++variant) {
+    INFO("variant " << variant);
+    const std::vector<float> is = multiply(*make_subject(variant), p);
+    if (p.dtype == DType::f32) {
+      CHECK((is == twins));
+    } else {
+      check_products(is, twins, 1e-5);
+    }
   }
 }
 

@@ -95,6 +95,26 @@ TEST_CASE("block_masses are accurate, and count what they should", "[ops][masses
   }
 }
 
+TEST_CASE("blocks of columns are gathered, the last one filled up", "[ops]") {
+  std::vector<float> x(2 * 300);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i);
+  std::vector<Ops*> all = {&reference()};
+  for (const auto& ops : implementations()) all.push_back(ops.get());
+  for (Ops* ops : all) {
+    const Array table = array(*ops, x, DType::f32, {2, 300});
+    const Array out = poisoned(*ops, DType::f32, {3, 256});
+    const Array rows = ints(*ops, {1, 0, 1});
+    const Array blocks = ints(*ops, {1, 0, 0});
+    ops->gather_blocks(table.tensor, rows.tensor, blocks.tensor, out.tensor);
+    const std::vector<float> is = floats_of(*ops, out);
+    std::vector<float> expected(3 * 256, -std::numeric_limits<float>::infinity());
+    std::copy_n(x.begin() + 300 + 256, 44, expected.begin());
+    std::copy_n(x.begin(), 256, expected.begin() + 256);
+    std::copy_n(x.begin() + 300, 256, expected.begin() + 512);
+    CHECK(is == expected);
+  }
+}
+
 TEST_CASE("single elements are read and written", "[ops]") {
   const std::vector<std::int32_t> rows = {2, 0, 1, 2};
   const std::vector<std::int32_t> columns = {4, 0, 3, 0};

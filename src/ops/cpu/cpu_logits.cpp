@@ -1,5 +1,6 @@
 // What is asked of rows of logits when tokens are chosen.
 #include <algorithm>
+#include <limits>
 
 #include "ops/checks.h"
 #include "ops/cpu/cpu_ops.h"
@@ -48,6 +49,20 @@ void CpuOps::block_masses(const Tensor& logits, const Tensor& values, const Mass
     mine.blocks = blocks;
     kernels_.block_masses(mine);
   });
+}
+
+void CpuOps::gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
+                           const Tensor& out) {
+  checks::gather_blocks(x, rows, blocks, out);
+  constexpr std::int64_t kBlock = 256;
+  for (std::int64_t i = 0; i < out.rows(); ++i) {
+    const std::int64_t first = blocks.as<std::int32_t>()[i] * kBlock;
+    const std::int64_t width = std::min(kBlock, x.row_elements() - first);
+    const float* const from = x.as<float>() + rows.as<std::int32_t>()[i] * x.row_stride() + first;
+    float* const to = out.as<float>() + i * kBlock;
+    std::copy_n(from, width, to);
+    std::fill(to + width, to + kBlock, -std::numeric_limits<float>::infinity());
+  }
 }
 
 void CpuOps::get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,

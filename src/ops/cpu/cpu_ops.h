@@ -60,6 +60,8 @@ class CpuOps final : public Ops {
   void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) override;
   void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
                     const Tensor& masses) override;
+  void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
+                     const Tensor& out) override;
   void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
                     const Tensor& out) override;
   void put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,

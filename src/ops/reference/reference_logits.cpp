@@ -60,6 +60,19 @@ void ReferenceOps::block_masses(const Tensor& logits, const Tensor& values, cons
   }
 }
 
+void ReferenceOps::gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
+                                 const Tensor& out) {
+  checks::gather_blocks(x, rows, blocks, out);
+  for (std::int64_t i = 0; i < out.rows(); ++i) {
+    for (std::int64_t j = 0; j < 256; ++j) {
+      const std::int64_t column = std::int64_t{at<std::int32_t>(blocks, i)} * 256 + j;
+      at<float>(out, i, j) = column < x.row_elements()
+                                 ? at<float>(x, at<std::int32_t>(rows, i), column)
+                                 : -std::numeric_limits<float>::infinity();
+    }
+  }
+}
+
 void ReferenceOps::get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
                                 const Tensor& out) {
   checks::elements(x, rows, columns, out);
