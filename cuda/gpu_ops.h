@@ -18,9 +18,14 @@ class GpuOps : public Ops {
   virtual void wait() = 0;
 };
 
-/// Operators in `numerics: invariant` on GPU `device`, which becomes this thread's. Throws Error
-/// when the build has no CUDA or the device cannot be used.
-std::unique_ptr<GpuOps> make_gpu_ops(int device);
+struct GpuOptions {
+  int device = 0;
+  bool fast = false;  ///< `numerics: fast`: products add in whatever order is quick
+};
+
+/// Operators on a GPU, which becomes this thread's. Throws Error when the build has no CUDA or the
+/// device cannot be used, and UserError when `fast` is asked for and cuBLASLt is not found.
+std::unique_ptr<GpuOps> make_gpu_ops(const GpuOptions& options);
 
 /// The sizes that such operators would tell, without a GPU: for plans.
 std::unique_ptr<OpSizes> make_gpu_sizes();

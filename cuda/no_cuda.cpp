@@ -11,7 +11,7 @@ std::vector<GpuDevice> gpu_devices() { return {}; }
 
 Bytes gpu_free_memory(int /*device*/) { return 0; }
 
-std::unique_ptr<GpuOps> make_gpu_ops(int /*device*/) {
+std::unique_ptr<GpuOps> make_gpu_ops(const GpuOptions& /*options*/) {
   fail("this program was built without CUDA");
 }
 

@@ -9,7 +9,7 @@ std::unique_ptr<GpuOps> make_emulated_ops(const EmulationOptions& options) {
   runtime.guarded = options.guarded;
   runtime.multiprocessors = options.multiprocessors;
   runtime.scratch_bytes = options.scratch;
-  return std::make_unique<emulated::DeviceOps>(runtime);
+  return std::make_unique<emulated::DeviceOps>(runtime, options.fast);
 }
 
 }  // namespace weft

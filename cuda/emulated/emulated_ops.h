@@ -11,6 +11,7 @@ namespace weft {
 struct EmulationOptions {
   bool guarded = false;     ///< host code that touches device memory dies of SIGSEGV
   int multiprocessors = 4;  ///< decides between kernels, not bits
+  bool fast = false;        ///< `numerics: fast`
   Bytes scratch = Bytes{8} << 20;
 };
 

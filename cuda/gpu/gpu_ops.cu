@@ -2,8 +2,8 @@
 
 namespace weft {
 
-std::unique_ptr<GpuOps> make_gpu_ops(int device) {
-  return std::make_unique<gpu::DeviceOps>(gpu::RuntimeOptions{device});
+std::unique_ptr<GpuOps> make_gpu_ops(const GpuOptions& options) {
+  return std::make_unique<gpu::DeviceOps>(gpu::RuntimeOptions{options.device}, options.fast);
 }
 
 }  // namespace weft

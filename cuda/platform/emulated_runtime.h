@@ -2,9 +2,11 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 
 #include "base/buffer.h"
+#include "cuda/ops/library_products.h"
 #include "cuda/platform/emulator.h"
 #include "cuda/platform/grid.h"
 
@@ -60,6 +62,8 @@ class Runtime {
   [[nodiscard]] Memory& memory() { return memory_; }
   [[nodiscard]] Memory& host_memory() { return host_memory_; }
   [[nodiscard]] bool owns(const void* address) const { return memory_.owns(address); }
+  /// Straight loops.
+  [[nodiscard]] std::unique_ptr<LibraryProducts> library_products();
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   [[nodiscard]] std::string description() const { return "cuda emulated"; }
 

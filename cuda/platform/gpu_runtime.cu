@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "cuda/cublaslt_products.cuh"
+
 namespace weft::gpu {
 namespace {
 
@@ -34,6 +36,10 @@ Runtime::Runtime(const RuntimeOptions& options)
 
 std::string Runtime::description() const {
   return fmt::format("cuda sm_{}{}: {}", properties_.major, properties_.minor, properties_.name);
+}
+
+std::unique_ptr<LibraryProducts> Runtime::library_products() const {
+  return make_cublaslt_products(stream_.get());
 }
 
 void Runtime::copy_in(const void* from, void* to, Bytes bytes) {

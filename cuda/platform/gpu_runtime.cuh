@@ -1,9 +1,11 @@
 // cuda/platform/runtime.h on a GPU: one device, one stream.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "cuda/ops/device_sizes.h"
+#include "cuda/ops/library_products.h"
 #include "cuda/platform/cuda_check.cuh"
 #include "cuda/platform/gpu_memory.cuh"
 #include "cuda/platform/grid.h"
@@ -33,6 +35,8 @@ class Runtime {
   [[nodiscard]] int multiprocessors() const { return properties_.multiProcessorCount; }
   /// "cuda sm_90: NVIDIA H200"
   [[nodiscard]] std::string description() const;
+  /// What `numerics: fast` computes products of many rows with. Throws UserError without cuBLASLt.
+  [[nodiscard]] std::unique_ptr<LibraryProducts> library_products() const;
   [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
   /// What operators may take for themselves.
   [[nodiscard]] Bytes scratch_bytes() const { return kGpuScratch; }

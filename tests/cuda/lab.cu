@@ -163,7 +163,7 @@ void time_attention(GpuOps& ops, std::int64_t sequences, std::int64_t rows, std:
 }  // namespace
 
 void compare_segments() {
-  const auto ops = make_gpu_ops(0);
+  const auto ops = make_gpu_ops({});
   fmt::print("# products by number of segments (Qwen3-8B's o and down)\n");
   product_header();
   for (const auto& [name, n, k] : {std::tuple{"o", 4096, 4096}, {"down", 4096, 12288}}) {
@@ -175,7 +175,7 @@ void compare_segments() {
 }
 
 void measure_operators() {
-  const auto ops = make_gpu_ops(0);
+  const auto ops = make_gpu_ops({});
   fmt::print("# {}\n", ops->description());
   {
     const Buffer from = buffer(*ops, std::int64_t{2} << 30);

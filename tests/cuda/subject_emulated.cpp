@@ -13,6 +13,13 @@ std::unique_ptr<GpuOps> make_subject(int variant) {
   return make_emulated_ops(options);
 }
 
+std::unique_ptr<GpuOps> make_fast_subject() {
+  EmulationOptions options;
+  options.guarded = true;
+  options.fast = true;
+  return make_emulated_ops(options);
+}
+
 bool has_plain_products() { return true; }
 
 void skip_without_subject() {}

@@ -7,7 +7,9 @@
 
 namespace weft::testing {
 
-std::unique_ptr<GpuOps> make_subject(int /*variant*/) { return make_gpu_ops(0); }
+std::unique_ptr<GpuOps> make_subject(int /*variant*/) { return make_gpu_ops({}); }
+
+std::unique_ptr<GpuOps> make_fast_subject() { return make_gpu_ops({.fast = true}); }
 
 bool has_plain_products() { return false; }
 
