@@ -25,17 +25,18 @@ class GpuOps : public Ops {
 /// attention that are computed in pieces, and weights on their way into their packed form.
 inline constexpr Bytes kGpuScratch = Bytes{256} << 20;
 
-/// Which GPU, and what its operators reckon with. All but `device` decides between kernels, never
+/// Which GPU, and what its operators reckon with. All but `device` and `fast` decides between kernels, never
 /// bits: tests make a GPU out to be a smaller or a larger one.
 struct GpuOptions {
   int device = 0;
   int multiprocessors = 0;  ///< 0: as many as it has
   Bytes scratch = kGpuScratch;
-  Bytes shared = 0;  ///< shared memory that a block can have; 0: as much as on it
+  Bytes shared = 0;   ///< shared memory that a block can have; 0: as much as on it
+  bool fast = false;  ///< `numerics: fast`: products add in whatever order is quick
 };
 
-/// Operators in `numerics: invariant` on a GPU, which becomes this thread's. Throws Error when the
-/// build has no CUDA or the device cannot be used.
+/// Operators on a GPU, which becomes this thread's. Throws Error when the build has no CUDA or the
+/// device cannot be used, and UserError when `fast` is asked for and cuBLASLt is not found.
 std::unique_ptr<GpuOps> make_gpu_ops(const GpuOptions& options);
 
 /// The sizes that such operators would tell, without a GPU: for plans.

@@ -45,9 +45,17 @@ part() {
 }
 mpi() { echo "$run mpirun --oversubscribe --bind-to none -n $1 $2"; }
 
-# NCCL's library, where PyTorch brings it.
-nccl=$(python3 -c 'import nvidia.nccl, os; print(os.path.join(list(nvidia.nccl.__path__)[0], "lib"))' 2>/dev/null)
-export LD_LIBRARY_PATH="${nccl:-}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+# NCCL's and cuBLASLt's libraries, where the toolkit or PyTorch brings them.
+libraries=$(python3 - <<'PY' 2>/dev/null
+import importlib, os
+for name in ("nvidia.nccl", "nvidia.cu13", "nvidia.cublas"):
+    try:
+        print(os.path.join(list(importlib.import_module(name).__path__)[0], "lib"), end=":")
+    except ImportError:
+        pass
+PY
+)
+export LD_LIBRARY_PATH="$libraries/usr/local/cuda/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export CUDA_MODULE_LOADING=EAGER
 
 part query 20 nvidia-smi

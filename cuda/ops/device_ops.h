@@ -2,6 +2,7 @@
 // by cuda/gpu/*.cu and cuda/emulated/*.cpp.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 
@@ -26,7 +27,9 @@ inline Cache device_cache(const KvLayer& cache) {
 class DeviceOps final : public GpuOps {
  public:
   explicit DeviceOps(const RuntimeOptions& options)
-      : runtime_(options), description_(runtime_.description()) {}
+      : runtime_(options),
+        products_(runtime_.library_products()),
+        description_(runtime_.description()) {}
 
   Memory& memory() override { return runtime_.memory(); }
   Memory& host_memory() override { return runtime_.host_memory(); }
@@ -99,7 +102,10 @@ class DeviceOps final : public GpuOps {
   std::byte* scratch();
 
   void move_kv(const KvLayer& cache, const Tensor& slots, const Tensor& rows, bool write);
+  /// A matrix's tree, and how its elements lie.
+  [[nodiscard]] ProductLeaves leaves_of(const MatrixShape& shape) const;
   void linear_bf16(const ProductTask& task);
+  void linear_fast(const ProductTask& task);
   /// False where there is no room for tiles of T rows.
   template <int T>
   bool linear_tiles(const ProductTask& task);
@@ -108,6 +114,7 @@ class DeviceOps final : public GpuOps {
                       std::int64_t table_width);
 
   Runtime runtime_;
+  std::unique_ptr<LibraryProducts> products_;  ///< in `numerics: fast`
   std::string description_;
   Buffer scratch_;
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "cuda/kernels/linear_f32.h"
+#include "cuda/kernels/linear_fast.h"
 #include "cuda/kernels/linear_few.h"
 #include "cuda/kernels/linear_many.h"
 #include "cuda/kernels/rows.h"
@@ -40,7 +41,7 @@ bool launch_few(Runtime& runtime, const ProductTask& task) {
 void DeviceOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
   checks::linear(x, w, out);
   if (x.rows() == 0 || w.shape.rows == 0 || w.shape.columns() == 0) return;
-  ProductLeaves leaves = product_leaves(w.shape.cut);
+  const ProductLeaves leaves = leaves_of(w.shape);
   if (w.shape.dtype == DType::bf16) {
     return linear_bf16({leaves, reinterpret_cast<const std::uint16_t*>(w.storage.data()),
                         reinterpret_cast<const std::uint16_t*>(x.data()), x.row_stride(), x.rows(),
@@ -58,7 +59,41 @@ void DeviceOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
                 out.as<float>()});
 }
 
+ProductLeaves DeviceOps::leaves_of(const MatrixShape& shape) const {
+  ProductLeaves leaves = product_leaves(shape.cut);
+  if (products_ && shape.dtype == DType::bf16) leaves.row_stride = round_up(shape.columns(), 8);
+  return leaves;
+}
+
+/// Node by node: what other ranks hold of the tree is added up as ever.
+void DeviceOps::linear_fast(const ProductTask& task) {
+  const ProductLeaves& leaves = task.leaves;
+  std::int64_t begin = 0;
+  for (int i = 0; i < leaves.count; ++i) {
+    const ProductLeaf& leaf = leaves.at[i];
+    if (leaf.node < 0) continue;
+    float* const out = task.out + leaf.node * task.rows * task.outputs;
+    const Grid grid{ceil_div(task.outputs, 16), 1, 1};
+    if (task.rows <= 8) {
+      using Kernel = LinearFast<1>;
+      runtime_.launch("linear_fast", grid, Kernel::kThreads, Kernel::shared_bytes(),
+                      Kernel{task, begin, leaf.end, out});
+    } else if (task.rows <= kFewRows) {
+      using Kernel = LinearFast<2>;
+      runtime_.launch("linear_fast", grid, Kernel::kThreads, Kernel::shared_bytes(),
+                      Kernel{task, begin, leaf.end, out});
+    } else {
+      products_->multiply({task.x + begin, task.x_stride, task.weights + begin, leaves.row_stride,
+                           task.rows, task.outputs, leaf.end - begin, out},
+                          scratch(),
+                          std::min(LibraryProducts::kWorkspace, runtime_.scratch_bytes()));
+    }
+    begin = leaf.end;
+  }
+}
+
 void DeviceOps::linear_bf16(const ProductTask& task) {
+  if (products_) return linear_fast(task);
   if (task.rows <= 8 && launch_few<1>(runtime_, task)) return;
   if (task.rows <= kFewRows && launch_few<2>(runtime_, task)) return;
   if (task.rows > 64 && linear_tiles<128>(task)) return;

@@ -61,7 +61,7 @@ void DeviceOps::pack(const Matrix& to, std::int64_t row0, std::int64_t col0, con
       }
       const std::int64_t columns = part.row_elements();
       runtime_.launch("pack", row_grid(columns, kRowThreads, part.rows()), kRowThreads, 0,
-                      PackWeights<T>{product_leaves(to.shape.cut),
+                      PackWeights<T>{leaves_of(to.shape),
                                      {reinterpret_cast<const T*>(stage), columns},
                                      reinterpret_cast<T*>(to.storage.data()),
                                      row0 + begin,
@@ -78,7 +78,7 @@ void DeviceOps::embed(const Matrix& table, const Tensor& rows, const Tensor& out
     using T = decltype(element);
     runtime_.launch(
         "embed", row_grid(out.row_elements(), kRowThreads, out.rows()), kRowThreads, 0,
-        Embed<T>{product_leaves(table.shape.cut), reinterpret_cast<const T*>(table.storage.data()),
+        Embed<T>{leaves_of(table.shape), reinterpret_cast<const T*>(table.storage.data()),
                  data_of<std::int32_t>(rows), rows_of<float>(out), out.rows(), out.row_elements()});
   });
 }

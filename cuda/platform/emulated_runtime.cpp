@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "base/dtype.h"
 #include "base/error.h"
 
 namespace weft::emulated {
@@ -13,6 +14,28 @@ constexpr Bytes kArena = Bytes{4} << 30;  // of addresses; memory is taken when 
 constexpr Bytes kAlignment = 256;
 
 Bytes rounded(Bytes bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+class LoopProducts final : public LibraryProducts {
+ public:
+  explicit LoopProducts(DeviceMemory& memory) : memory_(memory) {}
+
+  void multiply(const LibraryProduct& p, std::byte* /*workspace*/, Bytes /*bytes*/) override {
+    const Opened opened(memory_);
+    for (std::int64_t row = 0; row < p.rows; ++row) {
+      for (std::int64_t output = 0; output < p.outputs; ++output) {
+        float sum = 0;
+        for (std::int64_t k = 0; k < p.depth; ++k) {
+          sum += f32_from_bf16(p.x[row * p.x_stride + k]) *
+                 f32_from_bf16(p.w[output * p.w_stride + k]);
+        }
+        p.out[row * p.outputs + output] = sum;
+      }
+    }
+  }
+
+ private:
+  DeviceMemory& memory_;
+};
 
 }  // namespace
 
@@ -68,6 +91,10 @@ void DeviceMemory::give(void* data, Bytes bytes) noexcept {
   if (previous->first + previous->second != piece->first) return;
   previous->second += piece->second;
   free_.erase(piece);
+}
+
+std::unique_ptr<LibraryProducts> Runtime::library_products() {
+  return fast_ ? std::make_unique<LoopProducts>(memory_) : nullptr;
 }
 
 void Runtime::copy_in(const void* from, void* to, Bytes bytes) { copy_across(from, to, bytes); }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "base/device_clock.h"
 #include "base/error.h"
 #include "cuda/gpu_ops.h"
+#include "cuda/ops/library_products.h"
 #include "cuda/platform/emulator.h"
 #include "cuda/platform/grid.h"
 
@@ -85,11 +87,14 @@ class Runtime {
       : multiprocessors_(options.gpu.multiprocessors > 0 ? options.gpu.multiprocessors : 4),
         scratch_bytes_(options.gpu.scratch),
         shared_bytes_(options.gpu.shared > 0 ? options.gpu.shared : kHopperShared),
+        fast_(options.gpu.fast),
         memory_(options.guarded) {}
 
   [[nodiscard]] Memory& memory() { return memory_; }
   [[nodiscard]] Memory& host_memory() { return host_memory_; }
   [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return memory_.owns(bytes); }
+  /// In `numerics: fast`, what computes products of many rows; null otherwise.
+  [[nodiscard]] std::unique_ptr<LibraryProducts> library_products();
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   [[nodiscard]] std::string description() const { return "cuda emulated"; }
 
@@ -118,6 +123,7 @@ class Runtime {
   int multiprocessors_;
   Bytes scratch_bytes_;
   std::size_t shared_bytes_;
+  bool fast_;
   DeviceMemory memory_;
   HostMemory host_memory_;
   LaunchClock clock_;

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "cuda/cublaslt_products.cuh"
+
 namespace weft::gpu {
 namespace {
 
@@ -32,6 +34,7 @@ Runtime::Runtime(const RuntimeOptions& options)
                                                    : properties_.multiProcessorCount),
       scratch_bytes_(options.scratch),
       shared_bytes_(options.shared > 0 ? options.shared : properties_.sharedMemPerBlockOptin),
+      fast_(options.fast),
       stream_(make_stream()),
       clock_(stream_.get()),
       memory_(stream_.get()),
@@ -39,6 +42,10 @@ Runtime::Runtime(const RuntimeOptions& options)
 
 std::string Runtime::description() const {
   return fmt::format("cuda sm_{}{}: {}", properties_.major, properties_.minor, properties_.name);
+}
+
+std::unique_ptr<LibraryProducts> Runtime::library_products() const {
+  return fast_ ? make_cublaslt_products(stream_.get()) : nullptr;
 }
 
 void Runtime::copy_in(const void* from, void* to, Bytes bytes) {

@@ -1,9 +1,11 @@
 // cuda/platform/runtime.h on a GPU: one device, one stream.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "cuda/gpu_ops.h"
+#include "cuda/ops/library_products.h"
 #include "cuda/platform/cuda_check.cuh"
 #include "cuda/platform/gpu_clock.h"
 #include "cuda/platform/gpu_memory.cuh"
@@ -33,6 +35,8 @@ class Runtime {
   /// "cuda sm_90: NVIDIA H200"
   [[nodiscard]] std::string description() const;
   [[nodiscard]] DeviceClock& clock() { return clock_; }
+  /// In `numerics: fast`, what computes products of many rows; null otherwise.
+  [[nodiscard]] std::unique_ptr<LibraryProducts> library_products() const;
   [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
   /// Shared memory that a block can have.
   [[nodiscard]] std::size_t shared_bytes() const { return shared_bytes_; }
@@ -73,6 +77,7 @@ class Runtime {
   int multiprocessors_;  ///< what schedules reckon with
   Bytes scratch_bytes_;
   std::size_t shared_bytes_;
+  bool fast_;
   Stream stream_;
   GpuClock clock_;
   DeviceMemory memory_;

@@ -165,6 +165,7 @@ void set_processor(const PlanOptions& options, Setting& setting) {
   if (device != Device::cpu && !options.gpu_memory) gpus = gpu_devices();
   const bool cuda = device == Device::cuda ||
                     (device == Device::automatic && (options.gpu_memory || !gpus.empty()));
+  check_numerics(setting.engine, cuda);
   if (!cuda) {
     if (options.gpu_memory) fail_user("--gpu-memory, but engine.device is cpu");
     setting.memory = memory_share(setting.ranks_per_node);
@@ -190,7 +191,6 @@ void set_processor(const PlanOptions& options, Setting& setting) {
 
 int command_plan(const PlanOptions& options) {
   const Job job = load_job(options.job, options.overrides);
-  check_numerics(job.engine);
   const ModelReader reader(job.model);
   Setting setting;
   setting.model = facts_of(reader);

@@ -80,6 +80,7 @@ Opened open_journal(const Job& job, bool retry_failed, const Deployment& deploym
 RunReport begin_report(const Job& job, const Deployment& deployment, const Opened& opened) {
   RunReport report;
   report.model = job.model.string();
+  report.numerics = name(job.engine.numerics);
   report.processor = deployment.ops().description();
   report.layout = deployment.layout();
   report.requests = static_cast<std::int64_t>(opened.rows.size());

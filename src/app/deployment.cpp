@@ -103,9 +103,9 @@ std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader) {
   return has_tokenizer(reader) ? load_tokenizer(reader.directory()) : nullptr;
 }
 
-void check_numerics(const JobEngine& engine) {
-  if (engine.numerics == Numerics::fast) {
-    fail_user("engine.numerics is fast, which this version does not have: use invariant");
+void check_numerics(const JobEngine& engine, bool cuda) {
+  if (engine.numerics == Numerics::fast && !cuda) {
+    fail_user("engine.numerics is fast, which only GPUs have: use invariant");
   }
 }
 
@@ -113,8 +113,8 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
                        const JobEngine& engine, Group& world, bool may_shorten) {
   const int ranks_on_host = host_share(world).ranks;
   const int on_cores = ranks_on_cores(world);
-  agree(world, [&] { check_numerics(engine); });
   device_ = choose_device(engine, world);
+  agree(world, [&] { check_numerics(engine, device_.cuda); });
   agree(world, [&] { open(model, parallel, engine, world, on_cores); });
   control_ = std::make_unique<JobControl>(world, engine.watchdog_seconds, &StopRequest::pending);
   replica_ = make_timed_group(control_->watch(replica_of(engine, world)), tracer_);
@@ -151,7 +151,10 @@ void Deployment::open(const std::filesystem::path& model, const JobParallel& par
   if (reader_->config().has_experts()) {
     fail_user("this version computes models with experts on CPUs only: set engine.device to cpu");
   }
-  std::unique_ptr<GpuOps> gpu = make_gpu_ops({device_.device});
+  GpuOptions options;
+  options.device = device_.device;
+  options.fast = engine.numerics == Numerics::fast;
+  std::unique_ptr<GpuOps> gpu = make_gpu_ops(options);
   gpu_ops_ = gpu.get();
   ops_ = std::move(gpu);
   if (DeviceClock* const clock = ops_->clock()) tracer_.follow(*clock);

@@ -46,8 +46,8 @@ ModelFacts facts_of(const ModelReader& reader);
 /// it has none.
 std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader);
 
-/// Refuses numerics that this version does not have.
-void check_numerics(const JobEngine& engine);
+/// Refuses numerics that the processor does not have. Throws UserError.
+void check_numerics(const JobEngine& engine, bool cuda);
 
 /// Everything of one rank that exists while a job runs.
 class Deployment {

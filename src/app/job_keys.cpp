@@ -240,7 +240,7 @@ const JobKey kKeys[] = {
      [](const Value& v, Job& j) { j.engine.collectives = Collectives{v.choice({"auto", "nccl", "staged"})}; },
      [](const Job& j) { return std::string(name(j.engine.collectives)); }},
     {"engine.numerics", "`invariant`, `fast`",
-     "`invariant`: the same bits on every layout; `fast` gives that up.", false,
+     "`invariant`: the same bits on every layout; `fast`, on GPUs only, gives that up.", false,
      [](const Value& v, Job& j) { j.engine.numerics = Numerics{v.choice({"invariant", "fast"})}; },
      [](const Job& j) { return std::string(name(j.engine.numerics)); }},
     {"engine.isa", "`auto`, `avx512`, `avx2`, `plain`",

@@ -128,6 +128,9 @@ std::string to_text(const RunReport& r) {
   const double busy = r.wall_seconds - r.load_seconds;
   std::string text =
       fmt::format("weft {}, numerics {} (contract {})\n", kVersion, r.numerics, kContractVersion);
+  if (r.numerics != "invariant") {
+    text += "  tokens and logits may differ from one layout, batch or run to another\n";
+  }
   text += fmt::format("  model      {}\n", r.model);
   text += fmt::format("  layout     {}, each rank {}\n", to_string(r.layout), r.processor);
   text += fmt::format("  hosts      {}\n", folded(r.hosts));

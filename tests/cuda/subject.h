@@ -14,6 +14,9 @@ inline constexpr int kVariants = 5;
 GpuOptions options_of(int variant);
 std::unique_ptr<GpuOps> make_subject(int variant = 0);
 
+/// Operators in `numerics: fast`.
+std::unique_ptr<GpuOps> make_fast_subject();
+
 /// Whether products are those of the plain twins to the bit: the emulated unit is defined so.
 bool has_plain_products();
 

@@ -7,6 +7,12 @@ std::unique_ptr<GpuOps> make_subject(int variant) {
   return make_emulated_ops(options_of(variant), variant == 1);
 }
 
+std::unique_ptr<GpuOps> make_fast_subject() {
+  GpuOptions options;
+  options.fast = true;
+  return make_emulated_ops(options, true);
+}
+
 bool has_plain_products() { return true; }
 
 void skip_without_subject() {}

@@ -9,6 +9,12 @@ namespace weft::testing {
 
 std::unique_ptr<GpuOps> make_subject(int variant) { return make_gpu_ops(options_of(variant)); }
 
+std::unique_ptr<GpuOps> make_fast_subject() {
+  GpuOptions options;
+  options.fast = true;
+  return make_gpu_ops(options);
+}
+
 bool has_plain_products() { return false; }
 
 void skip_without_subject() {
