@@ -1,8 +1,14 @@
 #include "cuda/nccl_api.cuh"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 
 #include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "cuda/nccl_comm.h"
+#include "cuda/nccl_group.h"
 
 namespace weft {
 namespace {
@@ -25,6 +31,21 @@ std::unique_ptr<NcclApi> load() {
 const NcclApi* nccl_api() {
   static const std::unique_ptr<NcclApi> api = load();
   return api.get();
+}
+
+std::string nccl_release() {
+  int version = 0;
+  if (nccl_api() == nullptr || nccl_api()->GetVersion(&version) != ncclSuccess) return {};
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
+std::unique_ptr<Group> make_nccl_group(std::unique_ptr<Group> group, GpuOps& ops,
+                                       double deadline_seconds, std::string who) {
+  const NcclApi* const api = nccl_api();
+  if (api == nullptr) fail("libnccl.so.2 cannot be loaded: is its folder in LD_LIBRARY_PATH?");
+  return make_nccl_group(
+      std::move(group), ops,
+      NcclSetting{*api, make_stream_marks(ops.stream()), deadline_seconds, std::move(who)});
 }
 
 }  // namespace weft

@@ -27,7 +27,7 @@ std::unique_ptr<Group> make_nccl_group(std::unique_ptr<Group> group, GpuOps& ops
                                        double deadline_seconds, std::string who);
 
 struct NcclSetting;
-/// The same over any library of NCCL's functions: for tests.
+/// The same over what `setting` names (cuda/nccl_comm.h): for tests.
 std::unique_ptr<Group> make_nccl_group(std::unique_ptr<Group> group, GpuOps& ops,
                                        const NcclSetting& setting);
 

@@ -49,12 +49,6 @@ DeviceMemory::DeviceMemory(bool guarded) : guarded_(guarded) {
 
 DeviceMemory::~DeviceMemory() { munmap(base_, kArena); }
 
-bool DeviceMemory::owns(std::span<const std::byte> bytes) const {
-  const auto at = reinterpret_cast<std::uintptr_t>(bytes.data());
-  const auto base = reinterpret_cast<std::uintptr_t>(base_);
-  return at >= base && at + bytes.size() <= base + kArena;
-}
-
 void DeviceMemory::open() noexcept {
   if (guarded_) mprotect(base_, kArena, PROT_READ | PROT_WRITE);
 }
@@ -73,12 +67,14 @@ void* DeviceMemory::take(Bytes bytes) {
     if (left > 0) free_.emplace(offset + size, left);
     const Opened opened(*this);
     std::memset(base_ + offset, 0, bytes);
+    pieces_.add(base_ + offset, bytes);
     return base_ + offset;
   }
   fail("out of emulated device memory: {} bytes asked for", bytes);
 }
 
 void DeviceMemory::give(void* data, Bytes bytes) noexcept {
+  pieces_.remove(data);
   const auto offset = static_cast<Bytes>(static_cast<std::byte*>(data) - base_);
   auto piece = free_.emplace(offset, rounded(bytes) + kAlignment).first;
   const auto next = std::next(piece);

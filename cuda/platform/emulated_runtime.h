@@ -16,6 +16,7 @@
 #include "cuda/ops/library_products.h"
 #include "cuda/platform/emulator.h"
 #include "cuda/platform/grid.h"
+#include "cuda/platform/pieces.h"
 
 namespace weft::emulated {
 
@@ -27,7 +28,7 @@ class DeviceMemory final : public Memory {
   explicit DeviceMemory(bool guarded);
   ~DeviceMemory() override;
 
-  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const;
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return pieces_.hold(bytes); }
   void open() noexcept;
   void close() noexcept;
 
@@ -38,6 +39,7 @@ class DeviceMemory final : public Memory {
   bool guarded_;
   std::byte* base_ = nullptr;
   std::map<Bytes, Bytes> free_;  ///< offset -> size
+  Pieces pieces_;
 };
 
 /// While it lives, the host may touch the device's memory.

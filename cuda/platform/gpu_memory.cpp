@@ -6,13 +6,6 @@
 
 namespace weft::gpu {
 
-bool DeviceMemory::owns(std::span<const std::byte> bytes) const {
-  auto piece = pieces_.upper_bound(bytes.data());
-  if (piece == pieces_.begin()) return false;
-  --piece;
-  return bytes.data() + bytes.size() <= piece->first + piece->second;
-}
-
 void* DeviceMemory::take(Bytes bytes) {
   void* data = nullptr;
   if (cudaMalloc(&data, bytes) != cudaSuccess) {
@@ -22,13 +15,13 @@ void* DeviceMemory::take(Bytes bytes) {
     WEFT_CUDA(cudaMemGetInfo(&left, &total));
     fail("out of GPU memory: {} bytes asked for, {} of {} are free", bytes, left, total);
   }
-  pieces_.emplace(static_cast<const std::byte*>(data), bytes);
+  pieces_.add(data, bytes);
   WEFT_CUDA(cudaMemsetAsync(data, 0, bytes, stream_));
   return data;
 }
 
 void DeviceMemory::give(void* data, Bytes /*bytes*/) noexcept {
-  pieces_.erase(static_cast<const std::byte*>(data));
+  pieces_.remove(data);
   (void)cudaFree(data);
 }
 

@@ -4,10 +4,10 @@
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
-#include <map>
 #include <span>
 
 #include "base/buffer.h"
+#include "cuda/platform/pieces.h"
 
 namespace weft::gpu {
 
@@ -18,14 +18,14 @@ class DeviceMemory final : public Memory {
   explicit DeviceMemory(cudaStream_t stream) : stream_(stream) {}
 
   /// Whether bytes lie in what this memory has handed out, or are none at the end of it.
-  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const;
+  [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return pieces_.hold(bytes); }
 
  private:
   void* take(Bytes bytes) override;
   void give(void* data, Bytes bytes) noexcept override;
 
   cudaStream_t stream_;
-  std::map<const std::byte*, Bytes> pieces_;
+  Pieces pieces_;
 };
 
 /// Page-locked memory of the host.

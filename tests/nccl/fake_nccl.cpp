@@ -1,0 +1,193 @@
+#include "fake_nccl.h"
+
+#define OMPI_SKIP_MPICXX 1
+#define MPICH_SKIP_MPICXX 1
+#include <mpi.h>
+
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "base/error.h"
+
+/// Starting, gathering and ending on one rank call nothing of MPI: a process that was forked off
+/// must not.
+struct ncclComm {
+  MPI_Comm mpi = MPI_COMM_NULL;
+  int ranks = 0;
+  int rank = 0;
+  int in_progress = 0;  ///< answers until the last call has ended
+};
+
+namespace weft::testing {
+
+NcclScript& nccl_script() {
+  static NcclScript script;
+  return script;
+}
+
+void NcclScript::reset() {
+  in_progress = 0;
+  stuck = false;
+  error = ncclSuccess;
+  send_fails = ncclSuccess;
+  abort_hangs = false;
+  open_groups = 0;
+  operations = 0;
+  aborts = 0;
+}
+
+namespace {
+
+/// Calls of the open group, and the communicator that they are on.
+thread_local std::vector<std::function<void()>> t_calls;
+thread_local ncclComm_t t_comm = nullptr;
+
+ncclResult_t begin(ncclComm_t comm) {
+  comm->in_progress = nccl_script().in_progress;
+  return comm->in_progress > 0 || nccl_script().stuck ? ncclInProgress : ncclSuccess;
+}
+
+ncclResult_t later(ncclComm_t comm, std::function<void()> call) {
+  require(nccl_script().open_groups == 1, "a call outside a group");
+  t_comm = comm;
+  t_calls.push_back(std::move(call));
+  ++nccl_script().operations;
+  return nccl_script().in_progress > 0 ? ncclInProgress : ncclSuccess;
+}
+
+struct Transfers {
+  std::vector<MPI_Request> requests;
+};
+thread_local Transfers t_transfers;
+
+MPI_Request* next_request() {
+  t_transfers.requests.emplace_back(MPI_REQUEST_NULL);
+  return &t_transfers.requests.back();
+}
+
+}  // namespace
+
+const NcclApi& fake_nccl_api() {
+  static const NcclApi api = [] {
+    NcclApi fake;
+#define WEFT_NCCL_FAKE(name) fake.name = &nccl##name;
+    WEFT_NCCL_FUNCTIONS(WEFT_NCCL_FAKE)
+#undef WEFT_NCCL_FAKE
+    return fake;
+  }();
+  return api;
+}
+
+StreamMarks::Mark FakeMarks::set() {
+  ++out;
+  return ++last;
+}
+bool FakeMarks::passed(Mark mark) {
+  if (stream == Stream::fails) fail("the device has failed");
+  return stream == Stream::runs || mark <= until;
+}
+void FakeMarks::give_back(Mark /*mark*/) { --out; }
+
+}  // namespace weft::testing
+
+using weft::testing::begin;
+using weft::testing::later;
+using weft::testing::nccl_script;
+
+ncclResult_t ncclGetVersion(int* version) {
+  *version = 0;
+  return ncclSuccess;
+}
+ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
+  std::memset(id->internal, 7, sizeof(id->internal));
+  return ncclSuccess;
+}
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank,
+                                    ncclConfig_t* config) {
+  weft::require(id.internal[127] == 7 && config->blocking == 0, "not the id, or blocking");
+  *comm = new ncclComm{MPI_COMM_SELF, ranks, rank, 0};
+  if (ranks > 1) MPI_Comm_dup(MPI_COMM_WORLD, &(*comm)->mpi);
+  return begin(*comm);
+}
+ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
+  *error = nccl_script().error;
+  if (nccl_script().stuck || comm->in_progress-- > 0) *error = ncclInProgress;
+  return ncclSuccess;
+}
+ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* part,
+                           ncclConfig_t* /*config*/) {
+  *part = new ncclComm;
+  MPI_Comm_split(comm->mpi, color, key, &(*part)->mpi);
+  MPI_Comm_size((*part)->mpi, &(*part)->ranks);
+  MPI_Comm_rank((*part)->mpi, &(*part)->rank);
+  (*part)->in_progress = nccl_script().in_progress;
+  return begin(comm);
+}
+ncclResult_t ncclCommAbort(ncclComm_t /*comm*/) {
+  ++nccl_script().aborts;
+  while (nccl_script().abort_hangs) std::this_thread::sleep_for(std::chrono::seconds(1));
+  return ncclSuccess;
+}
+ncclResult_t ncclCommFinalize(ncclComm_t comm) { return begin(comm); }
+ncclResult_t ncclCommDestroy(ncclComm_t comm) {
+  if (comm->mpi != MPI_COMM_SELF) MPI_Comm_free(&comm->mpi);
+  delete comm;
+  return ncclSuccess;
+}
+const char* ncclGetErrorString(ncclResult_t result) {
+  return result == ncclRemoteError ? "a remote process has ended" : "a system error";
+}
+const char* ncclGetLastError(ncclComm_t /*comm*/) { return "scripted"; }
+ncclResult_t ncclGroupStart() {
+  ++nccl_script().open_groups;
+  return ncclSuccess;
+}
+ncclResult_t ncclGroupEnd() {
+  --nccl_script().open_groups;
+  std::vector<MPI_Request>& requests = weft::testing::t_transfers.requests;
+  requests.reserve(weft::testing::t_calls.size());  // their places must not move
+  for (const auto& call : weft::testing::t_calls) call();
+  if (!requests.empty()) {
+    MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
+  }
+  requests.clear();
+  weft::testing::t_calls.clear();
+  const ncclComm_t comm = std::exchange(weft::testing::t_comm, nullptr);
+  return comm == nullptr ? ncclSuccess : begin(comm);
+}
+ncclResult_t ncclAllGather(const void* send, void* recv, std::size_t count, ncclDataType_t /*type*/,
+                           ncclComm_t comm, cudaStream_t /*stream*/) {
+  return later(comm, [=] {
+    if (comm->ranks == 1) {
+      std::memmove(recv, send, count);
+      return;
+    }
+    MPI_Allgather(send, static_cast<int>(count), MPI_BYTE, recv, static_cast<int>(count), MPI_BYTE,
+                  comm->mpi);
+  });
+}
+ncclResult_t ncclBroadcast(const void* send, void* recv, std::size_t count, ncclDataType_t /*type*/,
+                           int root, ncclComm_t comm, cudaStream_t /*stream*/) {
+  return later(comm, [=] {
+    weft::require(send == recv, "broadcasts are in place");
+    MPI_Bcast(recv, static_cast<int>(count), MPI_BYTE, root, comm->mpi);
+  });
+}
+ncclResult_t ncclSend(const void* send, std::size_t count, ncclDataType_t /*type*/, int peer,
+                      ncclComm_t comm, cudaStream_t /*stream*/) {
+  if (nccl_script().send_fails != ncclSuccess) return nccl_script().send_fails;
+  return later(comm, [=] {
+    MPI_Isend(send, static_cast<int>(count), MPI_BYTE, peer, 0, comm->mpi,
+              weft::testing::next_request());
+  });
+}
+ncclResult_t ncclRecv(void* recv, std::size_t count, ncclDataType_t /*type*/, int peer,
+                      ncclComm_t comm, cudaStream_t /*stream*/) {
+  return later(comm, [=] {
+    MPI_Irecv(recv, static_cast<int>(count), MPI_BYTE, peer, 0, comm->mpi,
+              weft::testing::next_request());
+  });
+}
