@@ -27,18 +27,18 @@ class CountingGroup final : public Group {
     group_.broadcast(bytes, root);
     traffic_.broadcast(axis_, rank(), size(), bytes.size(), root);
   }
-  void start_send(ByteView bytes, int to) override {
-    group_.start_send(bytes, to);
+  SendTicket start_send(ByteView bytes, int to) override {
     if (to != rank()) traffic_.send(axis_, bytes.size());
+    return group_.start_send(bytes, to);
   }
-  void finish_sends() override { group_.finish_sends(); }
+  void finish_sends(SendTicket last) override { group_.finish_sends(last); }
   void receive(ByteSpan bytes, int from) override {
     group_.receive(bytes, from);
     if (from != rank()) traffic_.receive(axis_, bytes.size());
   }
   void barrier() override { group_.barrier(); }
-  std::unique_ptr<Group> split(int color) override {
-    std::unique_ptr<Group> part = group_.split(color);
+  std::unique_ptr<Group> split(int color, const std::string& name) override {
+    std::unique_ptr<Group> part = group_.split(color, name);
     Group& group = *part;
     return std::make_unique<CountingGroup>(group, std::move(part), axis_, traffic_);
   }
