@@ -44,8 +44,8 @@ class RendezvousGroup final : public Group {
     acknowledgements_->start_send({&kReceived, 1}, from);
   }
   void barrier() override { group_->barrier(); }
-  std::unique_ptr<Group> split(int color) override {
-    return make_rendezvous_group(group_->split(color));
+  std::unique_ptr<Group> split(int color, const std::string& name) override {
+    return make_rendezvous_group(group_->split(color, name));
   }
 
  private:
