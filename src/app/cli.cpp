@@ -173,14 +173,20 @@ void add_run(CLI::App& app, Action& action) {
 
 void add_plan(CLI::App& app, Action& action) {
   const auto [command, options] = add_command<PlanOptions>(
-      app, action, "plan", "say which layouts are legal and what each rank will hold",
-      command_plan);
+      app, action, "plan",
+      "say which layouts are legal, what each rank will hold, and what travels", command_plan);
   add_job(command, options->job, options->overrides);
   add_integer<int>(command, "--ranks", options->ranks, 1, 1 << 20,
                    "a table of all layouts of that many ranks");
   add_integer<int>(command, "--gpus-per-node", options->gpus_per_node, 1, 64, "GPUs of one node");
   add_integer<int>(command, "--gpu-memory", options->gpu_memory, 1, 1 << 20,
                    "plan for GPUs with that many free GiB each");
+  CLI::App* speed = command->add_option_group("Speed", "predict it from what a rank can do:");
+  speed->add_option("--limits", options->limits, "rates, such as 45,540,10,2")
+      ->type_name("READ_GBS,GFLOPS,LINK_GBS,LATENCY_US");
+  speed->add_option("--gpu", options->gpu, "those of an h200, h100 or a100")->type_name("KIND");
+  speed->add_flag("--measure", options->measure, "those of this machine's CPU, in two seconds");
+  speed->require_option(0, 1);
 }
 
 /// "1,2,3" as token ids.

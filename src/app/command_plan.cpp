@@ -6,6 +6,7 @@
 
 #include "app/commands.h"
 #include "app/deployment.h"
+#include "app/plan_speed.h"
 #include "base/error.h"
 #include "base/machine.h"
 #include "cuda/devices.h"
@@ -25,7 +26,9 @@ struct Setting {
   std::string memory_source;
   int ranks = 1;
   int ranks_per_node = 1;
-  Bytes memory = 0;  ///< of each rank
+  Bytes memory = 0;                     ///< of each rank
+  std::optional<MachineLimits> limits;  ///< of each rank, where speed is to be predicted
+  bool digest = false;
 };
 
 /// "0 to 13, then the attention of 14".
@@ -139,9 +142,9 @@ void print_verdict(const LayoutVerdict& verdict) {
 void print_table(const Setting& setting) {
   fmt::print("layouts of {} ranks; memory is that of the rank that holds most\n", setting.ranks);
   const bool experts = setting.model.config.has_experts();
-  fmt::print("{:>4} {:>4} {:>4} {:>4} {:>4} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}\n", "tp",
+  fmt::print("{:>4} {:>4} {:>4} {:>4} {:>4} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}{}\n", "tp",
              "pp", "sp", "ep", "dp", "weights", "kv cache", "activations", "buffers", "total",
-             "kv tokens");
+             "kv tokens", setting.limits ? speed_header() : "");
   for (const Layout& layout : layouts_of(setting.ranks, experts)) {
     const LayoutVerdict verdict = judge_in(setting, layout);
     fmt::print("{:>4} {:>4} {:>4} {:>4} {:>4} ", layout.tp, layout.pp, layout.sp, layout.ep,
@@ -151,11 +154,13 @@ void print_table(const Setting& setting) {
       continue;
     }
     const Footprint& most = verdict.footprints[largest_rank(verdict)];
-    fmt::print("{:>12} {:>12} {:>12} {:>12} {:>12} {:>10}\n", human_bytes(most.weights),
+    fmt::print("{:>12} {:>12} {:>12} {:>12} {:>12} {:>10}{}\n", human_bytes(most.weights),
                human_bytes(most.kv_cache), human_bytes(most.activations), human_bytes(most.buffers),
                human_bytes(most.total()),
-               layout.sp * verdict.sizes->limits.pages * verdict.sizes->limits.page_tokens);
+               layout.sp * verdict.sizes->limits.pages * verdict.sizes->limits.page_tokens,
+               setting.limits ? speed_columns(verdict, *setting.limits, setting.digest) : "");
   }
+  if (setting.limits) fmt::print("{}", speed_footnote(*setting.limits));
 }
 
 /// Sizes and memory of a rank that has a GPU to itself, or of one on this machine's CPU.
@@ -187,6 +192,15 @@ void set_processor(const PlanOptions& options, Setting& setting) {
   setting.ops = make_gpu_sizes();
 }
 
+std::optional<MachineLimits> limits_of(const PlanOptions& options, const Setting& setting) {
+  if (!options.limits.empty()) return parse_limits(options.limits);
+  if (!options.gpu.empty()) return gpu_limits(options.gpu, setting.model.dtype);
+  if (!options.measure) return std::nullopt;
+  const int threads = threads_of(setting.engine.threads, setting.ranks_per_node);
+  return measured_limits(std::min(available_cores(), threads * setting.ranks_per_node),
+                         setting.ranks_per_node);
+}
+
 }  // namespace
 
 int command_plan(const PlanOptions& options) {
@@ -201,6 +215,8 @@ int command_plan(const PlanOptions& options) {
       std::min<std::int64_t>(asked.world_size(), std::numeric_limits<int>::max())));
   setting.ranks_per_node = std::min(options.gpus_per_node.value_or(setting.ranks), setting.ranks);
   set_processor(options, setting);
+  setting.digest = job.output.digest;
+  setting.limits = limits_of(options, setting);
 
   print_model(job, setting);
   if (options.ranks) {
@@ -209,6 +225,10 @@ int command_plan(const PlanOptions& options) {
   }
   const LayoutVerdict verdict = judge_in(setting, asked);
   print_verdict(verdict);
+  if (verdict.sizes) {
+    fmt::print("{}", traffic_text(verdict, setting.digest));
+    if (setting.limits) fmt::print("{}", speed_text(verdict, *setting.limits, setting.digest));
+  }
   return verdict.violations.empty() ? kExitSuccess : kExitUserError;
 }
 

@@ -223,6 +223,7 @@ int run(const RunOptions& options, bool terminal, Group& world) {
   report.peak_memory = deployment.ops().memory().peak();
   deployment.tracer().catch_up();
   report.own_phases = deployment.tracer().seconds();
+  report.own_traffic = deployment.model().groups().traffic();
   report.dropped_spans = deployment.tracer().dropped();
   merge_reports(report, world);
   if (job.output.trace) {

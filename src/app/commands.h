@@ -59,6 +59,10 @@ struct PlanOptions {
   std::optional<int> ranks;  ///< a table of all layouts of that many
   std::optional<int> gpus_per_node;
   std::optional<int> gpu_memory;  ///< GiB that a GPU has; nothing: as the visible one
+  // Whose speed to predict, at most one of them; none: no prediction.
+  std::string limits;    ///< rates of a rank, see parse_limits; empty: not given
+  std::string gpu;       ///< a kind of GPU, see gpu_limits; empty: not given
+  bool measure = false;  ///< this machine's CPU
 };
 int command_plan(const PlanOptions& options);
 

@@ -62,12 +62,39 @@ std::vector<PhaseReport> compare_phases(const PhaseSeconds& mine, Group& world) 
   return phases;
 }
 
+Spread spread_of(const std::vector<double>& values) {
+  const auto ends = std::minmax_element(values.begin(), values.end());
+  const double sum = std::accumulate(values.begin(), values.end(), 0.0);
+  return {*ends.first, sum / static_cast<double>(values.size()), *ends.second};
+}
+
+/// The axes on which any rank called for anything.
+std::vector<AxisReport> compare_traffic(const Traffic& mine, Group& world) {
+  const std::vector<Traffic> ranks = all_of(std::vector<Traffic>{mine}, world);
+  std::vector<AxisReport> axes;
+  for (const Primitive axis : communicating_axes()) {
+    std::vector<double> calls;
+    std::vector<double> sent;
+    std::vector<double> received;
+    for (const Traffic& traffic : ranks) {
+      const Transfer total = traffic.total(axis);
+      calls.push_back(static_cast<double>(total.calls));
+      sent.push_back(static_cast<double>(total.sent));
+      received.push_back(static_cast<double>(total.received));
+    }
+    const AxisReport report{axis, spread_of(calls), spread_of(sent), spread_of(received)};
+    if (report.calls.most > 0) axes.push_back(report);
+  }
+  return axes;
+}
+
 }  // namespace
 
 void merge_reports(RunReport& report, Group& world) {
   take_together(report.ttft_seconds, world);
   take_together(report.tpot_seconds, world);
   report.phases = compare_phases(report.own_phases, world);
+  report.communication = compare_traffic(report.own_traffic, world);
   take_sum(report.prompt_tokens, world);
   take_sum(report.completion_tokens, world);
   take_sum(report.preemptions, world);

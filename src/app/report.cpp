@@ -76,6 +76,34 @@ ordered_json json_of_phases(const RunReport& r) {
   return phases;
 }
 
+ordered_json json_of(const Spread& spread) {
+  return {{"min", spread.least}, {"avg", spread.mean}, {"max", spread.most}};
+}
+
+ordered_json json_of_communication(const RunReport& r) {
+  ordered_json axes = ordered_json::object();
+  for (const AxisReport& axis : r.communication) {
+    axes[std::string(name(axis.axis))] = {{"calls", json_of(axis.calls)},
+                                          {"sent_bytes", json_of(axis.sent)},
+                                          {"received_bytes", json_of(axis.received)}};
+  }
+  return axes;
+}
+
+/// A line for each axis.
+std::string communication_lines(const RunReport& r) {
+  std::string text;
+  for (const AxisReport& axis : r.communication) {
+    text += fmt::format(
+        "  {:<10} along {}: {} sent by a rank on average, {} at most, in {:.0f} "
+        "calls\n",
+        text.empty() ? "travelled" : "", name(axis.axis),
+        human_bytes(static_cast<Bytes>(axis.sent.mean)),
+        human_bytes(static_cast<Bytes>(axis.sent.most)), axis.calls.most);
+  }
+  return text;
+}
+
 ordered_json json_of(const Layout& layout) {
   return {{"tp", layout.tp},
           {"pp", layout.pp},
@@ -147,6 +175,7 @@ std::string to_text(const RunReport& r) {
                   readable(r.wall_seconds), readable(r.load_seconds), readable(r.prefill_seconds),
                   readable(r.decode_seconds), readable(r.output_seconds));
   text += phase_lines(r);
+  text += communication_lines(r);
   text += fmt::format("  memory     {} at most on a rank, {} planned\n", human_bytes(r.peak_memory),
                       human_bytes(r.planned_memory));
   if (r.prefix_tokens_looked_up > 0) {
@@ -200,6 +229,7 @@ std::string to_json(const RunReport& r) {
         {"decode", r.decode_seconds},
         {"output", r.output_seconds}}},
       {"seconds_by_phase", json_of_phases(r)},
+      {"communication", json_of_communication(r)},
       {"memory_bytes", {{"planned", r.planned_memory}, {"peak", r.peak_memory}}},
       {"dropped_trace_spans", r.dropped_spans},
       {"results", r.results}};

@@ -10,6 +10,7 @@
 #include "base/quantiles.h"
 #include "base/tracer.h"
 #include "base/types.h"
+#include "comm/traffic.h"
 #include "engine/request.h"
 #include "layout/grid.h"
 
@@ -27,6 +28,21 @@ struct PhaseReport {
   double mean = 0;
   double most = 0;
   int slowest = 0;  ///< the rank with the most
+};
+
+/// Least, mean and most of the ranks.
+struct Spread {
+  double least = 0;
+  double mean = 0;
+  double most = 0;
+};
+
+/// What travelled along an axis (see Traffic): totals of a rank.
+struct AxisReport {
+  Primitive axis = Primitive::tp;
+  Spread calls;
+  Spread sent;      ///< bytes
+  Spread received;  ///< bytes
 };
 
 /// What there is to tell of a run. Counts are of this run alone unless said otherwise.
@@ -56,8 +72,10 @@ struct RunReport {
   double prefill_seconds = 0;  ///< steps that held prompt tokens
   double decode_seconds = 0;   ///< steps that held none
   double output_seconds = 0;
-  PhaseSeconds own_phases{};        ///< of this rank alone
-  std::vector<PhaseReport> phases;  ///< of the main thread of each rank; see `phase_columns`
+  PhaseSeconds own_phases{};              ///< of this rank alone
+  std::vector<PhaseReport> phases;        ///< of the main thread of each rank; see `phase_columns`
+  Traffic own_traffic;                    ///< of this rank alone
+  std::vector<AxisReport> communication;  ///< along the axes on which anything travelled
   // Memory in bytes, of the rank that needs most.
   Bytes planned_memory = 0;
   Bytes peak_memory = 0;

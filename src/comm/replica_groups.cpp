@@ -1,6 +1,7 @@
 #include "comm/replica_groups.h"
 
 #include "base/error.h"
+#include "comm/counting_group.h"
 #include "layout/experts.h"
 
 namespace weft {
@@ -29,6 +30,13 @@ ReplicaGroups::ReplicaGroups(Group& replica, const Layout& layout)
     const int groups_of_stage = layout_.sp * layout_.tp / layout_.ep;
     experts_ = replica.split(place_.pp * groups_of_stage + expert_group_of(layout_, place_), "ep");
   }
+  const auto counted = [&](Group& group, Primitive axis) {
+    return make_counting_group(group, axis, traffic_);
+  };
+  counted_tp_ = counted(*tp_, Primitive::tp);
+  counted_sp_ = counted(*sp_, Primitive::sp);
+  counted_pp_ = counted(*pp_, Primitive::pp);
+  counted_experts_ = counted(experts_ ? *experts_ : *tp_, Primitive::ep);
 }
 
 }  // namespace weft

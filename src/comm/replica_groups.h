@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "comm/group.h"
+#include "comm/traffic.h"
 #include "layout/grid.h"
 
 namespace weft {
@@ -21,14 +22,16 @@ class ReplicaGroups {
   /// All ranks of the replica.
   [[nodiscard]] Group& all() { return replica_; }
   /// Ranks that compute the same tokens and layers together.
-  [[nodiscard]] Group& tp() { return *tp_; }
+  [[nodiscard]] Group& tp() { return *counted_tp_; }
   /// Ranks that share the tokens of long prompts; group rank = place().sp.
-  [[nodiscard]] Group& sp() { return *sp_; }
+  [[nodiscard]] Group& sp() { return *counted_sp_; }
   /// Ranks that share one set of a layer's experts (see ExpertPlace): the tp ranks, or those of
   /// several sp ranks.
-  [[nodiscard]] Group& experts() { return experts_ ? *experts_ : *tp_; }
+  [[nodiscard]] Group& experts() { return *counted_experts_; }
   /// The stages; group rank = place().pp.
-  [[nodiscard]] Group& pp() { return *pp_; }
+  [[nodiscard]] Group& pp() { return *counted_pp_; }
+  /// What has travelled so far in the groups along the axes.
+  [[nodiscard]] const Traffic& traffic() const { return traffic_; }
 
  private:
   Group& replica_;
@@ -38,6 +41,11 @@ class ReplicaGroups {
   std::unique_ptr<Group> sp_;
   std::unique_ptr<Group> pp_;
   std::unique_ptr<Group> experts_;  ///< null: the tp group
+  Traffic traffic_;
+  std::unique_ptr<Group> counted_tp_;
+  std::unique_ptr<Group> counted_sp_;
+  std::unique_ptr<Group> counted_pp_;
+  std::unique_ptr<Group> counted_experts_;  ///< the tp group's operations count as tp's elsewhere
 };
 
 }  // namespace weft

@@ -17,7 +17,8 @@ class SizedExchange final : public Exchange {
 
   void begin(std::int64_t rows) override {
     state_.begin(rows);
-    chosen_ = gathers() ? gather_.get() : all_to_all_.get();
+    const bool gathers = exchange_gathers(state_.part, state_.shape, state_.all_rows());
+    chosen_ = gathers ? gather_.get() : all_to_all_.get();
   }
   ExpertWork dispatch(const Tensor& x, const Tensor& experts) override {
     return chosen_->dispatch(x, experts);
@@ -27,17 +28,6 @@ class SizedExchange final : public Exchange {
   }
 
  private:
-  /// The same on all ranks of the expert group.
-  [[nodiscard]] bool gathers() const {
-    if (state_.group.size() == 1) return true;  // nothing travels
-    if (state_.shape.transport != Transport::automatic) {
-      return state_.shape.transport == Transport::all_gather;
-    }
-    const std::int64_t rows =
-        state_.all_rows() * state_.part.config.per_token * state_.part.all_nodes();
-    return static_cast<Bytes>(rows) * state_.row_bytes() <= kExchangeGatherLimit;
-  }
-
   ExchangeState state_;
   std::unique_ptr<Exchange> gather_;
   std::unique_ptr<Exchange> all_to_all_;
@@ -45,6 +35,13 @@ class SizedExchange final : public Exchange {
 };
 
 }  // namespace
+
+bool exchange_gathers(const MoePartition& part, const ExchangeShape& shape, std::int64_t rows) {
+  if (part.place.ranks == 1) return true;  // nothing travels
+  if (shape.transport != Transport::automatic) return shape.transport == Transport::all_gather;
+  const std::int64_t outputs = rows * part.config.per_token * part.all_nodes();
+  return static_cast<Bytes>(outputs * shape.hidden) * sizeof(float) <= kExchangeGatherLimit;
+}
 
 Bytes exchange_bytes(const MoePartition& part, const ExchangeShape& shape) {
   return ExchangeSizes::of(part, shape).total();

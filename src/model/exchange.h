@@ -51,6 +51,10 @@ struct ExchangeShape {
   Transport transport = Transport::automatic;
 };
 
+/// Whether, in a step in which all domains together have `rows` rows, these and their outputs go to
+/// every rank. The same on all ranks of the expert group.
+bool exchange_gathers(const MoePartition& part, const ExchangeShape& shape, std::int64_t rows);
+
 /// Bytes of the buffers of an exchange; what `make_exchange` allocates.
 Bytes exchange_bytes(const MoePartition& part, const ExchangeShape& shape);
 

@@ -15,11 +15,6 @@ Bytes bytes_of(std::int64_t rows, std::int64_t columns) {
   return static_cast<Bytes>(rows) * static_cast<Bytes>(columns) * kFloat;
 }
 
-bool gathers(Transport transport, std::int64_t rows, std::int64_t columns) {
-  if (transport != Transport::automatic) return transport == Transport::all_gather;
-  return bytes_of(rows, columns) <= kGatherLimit;
-}
-
 /// The three pieces of a region's communication buffer.
 struct BufferSizes {
   Bytes receive = 0;
@@ -82,7 +77,7 @@ class TensorParallelRegion final : public Region {
 
   void leave(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
              const Tensor& residual) override {
-    if (gathers(shape_.transport, residual.rows(), residual.row_elements())) {
+    if (region_gathers(shape_.transport, residual.rows(), residual.row_elements())) {
       leave_by_gather(tree, parts, bias, residual);
     } else {
       leave_by_slices(tree, parts, bias, residual);
@@ -174,6 +169,11 @@ ProductTree ProductTree::of(const Segments& segments, int ranks) {
     tree.nodes.insert(tree.nodes.end(), tree.nodes_of.back().begin(), tree.nodes_of.back().end());
   }
   return tree;
+}
+
+bool region_gathers(Transport transport, std::int64_t rows, std::int64_t columns) {
+  if (transport != Transport::automatic) return transport == Transport::all_gather;
+  return bytes_of(rows, columns) <= kGatherLimit;
 }
 
 Bytes region_bytes(const RegionShape& shape) {

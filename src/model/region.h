@@ -30,6 +30,9 @@ enum class Transport {
   all_to_all,  ///< every rank finishes the tree for a slice of the rows: fewest bytes
 };
 
+/// Whether a product of `rows` x `columns` f32 travels whole, to every rank (else by slices).
+bool region_gathers(Transport transport, std::int64_t rows, std::int64_t columns);
+
 /// Edges of the sub-layers that a group of ranks computes together.
 class Region {
  public:

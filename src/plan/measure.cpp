@@ -29,40 +29,10 @@ Batch batch_of(const StepCase& step, std::int64_t page_tokens, std::int64_t voca
   return batch;
 }
 
-double elements(const MatrixShape& shape) {
-  return static_cast<double>(shape.rows) * static_cast<double>(shape.columns());
-}
-
 }  // namespace
 
 std::int64_t pages_of(const StepCase& step, std::int64_t page_tokens) {
   return step.sequences * ceil_div(step.context + step.rows, page_tokens);
-}
-
-StepWork work_of(const StepCase& step, const Partition& part) {
-  const auto layers = static_cast<double>(part.layers);
-  const double head = elements(part.vocabulary());
-  const double layer =
-      elements(part.qkv()) + elements(part.o()) + elements(part.gate_up()) + elements(part.down());
-  const auto sequences = static_cast<double>(step.sequences);
-  const auto rows = static_cast<double>(step.rows);
-  const auto context = static_cast<double>(step.context);
-  const auto element_bytes = static_cast<double>(size_of(part.dtype));
-  StepWork work;
-  double keys_read = 0;
-  double pairs = 0;  // of a query and a key that it sees
-  for (std::int64_t i = 0; i < part.layers; ++i) {
-    const auto window = static_cast<double>(part.config.windows[static_cast<std::size_t>(i)]);
-    const double seen = context + (rows + 1) / 2;  // by a row, on average
-    pairs += sequences * rows * (window > 0 ? std::min(window, seen) : seen);
-    const double kept = context + rows;
-    keys_read += sequences * (window > 0 ? std::min(window + rows, kept) : kept);
-  }
-  const auto kv_columns = static_cast<double>(part.heads.kv_heads * part.heads.head_dim);
-  work.bytes = (layers * layer + head + 2 * kv_columns * keys_read) * element_bytes;
-  work.flops = 2 * (sequences * rows * layers * layer + sequences * head) +
-               4 * pairs * static_cast<double>(part.query_columns());
-  return work;
 }
 
 std::vector<double> time_steps(const StepCase& step, Model& model, int runs) {

@@ -47,6 +47,7 @@ class Replica {
 
   [[nodiscard]] Model& model() { return *model_; }
   [[nodiscard]] Ops& ops() { return *ops_; }
+  [[nodiscard]] const SchedulerLimits& limits() const { return limits_; }
 
   /// Runs the requests to their ends; the completions in the order of their indices. `stats`
   /// receives the engine's figures.

@@ -255,6 +255,7 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   report.load_seconds = 2;
   report.prefill_seconds = 1;
   report.decode_seconds = 2;
+  report.communication = {{Primitive::tp, {2, 3, 4}, {1024, 2048, 3072}, {0, 0, 0}}};
   report.results = "out/results.jsonl";
   add_completion(report, a_completion(), true);
   add_completion(report, a_completion(), false);  // another choice of the same prompt
@@ -266,7 +267,8 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   CHECK(std::count(text.begin(), text.end(), '\n') < 30);
   for (const char* part :
        {"3 of 3 done, 1 failed; 1 by earlier runs", "n1 x 2, n2 x 1", "dp=2", "7 in, 3 out",
-        "100 of 400 tokens in full pages", "(25.0%)", "500.0 ms p50", "out/results.jsonl"}) {
+        "100 of 400 tokens in full pages", "(25.0%)", "500.0 ms p50", "out/results.jsonl",
+        "along tp: 2.0 KiB sent by a rank on average, 3.0 KiB at most, in 4 calls"}) {
     CHECK_THAT(text, Catch::Matchers::Contains(part));
   }
   const json summary = json::parse(to_json(report));
@@ -274,6 +276,8 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   CHECK(summary["tokens"]["completion"] == 3);
   CHECK(summary["ttft_seconds"]["p99"] == 0.5);
   CHECK(summary["layout"]["dp"] == 2);
+  CHECK(summary["communication"]["tp"]["calls"]["max"] == 4);
+  CHECK(summary["communication"]["tp"]["sent_bytes"]["avg"] == 2048);
   CHECK(summary["prefix_sharing"]["tokens_taken_over"] == 100);
   CHECK(summary["prefix_sharing"]["hit_rate"] == 0.25);
 }

@@ -1,0 +1,74 @@
+#include "plan/planned_step.h"
+
+#include <algorithm>
+
+namespace weft {
+namespace {
+
+/// Tokens at equal distances in the vocabulary.
+std::vector<TokenId> even_tokens(std::int64_t count, std::int64_t vocab) {
+  std::vector<TokenId> tokens;
+  for (std::int64_t i = 0; i < count; ++i) {
+    tokens.push_back(static_cast<TokenId>(i * vocab / count));
+  }
+  return tokens;
+}
+
+}  // namespace
+
+PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout) {
+  const SchedulerLimits& limits = sizes.limits;
+  PlannedStep step;
+  step.on_rank.sequences =
+      std::min(ceil_div(limits.max_sequences, layout.pp), limits.max_batch_tokens);
+  step.on_rank.rows = 1;
+  const std::int64_t room = limits.pages * limits.page_tokens / limits.max_sequences;
+  step.on_rank.context = std::clamp<std::int64_t>(room - 1, 0, sizes.max_sequence_length / 2);
+  return step;
+}
+
+PlannedStep prefill_step(const EngineSizes& sizes, const Layout& layout) {
+  const SchedulerLimits& limits = sizes.limits;
+  const std::int64_t longest = std::max<std::int64_t>(1, sizes.max_sequence_length - 1);
+  PlannedStep step;
+  step.shared = layout.sp > 1 && longest >= limits.share_from;
+  const std::int64_t ranks = step.shared ? layout.sp : 1;
+  // Of one prompt at a time, on each rank.
+  const std::int64_t most = std::max<std::int64_t>(1, longest / ranks);
+  step.on_rank.sequences = std::min(ceil_div(limits.max_batch_tokens, most), limits.max_sequences);
+  step.on_rank.rows = std::min(most, limits.max_batch_tokens / step.on_rank.sequences);
+  // A row of a shared prompt sees the other ranks' rows too, half of them on average.
+  step.on_rank.context = (ranks - 1) * step.on_rank.rows / 2;
+  return step;
+}
+
+std::vector<Traffic> traffic_of(const PlannedStep& step, const Layout& layout,
+                                const std::vector<Partition>& parts, const EngineShape& shape,
+                                bool digest) {
+  const std::int64_t rows = step.on_rank.tokens();
+  const auto ranks = static_cast<std::size_t>(layout.sp);
+  StepRows counts;
+  counts.rows = rows;
+  counts.looked_up = lookups_of(parts.front(), even_tokens(rows, parts.front().config.vocab));
+  counts.shared.assign(ranks, step.shared ? rows : 0);
+  counts.samples.assign(ranks, step.shared ? 0 : step.on_rank.sequences);
+  // The last run of a shared prompt is the first rank's.
+  counts.samples.front() = step.on_rank.sequences;
+  const MoePartition& moe = parts.front().moe;
+  RouteCounts routes;
+  if (parts.front().config.has_experts()) {
+    counts.domains.assign(static_cast<std::size_t>(moe.place.domains()), rows);
+    routes =
+        count_routes(moe, counts.domains, balanced_experts(moe.config, moe.place.domains() * rows));
+  }
+  std::vector<Traffic> traffic;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::size_t in_group = i % static_cast<std::size_t>(std::max(layout.tp, layout.ep));
+    counts.routes.assign(static_cast<std::size_t>(sparse_layers(parts[i])), routes);
+    traffic.push_back(
+        step_traffic(parts[i], shape, static_cast<int>(in_group) / layout.tp, counts, digest));
+  }
+  return traffic;
+}
+
+}  // namespace weft

@@ -1,0 +1,39 @@
+// The two steps that `weft plan` looks at: a full one of decode and a full one of prefill.
+#pragma once
+
+#include <vector>
+
+#include "comm/traffic.h"
+#include "plan/sizing.h"
+#include "plan/step_traffic.h"
+#include "plan/step_work.h"
+
+namespace weft {
+
+/// A step in which all sp ranks have equally much to do.
+struct PlannedStep {
+  StepCase on_rank;     ///< what each sp rank computes
+  bool shared = false;  ///< of prompts whose rows all sp ranks share
+
+  /// Rows of all sp ranks.
+  [[nodiscard]] std::int64_t tokens(const Layout& layout) const {
+    return layout.sp * on_rank.tokens();
+  }
+};
+
+/// One row of each of the sequences that a step takes when every sp rank has max_sequences at home,
+/// behind half of the longest sequence or what the cache has room for.
+PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout);
+
+/// As many new prompts, each of nearly the longest sequence, as fill max_batch_tokens rows of every
+/// sp rank; shared by the sp ranks where they are long enough.
+PlannedStep prefill_step(const EngineSizes& sizes, const Layout& layout);
+
+/// What travels in such a step for the rank with each of `parts` (see partitions_of) and the lowest
+/// sp rank that has it: no other with that part sends more. The tokens are spread evenly over the
+/// vocabulary and, see `balanced_experts`, over the experts.
+std::vector<Traffic> traffic_of(const PlannedStep& step, const Layout& layout,
+                                const std::vector<Partition>& parts, const EngineShape& shape,
+                                bool digest);
+
+}  // namespace weft

@@ -1,0 +1,62 @@
+#include "plan/prediction.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace weft {
+
+RankTime least_time(const StepWork& work, const Traffic& traffic, const MachineLimits& limits) {
+  Transfer all;
+  for (const Primitive axis : communicating_axes()) all += traffic.total(axis);
+  RankTime time;
+  time.compute =
+      std::max(work.bytes / limits.read_bytes_per_second, work.flops / limits.flops_per_second);
+  time.communication =
+      static_cast<double>(all.calls) * limits.call_seconds +
+      static_cast<double>(std::max(all.sent, all.received)) / limits.link_bytes_per_second;
+  return time;
+}
+
+StepPrediction predict(const PlannedStep& step, const Layout& layout,
+                       const std::vector<Partition>& parts, const std::vector<Traffic>& traffic,
+                       const MachineLimits& limits) {
+  require(!parts.empty() && parts.size() == traffic.size(), "{} parts, traffic of {}", parts.size(),
+          traffic.size());
+  std::vector<RankTime> stages(static_cast<std::size_t>(layout.pp));
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const RankTime time = least_time(work_of(step.on_rank, parts[i]), traffic[i], limits);
+    RankTime& stage = stages[static_cast<std::size_t>(parts[i].stage.index)];
+    if (time.total() > stage.total()) stage = time;
+  }
+  StepPrediction prediction;
+  double slowest = 0;
+  double travelling = 0;
+  for (const RankTime& stage : stages) {
+    prediction.seconds += stage.total();
+    travelling += stage.communication;
+    slowest = std::max(slowest, stage.total());
+  }
+  prediction.communication = travelling / prediction.seconds;
+  prediction.tokens_per_second =
+      static_cast<double>(layout.dp) * static_cast<double>(step.tokens(layout)) / slowest;
+  return prediction;
+}
+
+SpeedPrediction predict_speed(const LayoutVerdict& verdict, const MachineLimits& limits,
+                              bool digest) {
+  require(verdict.sizes.has_value(), "{} is not possible", to_string(verdict.layout));
+  const EngineSizes& sizes = *verdict.sizes;
+  SpeedPrediction speed;
+  speed.decode_step = decode_step(sizes, verdict.layout);
+  speed.prefill_step = prefill_step(sizes, verdict.layout);
+  const auto predicted = [&](const PlannedStep& step) {
+    return predict(step, verdict.layout, verdict.parts,
+                   traffic_of(step, verdict.layout, verdict.parts, sizes.shape, digest), limits);
+  };
+  speed.decode = predicted(speed.decode_step);
+  speed.prefill = predicted(speed.prefill_step);
+  return speed;
+}
+
+}  // namespace weft

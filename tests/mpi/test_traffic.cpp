@@ -1,0 +1,250 @@
+// What travels is what the formula says: calls and bytes of every rank, along every axis.
+#include <fmt/format.h>
+
+#include <cstring>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "comm/mpi_group.h"
+#include "layout/legality.h"
+#include "ops/reference/reference_ops.h"
+#include "plan/sizing.h"
+#include "plan/step_traffic.h"
+#include "support/moe_configs.h"
+#include "support/replica.h"
+#include "unit/catch.h"
+
+namespace weft::test {
+namespace {
+
+/// Remembers the experts that each call of `route` chose.
+class RecordingOps final : public ReferenceOps {
+ public:
+  RecordingOps() : ReferenceOps(Probabilities::unrounded) {}
+
+  void route(const Tensor& logits, bool normalise, const Tensor& experts,
+             const Tensor& weights) override {
+    ReferenceOps::route(logits, normalise, experts, weights);
+    const std::int32_t* const chosen = experts.as<std::int32_t>();
+    routes_.emplace_back(chosen, chosen + experts.elements());
+  }
+  [[nodiscard]] const std::vector<std::vector<std::int32_t>>& routes() const { return routes_; }
+
+ private:
+  std::vector<std::vector<std::int32_t>> routes_;
+};
+
+using Routes = std::vector<std::vector<std::int32_t>>;  ///< by call
+
+/// Every rank's calls of `route`.
+std::vector<Routes> routes_of_all(const Routes& mine, Group& world) {
+  std::string lengths;
+  std::string values;
+  for (const std::vector<std::int32_t>& call : mine) {
+    const auto length = static_cast<std::int64_t>(call.size());
+    lengths.append(reinterpret_cast<const char*>(&length), sizeof length);
+    values.append(reinterpret_cast<const char*>(call.data()), call.size() * sizeof(std::int32_t));
+  }
+  const std::vector<std::string> all_lengths = gather_strings(world, lengths);
+  const std::vector<std::string> all_values = gather_strings(world, values);
+  std::vector<Routes> all;
+  for (std::size_t rank = 0; rank < all_lengths.size(); ++rank) {
+    Routes& routes = all.emplace_back();
+    const char* from = all_values[rank].data();
+    for (std::size_t at = 0; at < all_lengths[rank].size(); at += sizeof(std::int64_t)) {
+      std::int64_t length = 0;
+      std::memcpy(&length, all_lengths[rank].data() + at, sizeof length);
+      std::vector<std::int32_t>& call = routes.emplace_back(static_cast<std::size_t>(length));
+      const std::size_t bytes = call.size() * sizeof(std::int32_t);
+      if (bytes > 0) std::memcpy(call.data(), from, bytes);
+      from += bytes;
+    }
+  }
+  return all;
+}
+
+/// A run that is over, once more without computing: its steps, as a scheduler of its own puts them
+/// together, and the traffic that the formula gives them.
+class Replay {
+ public:
+  Replay(Replica& replica, const std::vector<Request>& requests,
+         const std::vector<Completion>& completions, std::vector<Routes> routes)
+      : model_(replica.model()),
+        limits_(replica.limits()),
+        scheduler_(limits_),
+        completions_(completions),
+        routes_(std::move(routes)) {
+    for (const Request& request : requests) {
+      const auto length = static_cast<std::int64_t>(request.prompt.size());
+      scheduler_.add(static_cast<std::int64_t>(sequences_.size()), length,
+                     length + request.sampling.max_tokens);
+      sequences_.emplace_back(request, nullptr);
+    }
+  }
+
+  Traffic traffic() {
+    std::deque<std::vector<Slice>> flights;
+    for (;;) {
+      while (static_cast<int>(flights.size()) < limits_.batches) {
+        std::vector<Slice> slices = scheduler_.next();
+        if (slices.empty()) break;
+        total_ += step_traffic(model_.partition(), model_.shape(), model_.groups().place().sp,
+                               rows_of(slices), true);
+        flights.push_back(std::move(slices));
+      }
+      if (flights.empty()) return total_;
+      for (const Slice& slice : flights.front()) land(slice);
+      flights.pop_front();
+    }
+  }
+
+ private:
+  StepPart part(const std::vector<Slice>& slices, int sp_rank) const {
+    return part_of_step(slices, scheduler_, limits_.page_tokens, sp_rank, limits_.sp,
+                        [&](std::int64_t id) -> const Sequence& {
+                          return sequences_[static_cast<std::size_t>(id)];
+                        });
+  }
+
+  StepRows rows_of(const std::vector<Slice>& slices) {
+    const Partition& mine = model_.partition();
+    const Place& place = model_.groups().place();
+    const StepPart own = part(slices, place.sp);
+    StepRows step;
+    step.rows = own.batch.rows();
+    step.looked_up = lookups_of(mine, own.batch.tokens);
+    step.shared = own.batch.shared.rows_of;
+    step.samples.assign(static_cast<std::size_t>(limits_.sp), 0);
+    for (const Sample& sample : own.samples) ++step.samples[static_cast<std::size_t>(sample.owner)];
+    if (!mine.config.has_experts()) return step;
+    const int domains = mine.moe.place.domains();
+    const int first = place.sp / domains * domains;
+    for (int domain = 0; domain < domains; ++domain) {
+      step.domains.push_back(part(slices, first + domain).batch.rows());
+    }
+    if (domains == 1 && step.rows == 0 && own.batch.shared.slots.empty()) return step;
+    for (std::int64_t layer = sparse_layers(mine); layer > 0; --layer, ++calls_) {
+      std::vector<std::int32_t> chosen;
+      for (int domain = 0; domain < domains; ++domain) {
+        const int rank = rank_of(model_.groups().layout(), {0, place.pp, first + domain, 0});
+        const auto& theirs = routes_[static_cast<std::size_t>(rank)].at(calls_);
+        chosen.insert(chosen.end(), theirs.begin(), theirs.end());
+      }
+      step.routes.push_back(count_routes(mine.moe, step.domains, chosen));
+    }
+    return step;
+  }
+
+  void land(const Slice& slice) {
+    Sequence& sequence = sequences_[static_cast<std::size_t>(slice.sequence)];
+    bool finished = false;
+    if (slice.samples) {
+      const auto& tokens = completions_[static_cast<std::size_t>(slice.sequence)].tokens;
+      Choice choice;
+      choice.token = tokens.at(static_cast<std::size_t>(sequence.generated()));
+      finished = sequence.take(choice, true, {}, 1024).has_value();
+    }
+    scheduler_.complete(slice, finished);
+  }
+
+  Model& model_;
+  SchedulerLimits limits_;
+  Scheduler scheduler_;
+  const std::vector<Completion>& completions_;
+  std::vector<Routes> routes_;
+  std::size_t calls_ = 0;  ///< of `route`, so far
+  std::vector<Sequence> sequences_;
+  Traffic total_;
+};
+
+std::vector<Request> greedy_requests(std::int64_t vocab) {
+  std::vector<Request> requests = varied_requests(5, vocab, 5, 80, 4);
+  for (Request& request : requests) {
+    request.sampling.temperature = 0;
+    request.sampling.ignore_eos = true;
+  }
+  return requests;
+}
+
+std::string written(const Traffic& traffic) {
+  std::string text;
+  for (const Primitive axis : communicating_axes()) {
+    for (const Operation operation : moving_operations()) {
+      const Transfer transfer = traffic.of(axis, operation);
+      if (transfer.calls == 0) continue;
+      text += fmt::format("{} {}: {} calls, {} sent, {} received\n", name(axis), name(operation),
+                          transfer.calls, transfer.sent, transfer.received);
+    }
+  }
+  return text;
+}
+
+/// Along each axis the ranks together receive what they send.
+void check_balance(const Traffic& mine, Group& world) {
+  std::vector<Traffic> all(static_cast<std::size_t>(world.size()));
+  world.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)),
+                   equal_counts(world, sizeof(Traffic)));
+  Traffic sum;
+  for (const Traffic& traffic : all) sum += traffic;
+  for (const Primitive axis : communicating_axes()) {
+    CHECK(sum.total(axis).sent == sum.total(axis).received);
+  }
+}
+
+void check_run(const SyntheticModel& model, const std::vector<Request>& requests,
+               ReplicaOptions options, bool with_experts, Group& world) {
+  RecordingOps ops;
+  if (with_experts) options.borrowed_ops = &ops;
+  options.prefix_sharing = false;
+  Replica replica(model.path(), options, world);
+  const std::vector<Completion> completions = replica.complete(requests);
+  const Traffic counted = replica.model().groups().traffic();
+  Replay replay(replica, requests, completions, routes_of_all(ops.routes(), world));
+  const Traffic computed = replay.traffic();
+  INFO("counted:\n" << written(counted) << "computed:\n" << written(computed));
+  CHECK(counted == computed);
+  check_balance(counted, world);
+  const Layout& layout = replica.model().groups().layout();
+  CHECK((counted.total(Primitive::tp).calls > 0) == (layout.tp > 1));
+  CHECK((counted.total(Primitive::sp).calls > 0) == (layout.sp > 1));
+  CHECK((counted.total(Primitive::pp).calls > 0) == (layout.pp > 1));
+}
+
+/// Without experts; with them, dense layers between and eight a token; with a shared one.
+std::vector<MoeCase> models() {
+  nlohmann::json llama = tiny_config("llama");
+  llama["num_hidden_layers"] = 3;
+  const std::vector<MoeCase> experts = moe_cases();
+  return {{"llama bf16", llama, DType::bf16}, experts[1], experts[3]};
+}
+
+}  // namespace
+
+TEST_CASE("what travels is what the formula says", "[traffic]") {
+  const auto world = make_world_group();
+  for (const MoeCase& test : models()) {
+    const SyntheticModel model(test.config, test.dtype, 3);
+    const auto requests = greedy_requests(test.config["vocab_size"]);
+    int number = 0;
+    const ModelReader reader(model.path());
+    const ModelFacts facts{reader.config(), reader.caps(), reader.dtype()};
+    for (const Layout& layout : layouts_of(world->size(), facts.config.has_experts())) {
+      if (layout.dp > 1 || !violations(layout, layout_limits(facts), world->size()).empty()) {
+        continue;
+      }
+      INFO(test.name << " " << to_string(layout));
+      ReplicaOptions options;
+      options.layout = layout;
+      check_run(model, requests, options, facts.config.has_experts(), *world);
+      options.prefill_chunk = 40;
+      options.share_from = 3;  // even the shortest prompts are split
+      options.max_sequences = 3;
+      options.max_batch_tokens = 50;
+      options.transport = ++number % 2 == 0 ? Transport::all_gather : Transport::all_to_all;
+      check_run(model, requests, options, facts.config.has_experts(), *world);
+    }
+  }
+}
+
+}  // namespace weft::test
