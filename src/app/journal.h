@@ -97,7 +97,8 @@ class JournalPart {
 
   /// Appends the row of request `index` with one write. Throws Error.
   void append(std::int64_t index, bool succeeded, std::string_view row);
-  /// fsync when the interval has passed; for waiting loops, `append` does it by itself.
+  /// fsync when rows wait for it and the interval has passed; to be called in every step, as rows
+  /// may be long in coming. `append` does it by itself.
   void sync_if_due();
   /// fsync now, before the process ends well.
   void close();

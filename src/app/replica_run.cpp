@@ -71,6 +71,7 @@ void ReplicaRun::run() {
     if (orders.stop) break;
     if (!orders.requests.empty()) claimed_.push_back(orders.requests);
     fill();
+    if (journal_) journal_->sync_if_due();
     control.activity().begin_step();
     const bool computed = engine_->step(nullptr, on_completion);
     if (!computed && claimed_.empty() && !entering_ && orders.last) break;
@@ -219,7 +220,10 @@ void ReplicaRun::record(const OpenLine& open) {
     add_completion(report_, completion, counts);
     timing.first_token = std::min(timing.first_token, engine_start_ + completion.first_token_at);
     timing.finished = std::max(timing.finished, engine_start_ + completion.finished_at);
-    if (counts) timing.prompt_tokens += completion.prompt_tokens;
+    if (counts) {
+      timing.prompt_tokens += completion.prompt_tokens;
+      timing.cached_prompt_tokens += completion.cached_prompt_tokens;
+    }
     timing.completion_tokens += completion.completion_tokens;
   }
   progress_.prompt_tokens += timing.prompt_tokens;

@@ -198,9 +198,14 @@ void Engine::finish(const Slice& slice, std::span<const Choice> choices, const O
     sequence.first_token_at = now();
     reason = FinishReason::length;
   }
+  const std::int64_t cached = scheduler_.prefix_tokens_taken_over(slice.sequence);
   scheduler_.complete(slice, reason.has_value());
   if (!reason) return;
-  if (on_completion) on_completion(sequence, sequence.completion(*reason, options_.eos, now()));
+  if (on_completion) {
+    Completion completion = sequence.completion(*reason, options_.eos, now());
+    completion.cached_prompt_tokens = cached;
+    on_completion(sequence, std::move(completion));
+  }
   sequences_.erase(slice.sequence);
 }
 

@@ -36,8 +36,8 @@ struct EngineStats {
   std::int64_t decode_tokens = 0;   ///< single rows that gave a further token
   std::int64_t slices = 0;          ///< sequences, summed over the steps
   std::int64_t preemptions = 0;
-  std::int64_t prefix_tokens_looked_up = 0;  ///< prompt tokens in pages that might be there already
-  std::int64_t prefix_tokens_taken_over = 0;  ///< of these, in pages that were
+  std::int64_t prefix_tokens_looked_up = 0;   ///< see Scheduler
+  std::int64_t prefix_tokens_taken_over = 0;  ///< of these, found
   double prefill_seconds = 0;                 ///< forward passes of steps with prefill rows
   double decode_seconds = 0;                  ///< forward passes of pure decode steps
   double logits_seconds = 0;                  ///< output head

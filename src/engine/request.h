@@ -96,7 +96,8 @@ struct Completion {
   std::vector<PositionLogprobs> prompt_logprobs;  ///< of the prompt's tokens but the first
   Digest logits_digest;  ///< meaningful when the engine was asked for digests
   std::int64_t prompt_tokens = 0;
-  std::int64_t completion_tokens = 0;  ///< all generated ones, the end token included
+  std::int64_t cached_prompt_tokens = 0;  ///< of these, found in the cache at the first admission
+  std::int64_t completion_tokens = 0;     ///< all generated ones, the end token included
   // Seconds since the engine started.
   double queued_at = 0;
   double first_token_at = 0;

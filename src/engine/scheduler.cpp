@@ -214,6 +214,12 @@ bool Scheduler::is_running(std::int64_t sequence) const {
   return found != sequences_.end() && found->second.running;
 }
 
+std::int64_t Scheduler::prefix_tokens_taken_over(std::int64_t sequence) const {
+  const auto found = sequences_.find(sequence);
+  require(found != sequences_.end(), "there is no sequence {}", sequence);
+  return found->second.first_hits.value_or(0) * limits_.page_tokens;
+}
+
 const std::vector<PageId>& Scheduler::pages_of(std::int64_t sequence, int sp_rank) const {
   const auto found = sequences_.find(sequence);
   require(found != sequences_.end() && found->second.running, "sequence {} is not running",

@@ -106,11 +106,14 @@ class Scheduler {
   [[nodiscard]] std::int64_t available(int sp_rank = 0) const { return pool(sp_rank).available(); }
   /// How many times a sequence had to give up its pages.
   [[nodiscard]] std::int64_t preemptions() const { return preemptions_; }
-  /// Tokens of pages that were looked for when their sequences were admitted: those of all full
-  /// pages of the prompt but one that holds the last known token, which is computed anyway.
+  /// Tokens of pages that were looked for when their sequences were first admitted: those of all
+  /// full pages of the prompt but one that holds the last known token, which is computed anyway. A
+  /// sequence that comes back after a preemption finds its own pages, which counts for nothing.
   [[nodiscard]] std::int64_t prefix_tokens_looked_up() const { return looked_up_; }
   /// Of these, tokens of pages that were found and not computed again.
   [[nodiscard]] std::int64_t prefix_tokens_taken_over() const { return taken_over_; }
+  /// The same of one sequence, from its first admission to its end.
+  [[nodiscard]] std::int64_t prefix_tokens_taken_over(std::int64_t sequence) const;
 
  private:
   struct Entry {
@@ -119,6 +122,7 @@ class Scheduler {
     std::int64_t length = 0;                 ///< tokens known
     std::vector<BlockHash> prefix;           ///< of the prompt's full pages
     std::int64_t last_hits = 0;              ///< pages found when last looked for
+    std::optional<std::int64_t> first_hits;  ///< pages found at the first admission
     std::int64_t computed = 0;               ///< tokens whose keys and values are in the cache
     std::int64_t registered = 0;             ///< pages of `prefix` that are computed
     std::vector<std::vector<PageId>> pages;  ///< by sp rank

@@ -125,8 +125,11 @@ void Scheduler::start(Entry& entry, const Start& start) {
       promised(rank).promise(entry.prefix[i]);
     }
   }
-  looked_up_ += shareable_pages(entry) * limits_.page_tokens;
-  taken_over_ += start.hits * limits_.page_tokens;
+  if (!entry.first_hits) {
+    entry.first_hits = start.hits;
+    looked_up_ += shareable_pages(entry) * limits_.page_tokens;
+    taken_over_ += start.hits * limits_.page_tokens;
+  }
   ++at_home_[static_cast<std::size_t>(start.home)];
   entry.running = true;
   running_.emplace(entry.arrival, &entry);

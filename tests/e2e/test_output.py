@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from weft_e2e import (ENVIRONMENT, EXIT_OK, EXIT_RESUMABLE, EXIT_SOME_FAILED, WeftTest,
-                      adder_requests, command, main, read_rows, weft, write_rows)
+                      adder_requests, command, completion_request, main, read_rows, weft, write_rows)
 
 PHASES = {"forward", "attention", "ffn", "communication", "logits", "sampling", "output", "bubble",
           "waiting", "other", "load"}
@@ -138,6 +138,36 @@ class Output(WeftTest):
             counted = sum(counts[kind] for counts in usage)
             self.assertEqual(summary["tokens"][kind[:-len("_tokens")]], counted)
             self.assertEqual(sum(record[kind] for record in records), counted)
+
+    def test_shared_prefixes(self):
+        """What requests have in common is computed once, and the report says so."""
+        common = "".join(f"{n}+{n}={2 * n};" for n in range(30))
+        prompts = write_rows(self.folder / "shared.jsonl",
+                             [completion_request(f"r{n}", f"{common}{n}+1=") for n in range(20)])
+        # Fractions so small that they bound the cache, and not what the sequences could need.
+        job = self.write_job("shared", prompts, sampling__temperature=0, engine__kv_memory=0.002,
+                             engine__kv_block=16)
+        results = self.run_job(job, self.folder / "shared")
+        apart = self.folder / "apart"
+        self.assert_same_rows(self.run_job(job, apart, "engine.prefix_sharing=false"), results,
+                              "without sharing")
+        summary = self.summary(self.folder / "shared")
+        sharing = summary["prefix_sharing"]
+        cached = [record["cached_prompt_tokens"]
+                  for record in self.timed_requests(self.folder / "shared")]
+        self.assertEqual(sharing["tokens_taken_over"], sum(cached))
+        self.assertEqual(len([tokens for tokens in cached if tokens > 150]), 19, cached)
+        self.assertGreater(sharing["hit_rate"], 0.9)
+        self.assertEqual(sharing["hit_rate"],
+                         sharing["tokens_taken_over"] / sharing["tokens_looked_up"])
+        self.assertEqual(self.summary(apart)["prefix_sharing"],
+                         {"tokens_looked_up": 0, "tokens_taken_over": 0, "hit_rate": 0})
+        self.assertEqual({record["cached_prompt_tokens"]
+                          for record in self.timed_requests(apart)}, {0})
+        whole = self.folder / "whole-cache"
+        self.run_job(job, whole, "engine.kv_memory=0.004")
+        self.assertGreater(self.summary(whole)["memory_bytes"]["planned"],
+                           summary["memory_bytes"]["planned"])
 
     def test_no_trace_unless_asked_for(self):
         self.assertFalse((self.folder / "whole" / "trace.json").exists())

@@ -170,6 +170,9 @@ TEST_CASE("a promise that is withdrawn lets the next one compute", "[prefix]") {
   CHECK(tight.scheduler.waiting() == 2);
   CHECK(tight.step() == "0[3,4)*");
   CHECK(tight.steps() == std::vector<std::string>{"1[2,6)*", "2[4,6)*"});
+  // First admissions alone count: not the page of its own that 1 has found again.
+  CHECK(tight.scheduler.prefix_tokens_looked_up() == 4 + 4);
+  CHECK(tight.scheduler.prefix_tokens_taken_over() == 0 + 4);
 }
 
 TEST_CASE("hashes must belong to full pages", "[prefix]") {
