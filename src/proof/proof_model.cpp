@@ -92,6 +92,23 @@ std::vector<ProofModel> proof_models() {
   eight["tie_word_embeddings"] = true;
   models.push_back(
       {"qwen3_moe, 8 of 16 experts, a dense layer between, tied, f32", eight, DType::f32});
+  nlohmann::json mixtral = small_config("mixtral", "MixtralForCausalLM");
+  mixtral["num_hidden_layers"] = 2;
+  mixtral["num_local_experts"] = 9;
+  mixtral["num_experts_per_tok"] = 2;
+  mixtral["intermediate_size"] = 72;
+  mixtral["sliding_window"] = 150;
+  models.push_back({"mixtral, 2 of 9 experts, window", mixtral});
+  nlohmann::json shared = small_config("qwen2_moe", "Qwen2MoeForCausalLM");
+  shared.erase("head_dim");
+  shared["hidden_size"] = 64;
+  shared["num_hidden_layers"] = 4;
+  shared["num_experts"] = 8;
+  shared["num_experts_per_tok"] = 3;
+  shared["moe_intermediate_size"] = 64;
+  shared["shared_expert_intermediate_size"] = 132;
+  shared["decoder_sparse_step"] = 2;
+  models.push_back({"qwen2_moe, 3 of 8 experts and a shared one, every other layer dense", shared});
   return models;
 }
 

@@ -20,8 +20,8 @@ struct ProofModel {
 };
 
 /// Few KV heads, tied and untied embeddings, a vocabulary that is no multiple of a block, QK-norm,
-/// biases, a sliding window, experts (top 2 and top 8, with dense layers between), both element
-/// types.
+/// biases, a sliding window, experts (top 2 and top 8, with dense layers between, with a shared
+/// expert), both element types.
 std::vector<ProofModel> proof_models();
 
 /// 66 requests against a vocabulary of `vocab`: prompts of one token, of lengths around the key
