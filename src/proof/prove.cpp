@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "base/philox.h"
 
 namespace weft {
 namespace {
@@ -63,16 +62,6 @@ Prepared prepare(const ProofModel& model, const std::filesystem::path& folder, G
   }
   world.broadcast(std::as_writable_bytes(std::span(prepared.expected)), 0);
   return prepared;
-}
-
-/// The requests in another order, for seeds other than 0.
-std::vector<Request> ordered(std::vector<Request> requests, std::uint64_t seed) {
-  if (seed == 0) return requests;
-  const Philox philox(seed);
-  for (std::size_t i = requests.size() - 1; i > 0; --i) {
-    std::swap(requests[i], requests[philox.at(i, 0)[0] % (i + 1)]);
-  }
-  return requests;
 }
 
 /// What is wrong, in a sentence; nothing when all is as it should be.
@@ -138,7 +127,7 @@ ProofResult prove(const std::vector<ProofModel>& models, const std::vector<Trial
       Replica replica(model.path, options, *group);
       EngineStats stats;
       const auto completions =
-          replica.complete(ordered(model.requests, trial->schedule.order), &stats);
+          replica.complete(requests_in_order(model.requests, trial->schedule.order), &stats);
       const std::string text = fault(completions, model, trial->schedule, stats);
       if (group->rank() == 0 && stats.preemptions > 0) ++preempting;
       if (!text.empty() && group->rank() == 0) {
