@@ -111,7 +111,8 @@ TEST_CASE("the proof tells other sums of experts", "[experts][mutation]") {
   const auto world = make_world_group();
   if (world->size() != 4) return;
   for (const std::size_t which : {4U, 5U}) {  // 2 of 8 experts, 8 of 16
-    const ProofModel model = proof_models()[which];
+    ProofModel model = proof_models()[which];
+    model.dtype = DType::f32;  // with bf16 two experts' order is rounded away before the logits
     Mutations mutations(model);
     for (const Layout& layout : {layout_of(4, 1, 4), layout_of(2, 2, 4)}) {
       mutations.add("as it should be", layout, false, unchanged);
