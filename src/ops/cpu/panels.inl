@@ -17,6 +17,7 @@ WEFT_INLINE void pack_some(const T* from, std::int64_t stride, std::int64_t firs
 
 /// A whole panel. 16 bytes of each of the 32 rows make a square of n x n elements in each lane of n
 /// registers; log2(n) rounds of zipping transpose it, and lane j then has n rows of one column.
+/// Plain stores: the memory is fresh from the kernel, which has just cleared it, in the caches.
 template <class T>
 WEFT_INLINE void pack_panel(const T* from, std::int64_t stride, std::int64_t columns, T* lines) {
   constexpr int n = 16 / sizeof(T);
@@ -45,7 +46,7 @@ WEFT_INLINE void pack_panel(const T* from, std::int64_t stride, std::int64_t col
     }
     WEFT_UNROLL for (int i = 0; i < n; ++i) {
       WEFT_UNROLL for (int p = 0; p < parts; ++p) {
-        stream(out + (i * parts + p) * part_bytes, square[p][i]);
+        store(out + (i * parts + p) * part_bytes, square[p][i]);
       }
     }
   }
@@ -77,7 +78,6 @@ void pack_panels(const PanelTask& task) {
   } else {
     pack_rows<float>(task);
   }
-  finish_streams();
 }
 
 }  // namespace

@@ -179,11 +179,9 @@ WEFT_INLINE Bits zip_low(Bits a, Bits b, float /*element*/) {
 WEFT_INLINE Bits zip_high(Bits a, Bits b, float /*element*/) {
   return {_mm256_unpackhi_epi32(a.v, b.v)};
 }
-/// To memory on a boundary of 32 bytes, past the caches; `finish_streams` before others read it.
-WEFT_INLINE void stream(std::byte* to, Bits a) {
-  _mm256_stream_si256(reinterpret_cast<__m256i*>(to), a.v);
+WEFT_INLINE void store(std::byte* to, Bits a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), a.v);
 }
-WEFT_INLINE void finish_streams() { _mm_sfence(); }
 
 }  // namespace
 }  // namespace weft

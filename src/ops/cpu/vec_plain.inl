@@ -194,8 +194,7 @@ WEFT_INLINE Bits zip_high(Bits a, Bits b, std::uint16_t /*element*/) {
 }
 WEFT_INLINE Bits zip_low(Bits a, Bits b, float /*element*/) { return zip<std::uint32_t>(a, b, 0); }
 WEFT_INLINE Bits zip_high(Bits a, Bits b, float /*element*/) { return zip<std::uint32_t>(a, b, 2); }
-WEFT_INLINE void stream(std::byte* to, Bits a) { std::memcpy(to, a.v, sizeof(a.v)); }
-WEFT_INLINE void finish_streams() {}
+WEFT_INLINE void store(std::byte* to, Bits a) { std::memcpy(to, a.v, sizeof(a.v)); }
 
 }  // namespace
 }  // namespace weft
