@@ -32,7 +32,7 @@ Runtime::Runtime(const RuntimeOptions& options)
     : device_(options.device),
       properties_(properties_of(options.device)),
       multiprocessors_(options.multiprocessors > 0 ? options.multiprocessors
-                                                     properties_.multiProcessorCount),
+                                                   : properties_.multiProcessorCount),
       scratch_bytes_(options.scratch),
       shared_bytes_(options.shared > 0 ? options.shared : properties_.sharedMemPerBlockOptin),
       fast_(options.fast),
