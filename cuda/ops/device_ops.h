@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 
@@ -54,6 +55,8 @@ class DeviceOps final : public GpuOps {
   [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override {
     return device_matrix_bytes(shape);
   }
+  /// Reading and checking are what several threads are for: packing itself goes one by one.
+  [[nodiscard]] int pack_threads() const override { return 4; }
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
   [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                     std::int64_t page_tokens, DType dtype) const override {
@@ -117,6 +120,7 @@ class DeviceOps final : public GpuOps {
   std::unique_ptr<LibraryProducts> products_;  ///< in `numerics: fast`
   std::string description_;
   Buffer scratch_;
+  std::mutex packing_;
 };
 
 }  // namespace weft::WEFT_PLATFORM

@@ -46,6 +46,8 @@ void DeviceOps::pack(const Matrix& to, std::int64_t row0, std::int64_t col0, con
   const Bytes row_bytes = static_cast<Bytes>(from.row_elements()) * size_of(from.dtype());
   const auto most = static_cast<std::int64_t>(runtime_.scratch_bytes() / row_bytes);
   require(most > 0, "pack: rows of {} bytes", row_bytes);
+  const std::lock_guard lock(packing_);
+  runtime_.enter_thread();
   with_type(from.dtype(), [&](auto element) {
     using T = decltype(element);
     for (std::int64_t begin = 0; begin < from.rows(); begin += most) {

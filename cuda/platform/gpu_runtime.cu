@@ -29,7 +29,8 @@ Stream make_stream() {
 }  // namespace
 
 Runtime::Runtime(const RuntimeOptions& options)
-    : properties_(properties_of(options.device)),
+    : device_(options.device),
+      properties_(properties_of(options.device)),
       multiprocessors_(options.multiprocessors > 0 ? options.multiprocessors
                                                    : properties_.multiProcessorCount),
       scratch_bytes_(options.scratch),

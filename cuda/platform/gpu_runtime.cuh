@@ -43,6 +43,9 @@ class Runtime {
   /// What operators may take for themselves.
   [[nodiscard]] Bytes scratch_bytes() const { return scratch_bytes_; }
 
+  /// Makes the device current for the calling thread too.
+  void enter_thread() const { WEFT_CUDA(cudaSetDevice(device_)); }
+
   /// From host to device, behind all work of the stream. `from` may be overwritten on return. Small
   /// copies do not wait for the device.
   void copy_in(const void* from, void* to, Bytes bytes);
@@ -73,6 +76,7 @@ class Runtime {
  private:
   static void check(cudaError_t status, const char* kernel);
 
+  int device_;
   cudaDeviceProp properties_{};
   int multiprocessors_;  ///< what schedules reckon with
   Bytes scratch_bytes_;

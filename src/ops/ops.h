@@ -105,9 +105,12 @@ class Ops : public OpSizes {
   /// to = from, both where the operators run: equal shapes and types, both contiguous.
   virtual void copy(const Tensor& from, const Tensor& to) = 0;
 
-  // Weights.
+  // Weights. `pack` alone of all operators may be called by several threads at once, for different
+  // elements; no other operator may run meanwhile.
+  /// How many threads at a time are worth calling `pack` from.
+  [[nodiscard]] virtual int pack_threads() const = 0;
   /// Copies a host array [r, c] of the matrix's element type into rows row0…row0+r-1, columns
-  /// col0…col0+c-1.
+  /// col0…col0+c-1. The array may be overwritten on return; from `host_memory()` it moves fastest.
   virtual void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) = 0;
 
   /// The same for matrix `index` of a stack, which takes count * matrix_bytes(shape).

@@ -28,6 +28,7 @@ class CpuOps final : public Ops {
   void copy(const Tensor& from, const Tensor& to) override;
 
   [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override;
+  [[nodiscard]] int pack_threads() const override { return threads_; }
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
   void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
             const Tensor& from) override;
@@ -88,7 +89,7 @@ class CpuOps final : public Ops {
   float* workspace(std::int64_t floats);
 
   void pack_into(std::byte* to, const MatrixShape& shape, std::int64_t row0, std::int64_t col0,
-                 const Tensor& from);
+                 const Tensor& from) const;
   void linear_pass(const Tensor& x, const Matrix& w, const std::vector<LinearLeaf>& leaves,
                    std::int64_t node_stride, float* out);
 

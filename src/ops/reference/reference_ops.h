@@ -26,6 +26,7 @@ class ReferenceOps : public Ops {
   void copy(const Tensor& from, const Tensor& to) override;
 
   [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override;
+  [[nodiscard]] int pack_threads() const override { return 1; }
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
   void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
             const Tensor& from) override;
