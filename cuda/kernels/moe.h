@@ -62,9 +62,7 @@ struct Route {
     for (int e = lane; e < experts; e += 32) p[e] = everywhere::exp_f32(p[e] - largest);
     warp_barrier();
     float sum = 0;
-    if (lane < 16) {
-      for (int e = lane; e < experts; e += 16) sum = sum + p[e];
-    }
+    for (int e = lane % 16; e < experts; e += 16) sum = sum + p[e];  // both halves of the warp
     sum = sum_by_halving(sum);
     warp_barrier();
     for (int e = lane; e < experts; e += 32) p[e] = p[e] / sum;
