@@ -104,6 +104,7 @@ class Runtime {
   void copy_in(const void* from, void* to, Bytes bytes);
   void copy_out(const void* from, void* to, Bytes bytes);
   void copy_across(const void* from, void* to, Bytes bytes);
+  void clear(void* to, Bytes bytes);
   void wait() { clock_.wait(); }
   [[nodiscard]] DeviceClock& clock() { return clock_; }
   [[nodiscard]] void* stream() const { return nullptr; }

@@ -76,6 +76,11 @@ void Runtime::copy_across(const void* from, void* to, Bytes bytes) {
   WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_.get()));
 }
 
+void Runtime::clear(void* to, Bytes bytes) {
+  if (bytes == 0) return;
+  WEFT_CUDA(cudaMemsetAsync(to, 0, bytes, stream_.get()));
+}
+
 void Runtime::wait() { WEFT_CUDA(cudaStreamSynchronize(stream_.get())); }
 
 void Runtime::check(cudaError_t status, const char* kernel) {

@@ -53,6 +53,8 @@ class Runtime {
   void copy_out(const void* from, void* to, Bytes bytes);
   /// Within the device, behind all work of the stream.
   void copy_across(const void* from, void* to, Bytes bytes);
+  /// Zeros, behind all work of the stream.
+  void clear(void* to, Bytes bytes);
   /// Returns when all work of the stream is done.
   void wait();
 
@@ -86,7 +88,7 @@ class Runtime {
   GpuClock clock_;
   DeviceMemory memory_;
   PinnedMemory host_memory_;
-  Buffer ring_;         ///< page-locked: small copies wait here for the device
+  Buffer ring_;  ///< page-locked: small copies wait here for the device
   Bytes ring_used_ = 0;
 };
 
