@@ -85,6 +85,7 @@ class Control(WeftTest):
             with self.subTest(what):
                 output = self.folder / f"stopped-{ranks}-{tp}-{victim}"
                 process, pids = self.start_job(output, ranks, tp)
+                time.sleep(1)  # two heartbeats: on a busy machine rows may come before the first
                 began = time.monotonic()
                 send(pids[victim], signal.SIGSTOP)
                 status, said = self.ends(process, pids, WATCHDOG + SLACK)
