@@ -11,8 +11,8 @@
 //   runtime.launch("scale", Grid{blocks}, 128, shared_bytes, Scale{x});
 //
 // Both have: thread(), threads(), block_x/y/z(), grid_x/y/z(), shared(), block_barrier(),
-// warp_barrier(), shuffle(), shuffle_xor(), mma(), load_matrices(), copy_async(), copy_commit(),
-// copy_wait(), load_once().
+// warp_barrier(), shuffle(), shuffle_xor(), ballot(), count_bits(), atomic_add(), mma(),
+// load_matrices(), copy_async(), copy_commit(), copy_wait(), load_once().
 #pragma once
 
 #include "cuda/platform/grid.h"
