@@ -55,12 +55,14 @@ std::pair<std::string, std::string> ids_on(const std::filesystem::path& file,
 
 }  // namespace
 
-PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules) {
+PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules,
+                            const std::function<bool()>& stop) {
   Digester digest;
   PromptSurvey survey;
   std::vector<Seen> seen;
   PromptReader reader(file, rules, &digest);
   while (const auto prompt = reader.next()) {
+    if (stop && stop()) return {.requests = 0, .digest = {}, .stopped = true};
     const PromptSource& source = source_of(*prompt);
     if (source.custom_id) seen.push_back({digest_of(*source.custom_id).low, source.line});
   }
