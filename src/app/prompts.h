@@ -53,6 +53,9 @@ struct PromptError {
   std::string code = "invalid_value";
 };
 
+/// The code of a line that is not a JSON object.
+inline constexpr std::string_view kInvalidJson = "invalid_json";
+
 using Prompt = std::variant<PromptLine, PromptError>;
 
 /// Either kind's source.
@@ -108,8 +111,9 @@ struct PromptSurvey {
 };
 
 /// Counts the requests and takes the file's digest. Throws UserError with both line numbers when
-/// two requests have one custom_id. Needs 16 bytes of memory for each request. `stop`, when given,
-/// is asked for every request whether to give up.
+/// two requests have one custom_id, and when the first lines of a file that should hold JSON
+/// objects hold none: it is another kind of file. Needs 16 bytes of memory for each request.
+/// `stop`, when given, is asked for every request whether to give up.
 PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules,
                             const std::function<bool()>& stop = nullptr);
 
