@@ -33,6 +33,7 @@ struct Opened {
   std::optional<RunLog> runs;      ///< on rank 0, unless the job is complete
   std::vector<RowState> rows;
   bool complete = false;
+  bool stopped = false;  ///< while the prompts were read: there is nothing else
   int run = 0;
 };
 
@@ -49,20 +50,31 @@ Job without_paths(Job job) {
   return job;
 }
 
-Opened open_journal(const Job& job, bool retry_failed, const Deployment& deployment, Group& world) {
+/// Reads all prompts once, unless a signal or the end of the job's time comes first. On rank 0.
+PromptSurvey survey(const Job& job, Deployment& deployment, bool terminal) {
+  ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, terminal},
+                        job.run.progress_seconds);
+  progress.tell("reading the prompts");
+  return survey_prompts(job.input.file, prompt_rules(job, deployment.reader().config().vocab),
+                        [&] { return deployment.control().stop_asked(); });
+}
+
+Opened open_journal(const RunOptions& options, const Job& job, Deployment& deployment,
+                    bool terminal, Group& world) {
   Opened opened;
-  std::int64_t header[3] = {0, 0, 0};  // requests, complete, run
+  std::int64_t header[4] = {0, 0, 0, 0};  // requests, complete, run, stopped
   agree(world, [&] {
     if (world.rank() != 0) return;
     const ModelReader& reader = deployment.reader();
-    const PromptSurvey survey =
-        survey_prompts(job.input.file, prompt_rules(job, reader.config().vocab));
+    const PromptSurvey prompts = survey(job, deployment, terminal);
+    header[3] = prompts.stopped ? 1 : 0;
+    if (prompts.stopped) return;
     Journal& journal =
         opened.journal.emplace(job.output.dir,
                                identity_of(resolved(job, deployment), reader.manifest().digest,
-                                           survey.digest, deployment.device().kind),
-                               survey.requests);
-    if (retry_failed) journal.forget_failed();
+                                           prompts.digest, deployment.device().kind),
+                               prompts.requests);
+    if (options.retry_failed) journal.forget_failed();
     if (!journal.complete()) opened.runs.emplace(job.output.dir, deployment.layout());
     opened.rows = journal.rows();
     header[0] = static_cast<std::int64_t>(opened.rows.size());
@@ -74,6 +86,7 @@ Opened open_journal(const Job& job, bool retry_failed, const Deployment& deploym
   world.broadcast(std::as_writable_bytes(std::span(opened.rows)), 0);
   opened.complete = header[1] != 0;
   opened.run = static_cast<int>(header[2]);
+  opened.stopped = header[3] != 0;
   return opened;
 }
 
@@ -101,6 +114,14 @@ void complete_files(const Job& job, const Deployment& deployment, const Opened& 
   report.results = (directory / "results.jsonl").string();
   visit_requests(directory, [&](const RequestTiming& request) { add_recorded(report, request); });
   write_text(directory / "summary.json", to_json(report));
+}
+
+/// The job goes no further than its prompts; gives its exit status.
+int stopped_early(Group& world) {
+  if (world.rank() == 0) {
+    fmt::print("weft: stopped while reading the prompts; nothing is lost: run again to go on\n");
+  }
+  return kExitResumable;
 }
 
 int already_complete(const Job& job, const Deployment& deployment, const Opened& opened,
@@ -191,7 +212,8 @@ int run(const RunOptions& options, bool terminal, Group& world) {
   Deployment deployment(job.model, job.parallel, job.engine, world);
   if (job.output.trace) deployment.tracer().keep_spans(kTraceSpans);
   deployment.check_same_everywhere(to_yaml(without_paths(job)), job.input.file, world);
-  Opened opened = open_journal(job, options.retry_failed, deployment, world);
+  Opened opened = open_journal(options, job, deployment, terminal, world);
+  if (opened.stopped) return stopped_early(world);
   if (opened.complete) return already_complete(job, deployment, opened, world);
 
   RunClocks clocks(world, begin, opened.run);

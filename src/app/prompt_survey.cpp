@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "app/prompts.h"
@@ -53,17 +54,61 @@ std::pair<std::string, std::string> ids_on(const std::filesystem::path& file,
   return ids;
 }
 
+/// Tells a file of another kind from one with faulty lines, by its first requests.
+class FormatCheck {
+ public:
+  FormatCheck(const std::filesystem::path& file, const PromptRules& rules)
+      : file_(file), rules_(rules), open_(rules.format != InputFormat::text) {}
+
+  /// Throws UserError at the last of the first lines, when none of them is a JSON object.
+  void add(const Prompt& prompt) {
+    if (!open_) return;
+    const auto* const error = std::get_if<PromptError>(&prompt);
+    open_ = error != nullptr && error->code == kInvalidJson;
+    if (!open_) return;
+    if (lines_ == 0) fault_ = error->message;
+    if (++lines_ == kFirstLines) end();
+  }
+
+  /// The file ends.
+  void end() const {
+    if (!open_ || lines_ == 0) return;
+    const std::string lines = lines_ == 1 ? "its only line is no"
+                                          : fmt::format("none of the first {} lines is a", lines_);
+    const std::string wanted =
+        rules_.format == InputFormat::openai
+            ? "which input.format: openai expects, with custom_id, method, url and body"
+            : fmt::format("which input.format: jsonl expects, with the prompt in '{}'",
+                          rules_.field);
+    fail_user("{}: {}; {} JSON object, {}", file_.string(), fault_, lines, wanted);
+  }
+
+ private:
+  static constexpr int kFirstLines = 100;
+
+  const std::filesystem::path& file_;
+  const PromptRules& rules_;
+  bool open_;          ///< no line can be told from one of another kind of file
+  int lines_ = 0;      ///< so far; blank ones do not count
+  std::string fault_;  ///< of the first
+};
+
 }  // namespace
 
-PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules) {
+PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules,
+                            const std::function<bool()>& stop) {
   Digester digest;
   PromptSurvey survey;
   std::vector<Seen> seen;
   PromptReader reader(file, rules, &digest);
+  FormatCheck format(file, rules);
   while (const auto prompt = reader.next()) {
+    if (stop && stop()) return {.requests = 0, .digest = {}, .stopped = true};
+    format.add(*prompt);
     const PromptSource& source = source_of(*prompt);
     if (source.custom_id) seen.push_back({digest_of(*source.custom_id).low, source.line});
   }
+  format.end();
   survey.requests = reader.position();
   survey.digest = digest.result();
 

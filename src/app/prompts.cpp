@@ -33,10 +33,10 @@ json parse_object(std::string_view line, std::int64_t number) {
     std::string message = error.what();
     const std::string place = where + ":1:";  // there is only one line in this text
     if (message.starts_with(place)) message.replace(0, place.size(), where + ", column ");
-    refuse(std::nullopt, "invalid_json", std::move(message));
+    refuse(std::nullopt, kInvalidJson, std::move(message));
   }
   if (!object.is_object()) {
-    refuse(std::nullopt, "invalid_json", fmt::format("{}: not a JSON object", where));
+    refuse(std::nullopt, kInvalidJson, fmt::format("{}: not a JSON object", where));
   }
   return object;
 }

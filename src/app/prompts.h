@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -51,6 +52,9 @@ struct PromptError {
   std::optional<std::string> param;  ///< the parameter at fault
   std::string code = "invalid_value";
 };
+
+/// The code of a line that is not a JSON object.
+inline constexpr std::string_view kInvalidJson = "invalid_json";
 
 using Prompt = std::variant<PromptLine, PromptError>;
 
@@ -102,11 +106,15 @@ class PromptReader {
 /// What one pass over the whole file tells.
 struct PromptSurvey {
   std::int64_t requests = 0;
-  Digest digest;  ///< of the contents, unpacked
+  Digest digest;         ///< of the contents, unpacked
+  bool stopped = false;  ///< before the end of the file: the rest tells nothing
 };
 
 /// Counts the requests and takes the file's digest. Throws UserError with both line numbers when
-/// two requests have one custom_id. Needs 16 bytes of memory for each request.
-PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules);
+/// two requests have one custom_id, and when the first lines of a file that should hold JSON
+/// objects hold none: it is another kind of file. Needs 16 bytes of memory for each request.
+/// `stop`, when given, is asked for every request whether to give up.
+PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules,
+                            const std::function<bool()>& stop = nullptr);
 
 }  // namespace weft

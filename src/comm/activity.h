@@ -48,7 +48,7 @@ struct RankState {
   /// The latest collective operation: number `call` of all in group `group`.
   std::int64_t call = 0;
   std::uint64_t group = 0;
-  std::int32_t peer = -1;  ///< of `receive`: the rank, in the group, that it waits for
+  std::int32_t peer = -1;  ///< of `receive` and `send`: the rank, in the group, that it waits for
   Operation operation = Operation::none;
   JobPhase phase = JobPhase::starting;
   Progress progress;

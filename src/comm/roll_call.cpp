@@ -76,7 +76,8 @@ std::vector<int> RollCall::awaited_by(int rank) const {
   const auto group = groups_.find(entry(rank).state.group);
   if (!waits(rank) || group == groups_.end()) return {};
   const RankState& mine = entry(rank).state;
-  if (mine.operation == Operation::receive) {
+  const bool sends_to_one = mine.operation == Operation::send && mine.peer >= 0;
+  if (mine.operation == Operation::receive || sends_to_one) {
     if (mine.peer < 0 || mine.peer >= static_cast<int>(group->second.size())) return {};
     return {group->second[static_cast<std::size_t>(mine.peer)]};
   }

@@ -38,9 +38,12 @@ class WatchedGroup final : public Group {
     const Activity::Wait wait(activity_, Operation::broadcast, name_, ++calls_);
     group_->broadcast(bytes, root);
   }
-  SendTicket start_send(ByteView bytes, int to) override { return group_->start_send(bytes, to); }
+  SendTicket start_send(ByteView bytes, int to) override {
+    sends_to_ = sends_to_ == kNobody || sends_to_ == to ? to : kSeveral;
+    return group_->start_send(bytes, to);
+  }
   void finish_sends(SendTicket last) override {
-    const Activity::Wait wait(activity_, Operation::send, name_, calls_);
+    const Activity::Wait wait(activity_, Operation::send, name_, calls_, sends_to_);
     group_->finish_sends(last);
   }
   void receive(ByteSpan bytes, int from) override {
@@ -65,6 +68,9 @@ class WatchedGroup final : public Group {
   std::uint64_t name_ = 0;
   std::int64_t calls_ = 0;  ///< collective operations begun: equal on all ranks
   std::uint64_t splits_ = 0;
+  static constexpr int kNobody = -2;
+  static constexpr int kSeveral = -1;
+  int sends_to_ = kNobody;  ///< of all sends so far
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 """A job is one thing: ranks that fall silent end it everywhere, one signal stops all of it, replicas
 share the work as they go, and one may read the weights for all."""
 
+import json
 import re
 import signal
 import subprocess
@@ -85,6 +86,7 @@ class Control(WeftTest):
             with self.subTest(what):
                 output = self.folder / f"stopped-{ranks}-{tp}-{victim}"
                 process, pids = self.start_job(output, ranks, tp)
+                time.sleep(1)  # two heartbeats: on a busy machine rows may come before the first
                 began = time.monotonic()
                 send(pids[victim], signal.SIGSTOP)
                 status, said = self.ends(process, pids, WATCHDOG + SLACK)
@@ -132,6 +134,36 @@ class Control(WeftTest):
                 self.assertEqual((status, said), (EXIT_RESUMABLE, []))
                 self.assertFalse((output / "results.jsonl").exists())
                 self.finish(output, 2, 1)
+
+    def test_stops_while_the_prompts_are_read(self):
+        """Only rank 0 reads them all; every rank hears of it at once, and nothing is written."""
+        many = self.folder / "many.jsonl"
+        with open(many, "w", encoding="utf-8") as file:
+            line = json.dumps(completion_request("NAME", "1+1=", max_tokens=2)) + "\n"
+            before, after = line.split("NAME")
+            file.writelines(f"{before}{number}{after}" for number in range(1_500_000))
+        for ranks, target, sent in [(None, 0, signal.SIGTERM), (3, 0, signal.SIGINT),
+                                    (3, 2, signal.SIGUSR1), (2, None, None)]:
+            with self.subTest(ranks=ranks, target=target, signal=sent and sent.name):
+                output = self.folder / f"many-{ranks}-{target}"
+                limit = [] if sent else ["--set", "run.time_limit=3"]
+                process = start("run", self.job, "--set", f"input.file={many}", "--set",
+                                f"output.dir={output}", *limit, ranks=ranks, out=subprocess.PIPE)
+                try:
+                    said = process.stdout.readline()  # a second after rank 0 began to read
+                    pids = sorted(ranks_of(process.pid), key=rank_of) if ranks else [process.pid]
+                    began = time.monotonic()
+                    if sent:
+                        send(pids[target], sent)
+                    rest, _ = process.communicate(timeout=30)
+                finally:
+                    if process.poll() is None:
+                        kill_family(process)
+                self.assertIn(b"reading the prompts", said)
+                self.assertLess(time.monotonic() - began, 3)
+                self.assertEqual(process.returncode, EXIT_RESUMABLE)
+                self.assertIn(b"stopped while reading the prompts; nothing is lost", rest)
+                self.assertFalse(output.exists())
 
     def test_uneven_requests_are_levelled(self):
         """The first lines of the file take much longer: who has them gets fewer of the others."""

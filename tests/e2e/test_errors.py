@@ -5,7 +5,7 @@ import json
 import random
 import shutil
 
-from weft_e2e import (ADDER, EXIT_SOME_FAILED, WeftTest, adder_requests,
+from weft_e2e import (ADDER, EXIT_SOME_FAILED, WEFT, WeftTest, adder_requests,
                       choice_of, completion_request, flip_byte, main, weft, weft_apart, write_rows)
 
 RANKS = 3
@@ -129,6 +129,13 @@ class Mistakes(WeftTest):
         self.refuse("foreign results", ["run", self.job(), "--set", f"output.dir={foreign}"],
                     "foreign")
         self.assertEqual((foreign / "results.jsonl").read_text(), "mine\n")
+
+    def test_files_of_another_kind(self):
+        table = self.write("table.csv", "id,prompt\n" + "1,why\n" * 200)
+        self.refuse("a table", ["run", self.job(prompts=table)], r"table\.csv: line 1, column 1",
+                    "none of the first 100 lines is a JSON object", r"input\.format: openai")
+        self.refuse("a program", ["run", self.job(prompts=WEFT)], "line 1", r"input\.format",
+                    ranks=ALONE)
 
     def test_duplicate_custom_ids(self):
         rows = adder_requests(4)

@@ -375,6 +375,36 @@ TEST_CASE("duplicate ids are refused with both lines", "[prompts]") {
              Catch::Matchers::EndsWith(":2: custom_id 'line-2' was already given on line 1"));
 }
 
+TEST_CASE("a file of another kind is refused, faulty lines are not", "[prompts]") {
+  const TempDir dir;
+  const auto refusal = [&](const std::string& text, InputFormat format) {
+    const auto file = dir.write("p", text);
+    const std::string message =
+        message_of<UserError>([&] { survey_prompts(file, rules_for(format)); });
+    return message.starts_with(file.string()) ? message.substr(file.string().size()) : message;
+  };
+  std::string table = "id,prompt\n\n";
+  for (int i = 0; i < 99; ++i) table += fmt::format("{},why\n", i);
+  CHECK_THAT(refusal(table, InputFormat::openai),
+             Catch::Matchers::StartsWith(": line 1, column 1") &&
+                 Catch::Matchers::EndsWith(
+                     "; none of the first 100 lines is a JSON object, which input.format: openai "
+                     "expects, with custom_id, method, url and body"));
+  CHECK_THAT(refusal("\n[1]\n2\n", InputFormat::jsonl),
+             Catch::Matchers::StartsWith(": line 2: not a JSON object; none of the first 2 lines"));
+  CHECK_THAT(refusal("why?", InputFormat::jsonl),
+             Catch::Matchers::EndsWith("; its only line is no JSON object, which input.format: "
+                                       "jsonl expects, with the prompt in 'prompt'"));
+  // An object of any kind among them, or text.
+  CHECK(survey_prompts(dir.write("q", table + "{}\n"), rules_for(InputFormat::text)).requests ==
+        101);
+  std::string late;
+  for (int i = 0; i < 99; ++i) late += "why?\n";
+  CHECK(survey_prompts(dir.write("r", late + "{}\nwhy?\n"), {}).requests == 101);
+  CHECK_FALSE(refusal(late + "why?\n{}\n", InputFormat::openai).empty());
+  CHECK(survey_prompts(dir.write("s", "\n\n"), {}).requests == 0);
+}
+
 TEST_CASE("files that cannot be prompts are refused", "[prompts]") {
   const TempDir dir;
   const auto refusal = [&](const std::filesystem::path& file) {

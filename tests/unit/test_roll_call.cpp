@@ -55,6 +55,15 @@ TEST_CASE("while all are heard of, nobody is silent", "[roll-call]") {
   }
 }
 
+TEST_CASE("a send waits for its receiver alone", "[roll-call]") {
+  RollCall roll = four();
+  roll.hear(0, waiting(Operation::send, 4, kLimit, kGroup, 1));
+  for (int rank = 1; rank < 4; ++rank) roll.hear(rank, computing(17));
+  const auto why = roll.lateness();
+  REQUIRE(why);
+  CHECK_THAT(*why, StartsWith("rank 1 on n1 is behind"));
+}
+
 TEST_CASE("a silent rank is named, with what it did and who waits for it", "[roll-call]") {
   RollCall roll = four();
   roll.hear(3, computing(17));
