@@ -22,6 +22,9 @@ struct ProductTask {
   std::int64_t rows = 0;     ///< of x
   std::int64_t outputs = 0;  ///< rows of the matrix
   float* out = nullptr;      ///< [nodes, rows, outputs]
+  /// Of a product whose rows are gates, then as many ups: [rows, outputs / 2], silu(gate) * up in
+  /// place of `out`. Both halves are whole tiles of 16 and there is one node.
+  std::uint16_t* gated = nullptr;
   bool aligned = false;  ///< 16-byte pieces of x can be copied: base, stride and leaves allow it
 };
 
@@ -57,6 +60,12 @@ WEFT_DEVICE int piece_columns(std::int64_t column, std::int64_t end) {
   return static_cast<int>(larger<std::int64_t>(0, smaller<std::int64_t>(8, end - column)));
 }
 
+/// The tile of 16 outputs that is worked on as the `index`-th: gates and ups alternate, so that a
+/// block has both of a feature.
+WEFT_DEVICE std::int64_t output_tile(const ProductTask& task, std::int64_t index) {
+  return task.gated == nullptr ? index : index % 2 * (task.outputs / 32) + index / 2;
+}
+
 /// N: groups of 8 rows of x.
 template <int N>
 struct LinearFew {
@@ -66,7 +75,7 @@ struct LinearFew {
   static constexpr int kSums = 16 * 8 * N;  ///< of one leaf
 
   ProductTask task;
-  std::int32_t row_tiles;  ///< of 16 outputs, for each block
+  std::int32_t row_tiles;  ///< of 16 outputs, for each block; even where they are gated
 
   /// Shared memory of a block.
   static std::size_t shared_bytes(int warps, int items) {
@@ -83,7 +92,11 @@ struct LinearFew {
       if (tile * 16 < task.outputs) run_leaf(tile, item % leaves, sums + item * kSums);
     }
     block_barrier();
-    join(sums);
+    if (task.gated == nullptr) {
+      join(sums);
+    } else {
+      join_gated(sums);
+    }
   }
 
  private:
@@ -92,7 +105,8 @@ struct LinearFew {
     const int lane = thread() % 32;
     std::byte* const ring = shared() + thread() / 32 * (kStages * kStageBytes);
     const std::uint16_t* const weights =
-        task.weights + (tile * task.leaves.tiles + leaf.tile) * kTileElements + lane * 8;
+        task.weights + (output_tile(task, tile) * task.leaves.tiles + leaf.tile) * kTileElements +
+        lane * 8;
     const int tiles = (leaf.end - leaf.begin + 15) / 16;
     const int chunks = (tiles + 3) / 4;
 
@@ -162,17 +176,32 @@ struct LinearFew {
       const std::int64_t output = (std::int64_t{block_x()} * row_tiles + i / kSums) * 16 + i % 16;
       const std::int64_t row = i % kSums / 16;
       if (output >= task.outputs || row >= task.rows) continue;
-      float waiting[7];
-      for (int l = 0; l < leaves.count; ++l) {
-        const ProductLeaf& leaf = leaves.at[l];
-        float sum = sums[(i / kSums * leaves.count + l) * kSums + i % kSums];
-        for (int merge = 1; merge <= leaf.merges; ++merge) sum = waiting[leaf.slot - merge] + sum;
-        if (leaf.node >= 0) {
-          task.out[(leaf.node * task.rows + row) * task.outputs + output] = sum;
-        } else {
-          waiting[leaf.slot - leaf.merges] = sum;
-        }
-      }
+      join_leaves(
+          leaves, [&](int l) { return sums[(i / kSums * leaves.count + l) * kSums + i % kSums]; },
+          [&](int node, float sum) {
+            task.out[(node * task.rows + row) * task.outputs + output] = sum;
+          });
+    }
+  }
+
+  /// The root of each gate and of its up to memory as one.
+  WEFT_DEVICE void join_gated(const float* sums) const {
+    const ProductLeaves& leaves = task.leaves;
+    const std::int64_t features = task.outputs / 2;
+    for (int i = thread(); i < row_tiles / 2 * kSums; i += threads()) {
+      const int pair = i / kSums;
+      const std::int64_t feature = (std::int64_t{block_x()} * (row_tiles / 2) + pair) * 16 + i % 16;
+      const std::int64_t row = i % kSums / 16;
+      if (feature >= features || row >= task.rows) continue;
+      const auto root = [&](int tile) {
+        float value = 0;
+        join_leaves(
+            leaves, [&](int l) { return sums[(tile * leaves.count + l) * kSums + i % kSums]; },
+            [&](int, float sum) { value = sum; });
+        return value;
+      };
+      const float gate = root(2 * pair);
+      task.gated[row * features + feature] = narrow<Bf16>(gated(gate, root(2 * pair + 1)));
     }
   }
 };

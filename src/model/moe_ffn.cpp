@@ -15,7 +15,7 @@ MoeFfn::MoeFfn(const MoePartition& part, const MoeWeights& weights, const Worksp
       load_(load),
       shared_{weights.shared_gate_up, weights.shared_down, part.shared_tree} {}
 
-void MoeFfn::forward(const Tensor& normed, const Tensor& x) {
+void MoeFfn::forward(const Tensor& normed, const Tensor& x, const NextNorm& next) {
   const std::int64_t m = normed.rows();
   const Tensor logits = moe_space_.logits(m);
   const Tensor experts = moe_space_.experts(m);
@@ -36,7 +36,7 @@ void MoeFfn::forward(const Tensor& normed, const Tensor& x) {
   exchange_.combine(outputs, weights, sum);
   if (part_.shared()) add_shared(normed, sum);
   const TreeNode root{0, 0};
-  ops_.add_tree(std::span(&root, 1), std::span(&sum, 1), Tensor(), x);
+  ops_.add_tree_norm(std::span(&root, 1), std::span(&sum, 1), Tensor(), x, next);
   for (const std::int32_t expert : work.chosen) ++load_.tokens[static_cast<std::size_t>(expert)];
 }
 
@@ -47,7 +47,7 @@ void MoeFfn::add_shared(const Tensor& normed, const Tensor& sum) {
   ops_.linear(normed, weights_.shared_gate, gate);
   zeros_.resize(static_cast<std::size_t>(shared.elements()), 0.0F);
   ops_.upload(std::as_bytes(std::span(zeros_)), shared);
-  shared_.forward(normed, shared, space_, region_, ops_);
+  shared_.forward(normed, shared, {}, space_, region_, ops_);
   ops_.add_gated(gate, shared, sum);
 }
 
