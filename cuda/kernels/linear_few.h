@@ -70,6 +70,7 @@ WEFT_DEVICE std::int64_t output_tile(const ProductTask& task, std::int64_t index
 template <int N>
 struct LinearFew {
   static constexpr int kThreads = 256;
+  static constexpr bool kWaits = true;  ///< the first weights are under way before x is there
   static constexpr int kStages = 3;
   static constexpr int kStageBytes = N * 8 * kChunkBytes;
   static constexpr int kSums = 16 * 8 * N;  ///< of one leaf
@@ -91,6 +92,7 @@ struct LinearFew {
       const std::int64_t tile = std::int64_t{block_x()} * row_tiles + item / leaves;
       if (tile * 16 < task.outputs) run_leaf(tile, item % leaves, sums + item * kSums);
     }
+    wait_for_previous();  // warps that had nothing to do, too
     block_barrier();
     if (task.gated == nullptr) {
       join(sums);
@@ -126,7 +128,7 @@ struct LinearFew {
     const auto load_weights = [&](int chunk, Words4(&a)[4]) {
       WEFT_UNROLL for (int j = 0; j < 4; ++j) {
         if (chunk * 4 + j < tiles) {
-          a[j] = load_once(weights + std::int64_t{chunk * 4 + j} * kTileElements);
+          a[j] = load_ahead(weights + std::int64_t{chunk * 4 + j} * kTileElements);
         }
       }
     };
@@ -135,6 +137,7 @@ struct LinearFew {
     Words4 a[4];
     Words4 next[4] = {};
     load_weights(0, a);
+    wait_for_previous();
     bring_x(0);
     bring_x(1);
     for (int chunk = 0; chunk < chunks; ++chunk) {

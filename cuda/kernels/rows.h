@@ -313,6 +313,7 @@ WEFT_DEVICE std::int64_t place_of(const ProductLeaves& leaves, std::int64_t row,
 template <class T>
 struct PackWeights {
   static constexpr int kThreads = kRowThreads;
+  static constexpr bool kPacks = true;
   ProductLeaves leaves;
   Rows<const T> from;
   T* to;

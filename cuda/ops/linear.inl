@@ -143,9 +143,9 @@ bool DeviceOps::linear_tiles(const ProductTask& task) {
     runtime_.launch("linear_many", Grid{output_tiles * row_tiles, leaves, 1}, Kernel::kThreads,
                     Kernel::shared_bytes(0), kernel);
     if (task.gated != nullptr) {
-      runtime_.launch("join_gated", Grid{ceil_div(sums / 2, kRowThreads), 1, 1}, kRowThreads, 0,
-                      JoinGated{task.leaves, kernel.task.out, task.gated, task.rows,
-                                task.outputs / 2});
+      runtime_.launch(
+          "join_gated", Grid{ceil_div(sums / 2, kRowThreads), 1, 1}, kRowThreads, 0,
+          JoinGated{task.leaves, kernel.task.out, task.gated, task.rows, task.outputs / 2});
     } else {
       runtime_.launch("join_leaves", Grid{ceil_div(sums, kRowThreads), 1, 1}, kRowThreads, 0,
                       JoinLeaves{task.leaves, kernel.task.out, task.out, sums});

@@ -157,8 +157,7 @@ void DeviceOps::add_tree_norm(std::span<const TreeNode> nodes, std::span<const T
   checks::rms_norm(residual, next.weight, next.out);
   with_type(next.out.dtype(), [&](auto element) {
     using T = decltype(element);
-    runtime_.launch("add_tree_norm", Grid{residual.rows(), 1, 1}, AddTreeNorm<T>::kThreads,
-                    bytes,
+    runtime_.launch("add_tree_norm", Grid{residual.rows(), 1, 1}, AddTreeNorm<T>::kThreads, bytes,
                     AddTreeNorm<T>{tree_program(nodes, parts), data_of<float>(bias),
                                    rows_of<float>(residual), static_cast<std::int32_t>(columns),
                                    data_of<float>(next.weight), next.eps, rows_of<T>(next.out)});

@@ -33,8 +33,8 @@ __device__ __forceinline__ T shuffle_xor(T value, int mask) {
 
 /// sums += a * b, bf16 operands, f32 sums: 16 rows of a, 8 columns of b, 16 deep; the fragments of
 /// PTX ISA's mma.m16n8k16. This is the unit of every product on Hopper and before.
-__device__ __forceinline__ void mma(float (&sums)[4], const std::uint32_t (&a)[4],
-                                    std::uint32_t b0, std::uint32_t b1) {
+__device__ __forceinline__ void mma(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                    std::uint32_t b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
       "{%0,%1,%2,%3};"
@@ -65,11 +65,26 @@ __device__ __forceinline__ void copy_async(void* to, const void* from, int bytes
                : "memory");
 }
 /// Ends a group of copies.
-__device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+__device__ __forceinline__ void copy_commit() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
 /// Waits until at most the last `Left` groups of this thread are under way.
 template <int Left>
 __device__ __forceinline__ void copy_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Left) : "memory");
+}
+
+/// Returns when the kernels before this one have ended and what they wrote can be read.
+__device__ __forceinline__ void wait_for_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/// The next kernel may begin, as far as there is room; it waits for this one's end by itself.
+__device__ __forceinline__ void allow_next() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
 }
 
 /// 16 bytes of memory that is read once and not written while the kernel runs.
@@ -80,5 +95,7 @@ __device__ __forceinline__ Words4 load_once(const void* from) {
                : "l"(from));
   return words;
 }
+/// The same of memory that no kernel of the step writes: also before wait_for_previous().
+__device__ __forceinline__ Words4 load_ahead(const void* from) { return load_once(from); }
 
 }  // namespace weft::gpu
