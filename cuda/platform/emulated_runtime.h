@@ -119,7 +119,7 @@ class Runtime {
     clock_.launch();
     require(shared_bytes <= shared_bytes_, "{}: {} bytes of shared memory", name, shared_bytes);
     run(name, grid, threads, shared_bytes, [&] {
-      if constexpr (!kWaitsItself<Kernel>) wait_for_previous();
+      if constexpr (!kWaitsItself<Kernel>) note_waited();
       kernel();
       check_waited(name);
     });
