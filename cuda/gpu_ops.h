@@ -25,8 +25,8 @@ class GpuOps : public Ops {
 /// attention that are computed in pieces, and weights on their way into their packed form.
 inline constexpr Bytes kGpuScratch = Bytes{256} << 20;
 
-/// Which GPU, and what its operators reckon with. All but `device` and `fast` decides between kernels, never
-/// bits: tests make a GPU out to be a smaller or a larger one.
+/// Which GPU, and what its operators reckon with. All but `device` and `fast` decides between
+/// kernels, never bits: tests make a GPU out to be a smaller or a larger one.
 struct GpuOptions {
   int device = 0;
   int multiprocessors = 0;  ///< 0: as many as it has

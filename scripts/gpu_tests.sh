@@ -71,7 +71,7 @@ part nccl-multirank 45 env NCCL_MULTI_RANK_GPU_ENABLE=1 NCCL_NVLS_ENABLE=0 NCCL_
 part operators 90 "$run" weft_cuda_lab operators
 part segments 60 "$run" weft_cuda_lab segments
 part sanitizer 75 "$run" compute-sanitizer --error-exitcode 9 weft_cuda_tests \
-  '[linear],[attention],[norm]'
+  '[linear],[attention],[norm],[experts]~[layout]~[footprint]'
 
 # A whole model of Qwen3-4B's shape, a third of its layers, so that making it fits the time.
 model() {

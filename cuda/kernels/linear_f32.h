@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "cuda/kernels/expert_tiles.h"
 #include "cuda/kernels/packing.h"
 #include "cuda/kernels/rows.h"
 #include "cuda/kernels/values.h"
@@ -12,7 +13,9 @@
 
 namespace weft::WEFT_PLATFORM {
 
-/// A block computes 64 outputs of 16 rows of x, a thread 4 of them: grid (outputs, rows).
+/// A block computes 64 outputs of 16 rows, a thread 4 of them. Grouped: pairs with a stack of
+/// matrices; the grid is (tiles of pairs, outputs), else (outputs, rows).
+template <bool Grouped = false>
 struct LinearF32 {
   static constexpr int kThreads = 256;
   static constexpr int kOutputs = 64;
@@ -25,6 +28,7 @@ struct LinearF32 {
   std::int64_t rows;
   std::int64_t outputs;
   float* out;  ///< [nodes, rows, outputs]
+  ExpertPairs pairs;
 
   /// Columns of each stand one more apart than they need to, for the banks.
   static std::size_t shared_bytes() {
@@ -34,8 +38,13 @@ struct LinearF32 {
   WEFT_DEVICE void operator()() const {
     auto* const w_stage = reinterpret_cast<float*>(shared());
     float* const x_stage = w_stage + kDepth * (kOutputs + 1);
-    const std::int64_t output0 = std::int64_t{block_x()} * kOutputs;
-    const std::int64_t row0 = std::int64_t{block_y()} * kRows;
+    const std::int64_t output0 = std::int64_t{Grouped ? block_y() : block_x()} * kOutputs;
+    RowTile tile{std::int64_t{block_y()} * kRows, rows, 0};
+    if constexpr (Grouped) {
+      tile = expert_tile(pairs, kRows, block_x());
+      if (tile.first == tile.end) return;
+    }
+    const float* const matrix = weights + tile.matrix * pairs.stride;
     const std::int64_t columns = leaves.at[leaves.count - 1].end;
     const int output = thread() % kOutputs;
     const int row = thread() / kOutputs * 4;
@@ -50,12 +59,13 @@ struct LinearF32 {
           const std::int64_t n = output0 + i / kDepth;
           const int k = i % kDepth;
           w_stage[k * (kOutputs + 1) + i / kDepth] =
-              n < outputs && k < depth ? weights[n * columns + k0 + k] : 0.0F;
+              n < outputs && k < depth ? matrix[n * columns + k0 + k] : 0.0F;
         }
         for (int i = thread(); i < kRows * kDepth; i += threads()) {
-          const std::int64_t m = row0 + i / kDepth;
+          const std::int64_t m = tile.first + i / kDepth;
           const int k = i % kDepth;
-          x_stage[k * (kRows + 1) + i / kDepth] = m < rows && k < depth ? x[m][k0 + k] : 0.0F;
+          x_stage[k * (kRows + 1) + i / kDepth] =
+              m < tile.end && k < depth ? x[source_row<Grouped>(pairs, m)][k0 + k] : 0.0F;
         }
         block_barrier();
         for (int k = 0; k < depth; ++k) {
@@ -71,10 +81,10 @@ struct LinearF32 {
         }
       }
       WEFT_UNROLL for (int i = 0; i < 4; ++i) {
-        const std::int64_t m = row0 + row + i;
+        const std::int64_t m = tile.first + row + i;
         if (leaf.node < 0) {
           waiting[leaf.slot - leaf.merges][i] = sums[i];
-        } else if (output0 + output < outputs && m < rows) {
+        } else if (output0 + output < outputs && m < tile.end) {
           out[(leaf.node * rows + m) * outputs + output0 + output] = sums[i];
         }
       }

@@ -2,11 +2,13 @@
 //
 // One warp takes 16 outputs and one leaf of the tree: its sums are a straight chain of mma()s over
 // ascending K, weights as operand a, up to 8 * N rows of x as operand b. A block has all leaves of
-// its outputs and combines them by the tree in shared memory.
+// its outputs and combines them by the tree in shared memory. With a stack of matrices a block
+// takes pairs of one of them.
 #pragma once
 
 #include <cstdint>
 
+#include "cuda/kernels/expert_tiles.h"
 #include "cuda/kernels/packing.h"
 #include "cuda/kernels/values.h"
 #include "cuda/platform/lane.h"
@@ -19,13 +21,14 @@ struct ProductTask {
   const std::uint16_t* weights = nullptr;  ///< packed
   const std::uint16_t* x = nullptr;        ///< [rows, columns]
   std::int64_t x_stride = 0;
-  std::int64_t rows = 0;     ///< of x
+  std::int64_t rows = 0;     ///< of the product
   std::int64_t outputs = 0;  ///< rows of the matrix
   float* out = nullptr;      ///< [nodes, rows, outputs]
   /// Of a product whose rows are gates, then as many ups: [rows, outputs / 2], silu(gate) * up in
-  /// place of `out`. Both halves are whole tiles of 16 and there is one node.
+  /// place of `out`. Both halves are whole tiles of 16, there is one node and no stack.
   std::uint16_t* gated = nullptr;
   bool aligned = false;  ///< 16-byte pieces of x can be copied: base, stride and leaves allow it
+  ExpertPairs pairs;     ///< with a stack of matrices only
 };
 
 }  // namespace weft
@@ -66,11 +69,14 @@ WEFT_DEVICE std::int64_t output_tile(const ProductTask& task, std::int64_t index
   return task.gated == nullptr ? index : index % 2 * (task.outputs / 32) + index / 2;
 }
 
-/// N: groups of 8 rows of x.
-template <int N>
+/// N: groups of 8 rows of the product. Grouped: pairs with a stack of matrices; the grid is (tiles
+/// of pairs, outputs), else (outputs).
+template <int N, bool Grouped = false>
 struct LinearFew {
   static constexpr int kThreads = 256;
-  static constexpr bool kWaits = true;  ///< the first weights are under way before x is there
+  /// The first weights are under way before x is there. Which matrix pairs are multiplied with is
+  /// what kernels in front have found.
+  static constexpr bool kWaits = !Grouped;
   static constexpr int kStages = 3;
   static constexpr int kStageBytes = N * 8 * kChunkBytes;
   static constexpr int kSums = 16 * 8 * N;  ///< of one leaf
@@ -85,30 +91,46 @@ struct LinearFew {
   }
 
   WEFT_DEVICE void operator()() const {
+    RowTile rows{0, task.rows, 0};
+    if constexpr (Grouped) {
+      rows = expert_tile(task.pairs, 8 * N, block_x());
+      if (rows.first == rows.end) return;
+    }
     const int warps = threads() / 32;
     const int leaves = task.leaves.count;
     auto* const sums = reinterpret_cast<float*>(shared() + warps * kStages * kStageBytes);
     for (int item = thread() / 32; item < row_tiles * leaves; item += warps) {
-      const std::int64_t tile = std::int64_t{block_x()} * row_tiles + item / leaves;
-      if (tile * 16 < task.outputs) run_leaf(tile, item % leaves, sums + item * kSums);
+      const std::int64_t tile = first_tile() + item / leaves;
+      if (tile * 16 < task.outputs) run_leaf(rows, tile, item % leaves, sums + item * kSums);
     }
     wait_for_previous();  // warps that had nothing to do, too
     block_barrier();
     if (task.gated == nullptr) {
-      join(sums);
+      join(rows, sums);
     } else {
-      join_gated(sums);
+      join_gated(rows, sums);
     }
   }
 
  private:
-  WEFT_DEVICE void run_leaf(std::int64_t tile, int leaf_index, float* to) const {
+  /// The block's first tile of 16 outputs.
+  WEFT_DEVICE std::int64_t first_tile() const {
+    return std::int64_t{Grouped ? block_y() : block_x()} * row_tiles;
+  }
+
+  WEFT_DEVICE void run_leaf(const RowTile& rows, std::int64_t tile, int leaf_index,
+                            float* to) const {
     const ProductLeaf& leaf = task.leaves.at[leaf_index];
     const int lane = thread() % 32;
     std::byte* const ring = shared() + thread() / 32 * (kStages * kStageBytes);
     const std::uint16_t* const weights =
-        task.weights + (output_tile(task, tile) * task.leaves.tiles + leaf.tile) * kTileElements +
-        lane * 8;
+        task.weights + rows.matrix * task.pairs.stride +
+        (output_tile(task, tile) * task.leaves.tiles + leaf.tile) * kTileElements + lane * 8;
+    std::int64_t sources[2 * N];
+    WEFT_UNROLL for (int i = 0; i < 2 * N; ++i) {
+      const std::int64_t row = rows.first + (lane + 32 * i) / 8;
+      sources[i] = row < rows.end ? source_row<Grouped>(task.pairs, row) : 0;
+    }
     const int tiles = (leaf.end - leaf.begin + 15) / 16;
     const int chunks = (tiles + 3) / 4;
 
@@ -119,8 +141,8 @@ struct LinearFew {
           const int row = (lane + 32 * i) / 8;
           const int piece = (lane + 32 * i) % 8;
           const std::int64_t column = leaf.begin + chunk * kChunk + piece * 8;
-          const int columns = row < task.rows ? piece_columns(column, leaf.end) : 0;
-          copy_piece(task, stage + chunk_place(row, piece), row, column, columns);
+          const int columns = rows.first + row < rows.end ? piece_columns(column, leaf.end) : 0;
+          copy_piece(task, stage + chunk_place(row, piece), sources[i], column, columns);
         }
       }
       copy_commit();
@@ -173,12 +195,12 @@ struct LinearFew {
   }
 
   /// Leaves to nodes, nodes to memory.
-  WEFT_DEVICE void join(const float* sums) const {
+  WEFT_DEVICE void join(const RowTile& rows, const float* sums) const {
     const ProductLeaves& leaves = task.leaves;
     for (int i = thread(); i < row_tiles * kSums; i += threads()) {
-      const std::int64_t output = (std::int64_t{block_x()} * row_tiles + i / kSums) * 16 + i % 16;
-      const std::int64_t row = i % kSums / 16;
-      if (output >= task.outputs || row >= task.rows) continue;
+      const std::int64_t output = (first_tile() + i / kSums) * 16 + i % 16;
+      const std::int64_t row = rows.first + i % kSums / 16;
+      if (output >= task.outputs || row >= rows.end) continue;
       join_leaves(
           leaves, [&](int l) { return sums[(i / kSums * leaves.count + l) * kSums + i % kSums]; },
           [&](int node, float sum) {
@@ -188,14 +210,14 @@ struct LinearFew {
   }
 
   /// The root of each gate and of its up to memory as one.
-  WEFT_DEVICE void join_gated(const float* sums) const {
+  WEFT_DEVICE void join_gated(const RowTile& rows, const float* sums) const {
     const ProductLeaves& leaves = task.leaves;
     const std::int64_t features = task.outputs / 2;
     for (int i = thread(); i < row_tiles / 2 * kSums; i += threads()) {
       const int pair = i / kSums;
-      const std::int64_t feature = (std::int64_t{block_x()} * (row_tiles / 2) + pair) * 16 + i % 16;
-      const std::int64_t row = i % kSums / 16;
-      if (feature >= features || row >= task.rows) continue;
+      const std::int64_t feature = (first_tile() / 2 + pair) * 16 + i % 16;
+      const std::int64_t row = rows.first + i % kSums / 16;
+      if (feature >= features || row >= rows.end) continue;
       const auto root = [&](int tile) {
         float value = 0;
         join_leaves(

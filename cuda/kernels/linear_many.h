@@ -6,6 +6,8 @@
 // Each sum is the same chain of mma()s as in linear_few.h: weights as operand a, ascending K, every
 // leaf from zero. So a row's bits do not depend on which of the two kernels, and which tile, it was
 // computed in.
+//
+// With a stack of matrices a block takes pairs of one of them.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +19,9 @@
 
 namespace weft::WEFT_PLATFORM {
 
-/// T: rows of x in a tile: 32, 64 or 128.
-template <int T>
+/// T: rows of the product in a tile: 32, 64 or 128. Grouped: pairs with a stack of matrices; the
+/// grid is (tiles of pairs, tiles of outputs), else (tiles of both, leaves when split).
+template <int T, bool Grouped = false>
 struct LinearMany {
   static constexpr int kThreads = 256;
   static constexpr int kOutputs = 128;
@@ -47,23 +50,32 @@ struct LinearMany {
   }
 
   WEFT_DEVICE void operator()() const {
-    // Blocks that run together share weights and rows of x: 8 tiles of outputs by all of x.
-    const int band = 8 * row_tiles;
-    const int first = block_x() / band * 8;
-    const int height = smaller(8, output_tiles - first);
-    const int within = block_x() % band;
-    const std::int64_t output0 = std::int64_t{first + within % height} * kOutputs;
-    const std::int64_t row0 = std::int64_t{first_row_tile + within / height} * T;
-    if (split) {
-      float acc[kTilesA][kTilesB][4] = {};
-      run_leaf(task.leaves.at[block_y()], output0, row0, acc);
-      store(acc, block_y(), output0, row0);
-      return;
+    RowTile rows;
+    std::int64_t output0 = 0;
+    if constexpr (Grouped) {
+      rows = expert_tile(task.pairs, T, block_x());
+      if (rows.first == rows.end) return;
+      output0 = std::int64_t{block_y()} * kOutputs;
+    } else {
+      // Blocks that run together share weights and rows of x: 8 tiles of outputs by all of x.
+      const int band = 8 * row_tiles;
+      const int first = block_x() / band * 8;
+      const int height = smaller(8, output_tiles - first);
+      const int within = block_x() % band;
+      output0 = std::int64_t{first + within % height} * kOutputs;
+      rows.first = std::int64_t{first_row_tile + within / height} * T;
+      rows.end = task.rows;  // its tile ends before that
+      if (split) {
+        float acc[kTilesA][kTilesB][4] = {};
+        run_leaf(task.leaves.at[block_y()], output0, rows, acc);
+        store(acc, block_y(), output0, rows);
+        return;
+      }
     }
     for (int l = 0; l < task.leaves.count; ++l) {
       const ProductLeaf& leaf = task.leaves.at[l];
       float acc[kTilesA][kTilesB][4] = {};
-      run_leaf(leaf, output0, row0, acc);
+      run_leaf(leaf, output0, rows, acc);
       for (int merge = 1; merge <= leaf.merges; ++merge) {
         const float* const from = waiting(leaf.slot - merge);
         for_sums([&](int a, int b, int i, int sum) {
@@ -72,9 +84,9 @@ struct LinearMany {
       }
       if (leaf.node >= 0) {
         if (task.gated == nullptr) {
-          store(acc, leaf.node, output0, row0);
+          store(acc, leaf.node, output0, rows);
         } else {
-          store_gated(acc, output0, row0);
+          store_gated(acc, output0, rows);
         }
       } else {
         float* const to = waiting(leaf.slot - leaf.merges);
@@ -109,8 +121,9 @@ struct LinearMany {
   WEFT_DEVICE static int warp_row() { return thread() / 32 % kWarpsAlongX * 32; }
 
   WEFT_DEVICE void bring(const ProductLeaf& leaf, int chunk, int tiles, std::int64_t output0,
-                         std::int64_t row0) const {
+                         const RowTile& rows) const {
     std::byte* const stage = shared() + chunk % kStages * kStageBytes;
+    const std::uint16_t* const weights = task.weights + rows.matrix * task.pairs.stride;
     // Weights: for each tile of 16 outputs, 4 tiles of 16 columns, contiguous.
     WEFT_UNROLL for (int i = 0; i < kWeightBytes / 16 / kThreads; ++i) {
       const int piece = thread() + i * kThreads;
@@ -118,7 +131,7 @@ struct LinearMany {
       const int column_tile = chunk * 4 + piece % 128 / 32;
       const bool exists = tile * 16 < task.outputs && column_tile < tiles;
       const std::uint16_t* const from =
-          task.weights +
+          weights +
           (output_tile(task, tile) * task.leaves.tiles + leaf.tile + column_tile) * kTileElements +
           piece % 32 * 8;
       copy_async(stage + piece * 16, exists ? from : task.weights, exists ? 16 : 0);
@@ -127,25 +140,27 @@ struct LinearMany {
       const int row = (thread() + i * kThreads) / 8;
       const int piece = (thread() + i * kThreads) % 8;
       const std::int64_t column = leaf.begin + chunk * kChunk + piece * 8;
-      const int columns = row0 + row < task.rows ? piece_columns(column, leaf.end) : 0;
-      copy_piece(task, stage + kWeightBytes + chunk_place(row, piece), row0 + row, column, columns);
+      const bool exists = rows.first + row < rows.end;
+      copy_piece(task, stage + kWeightBytes + chunk_place(row, piece),
+                 exists ? source_row<Grouped>(task.pairs, rows.first + row) : 0, column,
+                 exists ? piece_columns(column, leaf.end) : 0);
     }
   }
 
-  WEFT_DEVICE void run_leaf(const ProductLeaf& leaf, std::int64_t output0, std::int64_t row0,
+  WEFT_DEVICE void run_leaf(const ProductLeaf& leaf, std::int64_t output0, const RowTile& rows,
                             float (&acc)[kTilesA][kTilesB][4]) const {
     const int lane = thread() % 32;
     const int tiles = (leaf.end - leaf.begin + 15) / 16;
     const int chunks = (tiles + 3) / 4;
     for (int chunk = 0; chunk < kStages - 1; ++chunk) {
-      if (chunk < chunks) bring(leaf, chunk, tiles, output0, row0);
+      if (chunk < chunks) bring(leaf, chunk, tiles, output0, rows);
       copy_commit();
     }
     for (int chunk = 0; chunk < chunks; ++chunk) {
       copy_wait<kStages - 2>();
       // The chunk is there for all, and all are done with the stage that is filled next.
       block_barrier();
-      if (chunk + kStages - 1 < chunks) bring(leaf, chunk + kStages - 1, tiles, output0, row0);
+      if (chunk + kStages - 1 < chunks) bring(leaf, chunk + kStages - 1, tiles, output0, rows);
       copy_commit();
       const std::byte* const stage = shared() + chunk % kStages * kStageBytes;
       WEFT_UNROLL for (int j = 0; j < 4; ++j) {
@@ -178,13 +193,13 @@ struct LinearMany {
   }
 
   WEFT_DEVICE void store(const float (&acc)[kTilesA][kTilesB][4], std::int64_t node,
-                         std::int64_t output0, std::int64_t row0) const {
+                         std::int64_t output0, const RowTile& rows) const {
     const int g = thread() % 32 / 4;
     const int t = thread() % 4;
     for_sums([&](int a, int b, int i, int) {
       const std::int64_t output = output0 + (warp_tile() + a) * 16 + g + i / 2 * 8;
-      const std::int64_t row = row0 + warp_row() + b * 8 + t * 2 + i % 2;
-      if (output < task.outputs && row < task.rows) {
+      const std::int64_t row = rows.first + warp_row() + b * 8 + t * 2 + i % 2;
+      if (output < task.outputs && row < rows.end) {
         task.out[(node * task.rows + row) * task.outputs + output] = acc[a][b][i];
       }
     });
@@ -193,7 +208,7 @@ struct LinearMany {
   /// Tiles of gates and of ups alternate; both of a feature meet in shared memory, which is free
   /// by now: [rows][128 outputs].
   WEFT_DEVICE void store_gated(const float (&acc)[kTilesA][kTilesB][4], std::int64_t output0,
-                               std::int64_t row0) const {
+                               const RowTile& rows) const {
     static_assert(T * kGatedStride * 4 <= kStages * kStageBytes);
     auto* const sums = reinterpret_cast<float*>(shared());
     const int g = thread() % 32 / 4;
@@ -206,9 +221,9 @@ struct LinearMany {
     const std::int64_t features = task.outputs / 2;
     for (int i = thread(); i < T * (kOutputs / 2); i += threads()) {
       const int within = i % (kOutputs / 2);
-      const std::int64_t row = row0 + i / (kOutputs / 2);
+      const std::int64_t row = rows.first + i / (kOutputs / 2);
       const std::int64_t feature = output0 / 2 + within;
-      if (row >= task.rows || feature >= features) continue;
+      if (row >= rows.end || feature >= features) continue;
       const float* const gate =
           sums + i / (kOutputs / 2) * kGatedStride + within / 16 * 32 + within % 16;
       task.gated[row * features + feature] = narrow<Bf16>(gated(gate[0], gate[16]));

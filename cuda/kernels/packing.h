@@ -29,8 +29,8 @@ struct ProductLeaves {
   std::int32_t count = 0;
   std::int32_t tiles = 0;    ///< of 16 columns, all leaves together
   std::int32_t waiting = 0;  ///< most sums that wait at a time
-  /// In `numerics: fast`, elements from one row of a bf16 matrix to the next, which then lies row by
-  /// row and not in tiles; 0 otherwise.
+  /// In `numerics: fast`, elements from one row of a bf16 matrix to the next, which then lies row
+  /// by row and not in tiles; 0 otherwise.
   std::int64_t row_stride = 0;
   ProductLeaf at[kMostLeaves];
 };

@@ -216,11 +216,12 @@ struct JoinGated {
 };
 
 /// out[i] = x[rows[i]].
+template <class T>
 struct GatherRows {
   static constexpr int kThreads = kRowThreads;
-  Rows<const float> x;
+  Rows<const T> x;
   const std::int32_t* index;
-  Rows<float> out;
+  Rows<T> out;
   std::int64_t rows;
   std::int64_t columns;
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 
@@ -50,10 +51,13 @@ class DeviceOps final : public GpuOps {
   void upload(std::span<const std::byte> from, const Tensor& to) override;
   void download(const Tensor& from, std::span<std::byte> to) override;
   void copy(const Tensor& from, const Tensor& to) override;
+  void clear(const Tensor& to) override;
 
   [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override {
     return device_matrix_bytes(shape);
   }
+  /// Reading and checking are what several threads are for: packing itself goes one by one.
+  [[nodiscard]] int pack_threads() const override { return 4; }
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
   [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                     std::int64_t page_tokens, DType dtype) const override {
@@ -92,11 +96,12 @@ class DeviceOps final : public GpuOps {
   void put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
                     const Tensor& x) override;
 
-  // Experts: not built for GPUs; each throws Error.
-  void route(const Tensor& logits, bool normalise, const Tensor& experts,
-             const Tensor& weights) override;
-  void expert_linear(const Tensor& x, const Tensor& rows, std::span<const std::int64_t> ends,
-                     const MatrixStack& w, const Tensor& out) override;
+  void route(const Tensor& logits, bool normalise, const Tensor& experts, const Tensor& weights,
+             const Tensor& loads) override;
+  void sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
+                  const Tensor& places) override;
+  void expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends, const MatrixStack& w,
+                     const Tensor& out) override;
   void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
                const Tensor& weights, const Tensor& out) override;
   void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) override;
@@ -105,6 +110,8 @@ class DeviceOps final : public GpuOps {
   /// Scratch memory of the size that `workspace_bytes` announces, taken at the first need.
   std::byte* scratch();
 
+  void pack_into(std::byte* to, const ProductLeaves& leaves, std::int64_t row0, std::int64_t col0,
+                 const Tensor& from);
   void move_kv(const KvLayer& cache, const Tensor& slots, const Tensor& rows, bool write);
   /// A matrix's tree, and how its elements lie.
   [[nodiscard]] ProductLeaves leaves_of(const MatrixShape& shape) const;
@@ -113,6 +120,10 @@ class DeviceOps final : public GpuOps {
   /// False where there is no room for tiles of T rows.
   template <int T>
   bool linear_tiles(const ProductTask& task);
+  /// With a stack of `matrices` matrices; tiles: false where a block has not enough shared memory.
+  void expert_linear_bf16(const ProductTask& task, std::int64_t matrices);
+  template <int T>
+  bool expert_linear_tiles(const ProductTask& task, std::int64_t matrices);
   template <int W>
   void attention_bf16(const AttentionTask<std::uint16_t>& task, std::int64_t rows,
                       std::int64_t table_width);
@@ -121,6 +132,7 @@ class DeviceOps final : public GpuOps {
   std::unique_ptr<LibraryProducts> products_;  ///< in `numerics: fast`
   std::string description_;
   Buffer scratch_;
+  std::mutex packing_;
 };
 
 }  // namespace weft::WEFT_PLATFORM

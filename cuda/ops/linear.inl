@@ -3,10 +3,10 @@
 
 #include "cuda/kernels/linear_f32.h"
 #include "cuda/kernels/linear_fast.h"
-#include "cuda/kernels/linear_few.h"
 #include "cuda/kernels/linear_many.h"
 #include "cuda/kernels/rows.h"
 #include "cuda/ops/device_ops.h"
+#include "cuda/ops/products.h"
 #include "ops/checks.h"
 
 namespace weft::WEFT_PLATFORM {
@@ -15,28 +15,6 @@ namespace {
 /// Rows up to which weights stream through registers.
 constexpr std::int64_t kFewRows = 16;
 
-bool pieces_aligned(const Tensor& x, const ProductLeaves& leaves) {
-  if (reinterpret_cast<std::uintptr_t>(x.data()) % 16 != 0 || x.row_stride() % 8 != 0) return false;
-  return std::all_of(leaves.at, leaves.at + leaves.count,
-                     [](const ProductLeaf& leaf) { return leaf.begin % 8 == 0; });
-}
-
-/// False where a block has not enough shared memory.
-template <int N>
-bool launch_few(Runtime& runtime, const ProductTask& task) {
-  const std::int32_t leaves = task.leaves.count;
-  // At least four warps' worth of work for a block.
-  std::int32_t row_tiles = leaves >= 4 ? 1 : (4 + leaves - 1) / leaves;
-  if (task.gated != nullptr) row_tiles = row_tiles + row_tiles % 2;
-  const int items = row_tiles * leaves;
-  const int warps = std::min(LinearFew<N>::kThreads / 32, items);
-  const std::size_t bytes = LinearFew<N>::shared_bytes(warps, items);
-  if (bytes > runtime.shared_bytes()) return false;
-  runtime.launch("linear_few", Grid{ceil_div(task.outputs, std::int64_t{16} * row_tiles), 1, 1},
-                 warps * 32, bytes, LinearFew<N>{task, row_tiles});
-  return true;
-}
-
 }  // namespace
 
 void DeviceOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
@@ -44,20 +22,21 @@ void DeviceOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
   if (x.rows() == 0 || w.shape.rows == 0 || w.shape.columns() == 0) return;
   const ProductLeaves leaves = leaves_of(w.shape);
   if (w.shape.dtype == DType::bf16) {
-    return linear_bf16({leaves, reinterpret_cast<const std::uint16_t*>(w.storage.data()),
-                        reinterpret_cast<const std::uint16_t*>(x.data()), x.row_stride(), x.rows(),
-                        w.shape.rows, out.as<float>(), nullptr, pieces_aligned(x, leaves)});
+    ProductTask task = product_task(x, x.rows(), w.storage.data(), leaves, w.shape.rows);
+    task.out = out.as<float>();
+    return linear_bf16(task);
   }
-  runtime_.launch(
-      "linear_f32",
-      Grid{ceil_div(w.shape.rows, LinearF32::kOutputs), ceil_div(x.rows(), LinearF32::kRows), 1},
-      LinearF32::kThreads, LinearF32::shared_bytes(),
-      LinearF32{leaves,
-                reinterpret_cast<const float*>(w.storage.data()),
-                {reinterpret_cast<const float*>(x.data()), x.row_stride()},
-                x.rows(),
-                w.shape.rows,
-                out.as<float>()});
+  runtime_.launch("linear_f32",
+                  Grid{ceil_div(w.shape.rows, LinearF32<>::kOutputs),
+                       ceil_div(x.rows(), LinearF32<>::kRows), 1},
+                  LinearF32<>::kThreads, LinearF32<>::shared_bytes(),
+                  LinearF32<>{leaves,
+                              reinterpret_cast<const float*>(w.storage.data()),
+                              {reinterpret_cast<const float*>(x.data()), x.row_stride()},
+                              x.rows(),
+                              w.shape.rows,
+                              out.as<float>(),
+                              {}});
 }
 
 ProductLeaves DeviceOps::leaves_of(const MatrixShape& shape) const {
@@ -96,28 +75,23 @@ void DeviceOps::linear_fast(const ProductTask& task) {
 void DeviceOps::linear_swiglu(const Tensor& x, const Matrix& gate_up, const Tensor& wide,
                               const Tensor& out) {
   const MatrixShape& shape = gate_up.shape;
-  const bool fits = !products_ && shape.dtype == DType::bf16 && shape.rows > 0 && shape.rows % 32 == 0 &&
-                    shape.columns() > 0 && shape.cut.nodes.size() == 1 && out.contiguous();
+  const bool fits = !products_ && shape.dtype == DType::bf16 && shape.rows > 0 &&
+                    shape.rows % 32 == 0 && shape.columns() > 0 && shape.cut.nodes.size() == 1 &&
+                    out.contiguous();
   if (!fits) return Ops::linear_swiglu(x, gate_up, wide, out);
   checks::linear(x, gate_up, wide);
   checks::swiglu(wide, out);
   if (x.rows() == 0) return;
-  const ProductLeaves leaves = product_leaves(shape.cut);
-  ProductTask task{leaves,
-                   reinterpret_cast<const std::uint16_t*>(gate_up.storage.data()),
-                   reinterpret_cast<const std::uint16_t*>(x.data()),
-                   x.row_stride(),
-                   x.rows(),
-                   shape.rows};
+  ProductTask task =
+      product_task(x, x.rows(), gate_up.storage.data(), product_leaves(shape.cut), shape.rows);
   task.gated = reinterpret_cast<std::uint16_t*>(out.data());
-  task.aligned = pieces_aligned(x, leaves);
   linear_bf16(task);
 }
 
 void DeviceOps::linear_bf16(const ProductTask& task) {
   if (products_) return linear_fast(task);
-  if (task.rows <= 8 && launch_few<1>(runtime_, task)) return;
-  if (task.rows <= kFewRows && launch_few<2>(runtime_, task)) return;
+  if (task.rows <= 8 && launch_few<LinearFew<1>>(runtime_, task, 0)) return;
+  if (task.rows <= kFewRows && launch_few<LinearFew<2>>(runtime_, task, 0)) return;
   if (task.rows > 64 && linear_tiles<128>(task)) return;
   if (task.rows > 32 && linear_tiles<64>(task)) return;
   require(linear_tiles<32>(task), "a product of {} outputs and {} leaves: no room for its sums",

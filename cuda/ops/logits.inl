@@ -1,4 +1,4 @@
-// DeviceOps: logits, keys and values on their way to other ranks, and what is not built for GPUs.
+// DeviceOps: logits, and keys and values on their way to other ranks.
 #include "cuda/kernels/logits.h"
 #include "cuda/kernels/qkv.h"
 #include "cuda/ops/device_ops.h"
@@ -6,13 +6,6 @@
 #include "ops/checks.h"
 
 namespace weft::WEFT_PLATFORM {
-namespace {
-
-[[noreturn]] void no_experts() {
-  fail("experts are not computed on GPUs in this version: Deployment refuses such models");
-}
-
-}  // namespace
 
 void DeviceOps::block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
                              const Tensor& masses) {
@@ -75,27 +68,6 @@ void DeviceOps::read_kv(const KvLayer& cache, const Tensor& slots, const Tensor&
 void DeviceOps::write_kv(const Tensor& from, const Tensor& slots, const KvLayer& cache) {
   checks::kv_rows("write_kv", cache, slots, from);
   move_kv(cache, slots, from, true);
-}
-
-void DeviceOps::pack(const MatrixStack& /*to*/, std::int64_t /*index*/, std::int64_t /*row0*/,
-                     std::int64_t /*col0*/, const Tensor& /*from*/) {
-  no_experts();
-}
-void DeviceOps::route(const Tensor& /*logits*/, bool /*normalise*/, const Tensor& /*experts*/,
-                      const Tensor& /*weights*/) {
-  no_experts();
-}
-void DeviceOps::expert_linear(const Tensor& /*x*/, const Tensor& /*rows*/,
-                              std::span<const std::int64_t> /*ends*/, const MatrixStack& /*w*/,
-                              const Tensor& /*out*/) {
-  no_experts();
-}
-void DeviceOps::combine(std::span<const TreeNode> /*nodes*/, const Tensor& /*parts*/,
-                        const Tensor& /*rows*/, const Tensor& /*weights*/, const Tensor& /*out*/) {
-  no_experts();
-}
-void DeviceOps::add_gated(const Tensor& /*gate*/, const Tensor& /*x*/, const Tensor& /*sum*/) {
-  no_experts();
 }
 
 }  // namespace weft::WEFT_PLATFORM

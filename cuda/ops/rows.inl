@@ -55,12 +55,31 @@ void DeviceOps::copy(const Tensor& from, const Tensor& to) {
   runtime_.copy_across(from.data(), to.data(), from.bytes());
 }
 
+void DeviceOps::clear(const Tensor& to) {
+  checks::clear(to);
+  runtime_.clear(to.data(), to.bytes());
+}
+
 void DeviceOps::pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) {
   checks::pack(to, row0, col0, from);
+  pack_into(to.storage.data(), leaves_of(to.shape), row0, col0, from);
+}
+
+void DeviceOps::pack(const MatrixStack& to, std::int64_t index, std::int64_t row0,
+                     std::int64_t col0, const Tensor& from) {
+  checks::pack(to, index, row0, col0, from);
+  pack_into(to.storage.data() + static_cast<Bytes>(index) * matrix_bytes(to.shape),
+            product_leaves(to.shape.cut), row0, col0, from);
+}
+
+void DeviceOps::pack_into(std::byte* to, const ProductLeaves& leaves, std::int64_t row0,
+                          std::int64_t col0, const Tensor& from) {
   if (from.elements() == 0) return;
   const Bytes row_bytes = static_cast<Bytes>(from.row_elements()) * size_of(from.dtype());
   const auto most = static_cast<std::int64_t>(runtime_.scratch_bytes() / row_bytes);
   require(most > 0, "pack: rows of {} bytes", row_bytes);
+  const std::lock_guard lock(packing_);
+  runtime_.enter_thread();
   with_type(from.dtype(), [&](auto element) {
     using T = decltype(element);
     for (std::int64_t begin = 0; begin < from.rows(); begin += most) {
@@ -76,9 +95,9 @@ void DeviceOps::pack(const Matrix& to, std::int64_t row0, std::int64_t col0, con
       }
       const std::int64_t columns = part.row_elements();
       runtime_.launch("pack", row_grid(columns, kRowThreads, part.rows()), kRowThreads, 0,
-                      PackWeights<T>{leaves_of(to.shape),
+                      PackWeights<T>{leaves,
                                      {reinterpret_cast<const T*>(stage), columns},
-                                     reinterpret_cast<T*>(to.storage.data()),
+                                     reinterpret_cast<T*>(to),
                                      row0 + begin,
                                      col0,
                                      part.rows(),
@@ -166,10 +185,14 @@ void DeviceOps::add_tree_norm(std::span<const TreeNode> nodes, std::span<const T
 
 void DeviceOps::gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) {
   checks::gather_rows(x, rows, out);
-  runtime_.launch("gather_rows", row_grid(out.row_elements(), kRowThreads, out.rows()), kRowThreads,
-                  0,
-                  GatherRows{rows_of<const float>(x), data_of<std::int32_t>(rows),
-                             rows_of<float>(out), out.rows(), out.row_elements()});
+  if (out.elements() == 0) return;
+  with_type(out.dtype(), [&](auto element) {
+    using T = decltype(element);
+    runtime_.launch("gather_rows", row_grid(out.row_elements(), kRowThreads, out.rows()),
+                    kRowThreads, 0,
+                    GatherRows<T>{rows_of<const T>(x), data_of<std::int32_t>(rows), rows_of<T>(out),
+                                  out.rows(), out.row_elements()});
+  });
 }
 
 void DeviceOps::block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) {

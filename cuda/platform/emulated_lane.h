@@ -38,6 +38,21 @@ T shuffle_xor(T value, int mask) {
   return shuffle(value, (thread() & 31) ^ mask);
 }
 
+inline std::uint32_t ballot(bool value) {
+  std::memcpy(exchange_slot(), &value, sizeof(value));
+  wait_for_warp();
+  std::uint32_t bits = 0;
+  for (int lane = 0; lane < 32; ++lane) {
+    bool other = false;
+    std::memcpy(&other, exchanged(lane), sizeof(other));
+    bits |= std::uint32_t{other} << lane;
+  }
+  return bits;
+}
+inline int count_bits(std::uint32_t bits) { return __builtin_popcount(bits); }
+
+inline void atomic_add(std::int32_t* to, std::int32_t value) { *to += value; }
+
 /// The emulated unit: one fused multiply-add for each k, ascending. (A tensor core adds otherwise;
 /// what the tests compare is the order of the k's between the units.)
 inline void mma(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {

@@ -102,5 +102,9 @@ void Runtime::copy_across(const void* from, void* to, Bytes bytes) {
   const Opened opened(memory_);
   if (bytes > 0) std::memmove(to, from, bytes);
 }
+void Runtime::clear(void* to, Bytes bytes) {
+  const Opened opened(memory_);
+  if (bytes > 0) std::memset(to, 0, bytes);
+}
 
 }  // namespace weft::emulated

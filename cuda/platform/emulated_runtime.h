@@ -100,9 +100,11 @@ class Runtime {
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   [[nodiscard]] std::string description() const { return "cuda emulated"; }
 
+  void enter_thread() const {}
   void copy_in(const void* from, void* to, Bytes bytes);
   void copy_out(const void* from, void* to, Bytes bytes);
   void copy_across(const void* from, void* to, Bytes bytes);
+  void clear(void* to, Bytes bytes);
   void wait() { clock_.wait(); }
   [[nodiscard]] DeviceClock& clock() { return clock_; }
   [[nodiscard]] void* stream() const { return nullptr; }

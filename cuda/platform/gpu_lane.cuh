@@ -31,6 +31,17 @@ __device__ __forceinline__ T shuffle_xor(T value, int mask) {
   return __shfl_xor_sync(0xffffffffU, value, mask);
 }
 
+/// Bit i: whether lane i gives true; all lanes take part.
+__device__ __forceinline__ std::uint32_t ballot(bool value) {
+  return __ballot_sync(0xffffffffU, value);
+}
+__device__ __forceinline__ int count_bits(std::uint32_t bits) { return __popc(bits); }
+
+/// Adds to a number in the device's memory that others add to at the same time.
+__device__ __forceinline__ void atomic_add(std::int32_t* to, std::int32_t value) {
+  atomicAdd(to, value);
+}
+
 /// sums += a * b, bf16 operands, f32 sums: 16 rows of a, 8 columns of b, 16 deep; the fragments of
 /// PTX ISA's mma.m16n8k16. This is the unit of every product on Hopper and before.
 __device__ __forceinline__ void mma(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0,

@@ -29,7 +29,8 @@ Stream make_stream() {
 }  // namespace
 
 Runtime::Runtime(const RuntimeOptions& options)
-    : properties_(properties_of(options.device)),
+    : device_(options.device),
+      properties_(properties_of(options.device)),
       multiprocessors_(options.multiprocessors > 0 ? options.multiprocessors
                                                    : properties_.multiProcessorCount),
       scratch_bytes_(options.scratch),
@@ -74,6 +75,11 @@ void Runtime::copy_out(const void* from, void* to, Bytes bytes) {
 void Runtime::copy_across(const void* from, void* to, Bytes bytes) {
   if (bytes == 0) return;
   WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_.get()));
+}
+
+void Runtime::clear(void* to, Bytes bytes) {
+  if (bytes == 0) return;
+  WEFT_CUDA(cudaMemsetAsync(to, 0, bytes, stream_.get()));
 }
 
 void Runtime::wait() { WEFT_CUDA(cudaStreamSynchronize(stream_.get())); }

@@ -45,6 +45,9 @@ class Runtime {
   /// What operators may take for themselves.
   [[nodiscard]] Bytes scratch_bytes() const { return scratch_bytes_; }
 
+  /// Makes the device current for the calling thread too.
+  void enter_thread() const { WEFT_CUDA(cudaSetDevice(device_)); }
+
   /// From host to device, behind all work of the stream. `from` may be overwritten on return. Small
   /// copies do not wait for the device.
   void copy_in(const void* from, void* to, Bytes bytes);
@@ -52,6 +55,8 @@ class Runtime {
   void copy_out(const void* from, void* to, Bytes bytes);
   /// Within the device, behind all work of the stream.
   void copy_across(const void* from, void* to, Bytes bytes);
+  /// Zeros, behind all work of the stream.
+  void clear(void* to, Bytes bytes);
   /// Returns when all work of the stream is done.
   void wait();
 
@@ -84,6 +89,7 @@ class Runtime {
  private:
   static void check(cudaError_t status, const char* kernel);
 
+  int device_;
   cudaDeviceProp properties_{};
   int multiprocessors_;  ///< what schedules reckon with
   Bytes scratch_bytes_;

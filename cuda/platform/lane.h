@@ -17,8 +17,9 @@
 // that writes weights says `static constexpr bool kPacks = true`: the launch behind it begins late.
 //
 // Both have: thread(), threads(), block_x/y/z(), grid_x/y/z(), shared(), block_barrier(),
-// warp_barrier(), shuffle(), shuffle_xor(), mma(), load_matrices(), copy_async(), copy_commit(),
-// copy_wait(), load_once(), load_ahead(), wait_for_previous().
+// warp_barrier(), shuffle(), shuffle_xor(), ballot(), count_bits(), atomic_add(), mma(),
+// load_matrices(), copy_async(), copy_commit(), copy_wait(), load_once(), load_ahead(),
+// wait_for_previous().
 #pragma once
 
 #include "cuda/platform/grid.h"

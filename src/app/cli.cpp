@@ -309,6 +309,8 @@ void add_selftest(CLI::App& app, Action& action) {
                             "random combinations of layout and schedule (default 200)");
   add_integer<std::uint64_t>(command, "--seed", options->seed, 0,
                              std::numeric_limits<std::uint64_t>::max(), "seed of these");
+  add_integer<std::int64_t>(command, "--trials", options->trials, 1, 1 << 30,
+                            "only so many trials, spread evenly over all");
 }
 
 /// What the parser throws: help and version, which are no errors, and the user's mistakes.

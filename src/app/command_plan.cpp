@@ -57,22 +57,6 @@ void print_experts(const ModelConfig& config) {
   fmt::print("\n");
 }
 
-void print_segments(const LayoutLimits& limits) {
-  int most = limits.o_segments;
-  fmt::print("segments  {} for the attention output", limits.o_segments);
-  const auto add = [&](const char* what, int segments) {
-    if (segments == 0) return;
-    fmt::print(", {} for the {} down projection", segments, what);
-    most = std::min(most, segments);
-  };
-  add("ffn", limits.down_segments);
-  add("shared expert's", limits.shared_segments);
-  fmt::print(": tp up to {}\n", most);
-  if (limits.experts == 0) return;
-  fmt::print("          {} for an expert's down projection: tp up to {} times ep\n",
-             limits.expert_segments, limits.expert_segments);
-}
-
 void print_model(const Job& job, const Setting& setting) {
   const ModelConfig& config = setting.model.config;
   fmt::print(
@@ -82,17 +66,49 @@ void print_model(const Job& job, const Setting& setting) {
       config.query_heads, config.kv_heads, config.head_dim, config.ffn, config.vocab,
       name(setting.model.dtype));
   print_experts(config);
-  print_segments(layout_limits(setting.model));
   fmt::print("memory    {} for each of {} ranks on a node ({})\n\n", human_bytes(setting.memory),
              setting.ranks_per_node, setting.memory_source);
 }
 
+/// What the axes may be for this model, whatever the memory.
+void print_rules(const LayoutLimits& limits) {
+  fmt::print("what the axes may be\n");
+  for (const Rule& rule : rules()) {
+    if (rule.limit.empty() || !rule.concerns(limits)) continue;
+    fmt::print("  {:<3} {:<18} {}\n", name(rule.primitive), rule.module ? name(*rule.module) : "",
+               limit_of(rule, limits));
+  }
+}
+
+/// Whether a model has any such module.
+bool has(const ModelConfig& config, Module module) {
+  if (module == Module::ffn) return config.has_dense_layers();
+  if (module == Module::experts) return config.has_experts();
+  return true;
+}
+
+/// The axes that some phase knows nothing of. `size` is that of the axis, or a letter for it.
+void print_refusals(Primitive primitive, std::string_view size) {
+  for (const ComputePhase phase : all_phases()) {
+    const Semantics& entry = semantics_of(primitive, Module::scores, phase);
+    if (!entry.applies) fmt::print("  {}\n", refusal(entry, size));
+  }
+}
+
+void print_alternatives() {
+  fmt::print("legal, and not built\n");
+  for (const Alternative& other : alternatives()) {
+    fmt::print("  {} divided by {}: {}\n", name(other.module), other.cut, other.why_not);
+  }
+}
+
 /// What is active where: for each module and phase the axes that divide it, and what they exchange.
-void print_map(const Layout& layout) {
+void print_map(const Layout& layout, const ModelConfig& config) {
   fmt::print("\nwhat is divided, and what travels{}\n",
              layout.world_size() == 1 ? ": nothing, with one rank" : "");
   for (const ComputePhase phase : all_phases()) {
     for (const Module module : all_modules()) {
+      if (!has(config, module)) continue;
       for (const Primitive primitive : all_primitives()) {
         if (size_of(layout, primitive) == 1) continue;
         const Semantics& entry = semantics_of(primitive, module, phase);
@@ -103,17 +119,11 @@ void print_map(const Layout& layout) {
       }
     }
   }
-  if (layout.sp > 1) {
-    fmt::print("  {}\n", refusal(semantics_of(Primitive::sp, Module::scores, ComputePhase::decode),
-                                 layout.sp));
-  }
-  fmt::print("legal, and not built\n");
-  for (const Alternative& other : alternatives()) {
-    fmt::print("  {} divided by {}: {}\n", name(other.module), other.cut, other.why_not);
-  }
+  if (layout.sp > 1) print_refusals(Primitive::sp, std::to_string(layout.sp));
+  print_alternatives();
 }
 
-void print_verdict(const LayoutVerdict& verdict) {
+void print_verdict(const LayoutVerdict& verdict, const ModelConfig& config) {
   fmt::print("layout    {}\n", to_string(verdict.layout));
   if (!verdict.violations.empty()) {
     for (const std::string& text : verdict.violations) fmt::print("  not possible: {}\n", text);
@@ -136,7 +146,7 @@ void print_verdict(const LayoutVerdict& verdict) {
                human_bytes(footprint.activations), human_bytes(footprint.buffers),
                human_bytes(footprint.total()), layers_in_words(part.stage));
   }
-  print_map(verdict.layout);
+  print_map(verdict.layout, config);
 }
 
 void print_table(const Setting& setting) {
@@ -150,7 +160,11 @@ void print_table(const Setting& setting) {
     fmt::print("{:>4} {:>4} {:>4} {:>4} {:>4} ", layout.tp, layout.pp, layout.sp, layout.ep,
                layout.dp);
     if (!verdict.violations.empty()) {
-      fmt::print("  not possible: {}\n", verdict.violations.front());
+      // Every reason, the others below the first.
+      for (const std::string& text : verdict.violations) {
+        const bool first = &text == &verdict.violations.front();
+        fmt::print("{}{}\n", first ? "  not possible: " : std::string(36, ' ') + "and: ", text);
+      }
       continue;
     }
     const Footprint& most = verdict.footprints[largest_rank(verdict)];
@@ -161,6 +175,10 @@ void print_table(const Setting& setting) {
                setting.limits ? speed_columns(verdict, *setting.limits, setting.digest) : "");
   }
   if (setting.limits) fmt::print("{}", speed_footnote(*setting.limits));
+  fmt::print("\n");
+  print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
+  print_refusals(Primitive::sp, "N");
+  print_alternatives();
 }
 
 /// Sizes and memory of a rank that has a GPU to itself, or of one on this machine's CPU.
@@ -224,7 +242,9 @@ int command_plan(const PlanOptions& options) {
     return kExitSuccess;
   }
   const LayoutVerdict verdict = judge_in(setting, asked);
-  print_verdict(verdict);
+  print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
+  fmt::print("\n");
+  print_verdict(verdict, setting.model.config);
   if (verdict.sizes) {
     fmt::print("{}", traffic_text(verdict, setting.digest));
     if (setting.limits) fmt::print("{}", speed_text(verdict, *setting.limits, setting.digest));

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <set>
+#include <string>
 
 #include "app/commands.h"
 #include "base/clock.h"
@@ -13,6 +15,20 @@ namespace {
 
 constexpr double kProgressSeconds = 10;
 
+/// "956 trials: 8 models, 71 layouts, 83 schedules".
+std::string describe(const std::vector<Trial>& trials) {
+  std::set<std::size_t> models;
+  std::set<std::string> layouts;
+  std::set<std::string> schedules;
+  for (const Trial& trial : trials) {
+    models.insert(trial.model);
+    layouts.insert(to_string(trial.layout));
+    schedules.insert(trial.schedule.name);
+  }
+  return fmt::format("{} trials: {} models, {} layouts, {} schedules", trials.size(), models.size(),
+                     layouts.size(), schedules.size());
+}
+
 int selftest(const SelftestOptions& options, Group& world) {
   const Stopwatch wall;
   const std::vector<ProofModel> models = proof_models();
@@ -21,10 +37,10 @@ int selftest(const SelftestOptions& options, Group& world) {
   scope.full = options.full;
   scope.random = options.random;
   scope.seed = options.seed;
+  scope.most = options.trials;
   const std::vector<Trial> trials = trials_of(models, scope);
   if (world.rank() == 0) {
-    fmt::print("weft selftest: {} trials of {} models on {} ranks\n", trials.size(), models.size(),
-               world.size());
+    fmt::print("weft selftest: {} on {} ranks\n", describe(trials), world.size());
     std::fflush(stdout);
   }
   double told = 0;
@@ -38,10 +54,12 @@ int selftest(const SelftestOptions& options, Group& world) {
     for (std::size_t i = 0; i < models.size(); ++i) {
       fmt::print("  {}  {}\n", result.digests[i].hex(), models[i].name);
     }
-    for (const std::string& failure : result.failures) fmt::print("  differs: {}\n", failure);
-    fmt::print("{} of {} trials gave the bits of one rank alone, in {:.0f} s\n",
-               result.trials - static_cast<std::int64_t>(result.failures.size()), result.trials,
-               wall.seconds());
+    for (const std::string& failure : result.failures) fmt::print("  FAILED: {}\n", failure);
+    fmt::print(
+        "{} of {} trials gave the bits of one rank alone, {} of them with preemption, in "
+        "{:.0f} s\n",
+        result.trials - static_cast<std::int64_t>(result.failures.size()), result.trials,
+        result.preempting, wall.seconds());
   }
   return result.failures.empty() ? kExitSuccess : kExitFailure;
 }

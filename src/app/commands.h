@@ -111,6 +111,7 @@ struct SelftestOptions {
   bool full = false;          ///< every layout with every schedule
   std::int64_t random = 200;  ///< random combinations, unless full
   std::uint64_t seed = 1;     ///< of these
+  std::int64_t trials = 0;    ///< only so many, spread over all; 0: all
 };
 int command_selftest(const SelftestOptions& options);
 

@@ -148,9 +148,6 @@ void Deployment::open(const std::filesystem::path& model, const JobParallel& par
     ops_ = make_cpu_ops(threads_, engine.isa);
     return;
   }
-  if (reader_->config().has_experts()) {
-    fail_user("this version computes models with experts on CPUs only: set engine.device to cpu");
-  }
   GpuOptions options;
   options.device = device_.device;
   options.fast = engine.numerics == Numerics::fast;

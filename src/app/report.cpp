@@ -152,6 +152,16 @@ double prefix_hit_rate(const RunReport& report) {
               static_cast<double>(report.prefix_tokens_looked_up));
 }
 
+double bubble_share(const RunReport& report) {
+  double bubble = 0;
+  double all = 0;
+  for (const PhaseReport& phase : report.phases) {
+    all += phase.mean;
+    if (phase.name == "bubble") bubble = phase.mean;
+  }
+  return rate(bubble, all);
+}
+
 std::string to_text(const RunReport& r) {
   const double busy = r.wall_seconds - r.load_seconds;
   std::string text =
@@ -175,6 +185,11 @@ std::string to_text(const RunReport& r) {
                   readable(r.wall_seconds), readable(r.load_seconds), readable(r.prefill_seconds),
                   readable(r.decode_seconds), readable(r.output_seconds));
   text += phase_lines(r);
+  if (r.layout.pp > 1) {
+    text +=
+        fmt::format("  bubble     {:.1f}% of the ranks' time was spent waiting for other stages\n",
+                    100 * bubble_share(r));
+  }
   text += communication_lines(r);
   text += fmt::format("  memory     {} at most on a rank, {} planned\n", human_bytes(r.peak_memory),
                       human_bytes(r.planned_memory));
@@ -229,6 +244,7 @@ std::string to_json(const RunReport& r) {
         {"decode", r.decode_seconds},
         {"output", r.output_seconds}}},
       {"seconds_by_phase", json_of_phases(r)},
+      {"bubble_share", bubble_share(r)},
       {"communication", json_of_communication(r)},
       {"memory_bytes", {{"planned", r.planned_memory}, {"peak", r.peak_memory}}},
       {"dropped_trace_spans", r.dropped_spans},

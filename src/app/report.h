@@ -91,6 +91,9 @@ void add_recorded(RunReport& report, const RequestTiming& request);
 /// Generated tokens a second, over all of the run but loading.
 double tokens_per_second(const RunReport& report);
 
+/// Share of all ranks' time that went to waiting for other stages of a pipeline; 0 without phases.
+double bubble_share(const RunReport& report);
+
 /// Share of the tokens looked up that were taken over; 0 when none were.
 double prefix_hit_rate(const RunReport& report);
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 #include <xxhash.h>
+#ifdef WEFT_XXHASH_DISPATCH
+#include <xxh_x86dispatch.h>  // gives the functions' names to those that look at the processor
+#endif
 
 #include <charconv>
 

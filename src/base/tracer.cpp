@@ -98,10 +98,11 @@ void Tracer::catch_up() {
     time += gaps_[i];
     least = std::max(least, pending_[i].at - time);
   }
-  offset_ = std::max(std::min(offset_, now() - time), least);
+  const std::int64_t seen = now();
+  offset_ = std::max(std::min(offset_, seen - time), least);
   for (const std::int64_t gap : gaps_) {
     device_time_ += gap;
-    charge(pending_.front(), std::max(since_, device_time_ + offset_));
+    charge(pending_.front(), std::clamp(device_time_ + offset_, since_, seen));
     pending_.pop_front();
   }
 }

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "engine/prefix_hashes.h"
-#include "layout/semantics.h"
 
 namespace weft {
 Engine::Engine(Model& model, const Tokenizer* tokenizer, EngineOptions options)
@@ -115,11 +114,6 @@ bool Engine::launch() {
   flight.samples = std::move(part.samples);
   const bool prefill = !std::all_of(flight.slices.begin(), flight.slices.end(),
                                     [&](const Slice& slice) { return decodes(slice); });
-  if (!part.batch.shared.slots.empty()) {
-    const Semantics& sharing = semantics_of(Primitive::sp, Module::scores,
-                                            prefill ? ComputePhase::prefill : ComputePhase::decode);
-    require(sharing.applies, "{}", sharing.why);
-  }
   {
     const Tracer::Scope scope(model_.tracer(), prefill ? Phase::prefill : Phase::decode);
     model_.decoder().forward(part.batch);
@@ -148,9 +142,8 @@ void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
   stats_.prefix_tokens_taken_over = scheduler_.prefix_tokens_taken_over();
 }
 
-/// One row that gives a further token, not a prompt's last or only one.
 bool Engine::decodes(const Slice& slice) const {
-  return slice.count == 1 && slice.samples && !slice.shared && sequence(slice).generated() > 0;
+  return phase_of(slice, sequence(slice)) == ComputePhase::decode;
 }
 
 void Engine::count(std::span<const Slice> slices) {
@@ -198,6 +191,7 @@ void Engine::finish(const Slice& slice, std::span<const Choice> choices, const O
     sequence.first_token_at = now();
     reason = FinishReason::length;
   }
+  sequence.decoding = slice.samples;
   const std::int64_t cached = scheduler_.prefix_tokens_taken_over(slice.sequence);
   scheduler_.complete(slice, reason.has_value());
   if (!reason) return;

@@ -35,6 +35,7 @@ struct Slice {
   bool samples = false;
   int home = 0;         ///< the sp rank that keeps the sequence's keys and values
   bool shared = false;  ///< rows of a prompt, split over all sp ranks (layout/causal_split.h)
+  bool starts = false;  ///< the sequence's first since it was admitted, for the first time or again
   bool operator==(const Slice&) const = default;
 };
 

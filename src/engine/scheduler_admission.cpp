@@ -27,6 +27,7 @@ void Scheduler::admit_waiting(StepRoom& room, std::vector<Slice>& step) {
       ++awaiting_;
     } else {
       schedule(entry, rows_for(entry, room.rows(entry.home, entry.shared)), room, step);
+      step.back().starts = true;
     }
   }
 }

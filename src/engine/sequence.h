@@ -28,6 +28,7 @@ struct Sequence {
   std::vector<Occurrence> occurrences;     ///< by ascending token, kept where penalties need them
   std::vector<PositionLogprobs> logprobs;  ///< of the generated tokens
   std::vector<PositionLogprobs> prompt_logprobs;  ///< of the prompt's tokens but the first, so far
+  bool decoding = false;                          ///< its latest slice gave a token: see phase_of
   std::int64_t text_bytes = -1;  ///< of the decoded text, when a stop string cut it
   double queued_at = 0;
   double first_token_at = 0;

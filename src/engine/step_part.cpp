@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "base/error.h"
 #include "layout/causal_split.h"
@@ -80,7 +81,19 @@ int owner_of(const Slice& slice, std::int64_t row, int sp) {
   fail("row {} of {} has no owner", row, slice.count);
 }
 
+/// Every slice is looked at: a decode must not be shared in the company of prompts either.
+void check_sharing(const Slice& slice, const Sequence& sequence, int sp) {
+  if (!slice.shared) return;
+  const Semantics& sharing = semantics_of(Primitive::sp, Module::scores, phase_of(slice, sequence));
+  require(sharing.applies, "sequence {}: {}", slice.sequence,
+          sharing.applies ? "" : refusal(sharing, std::to_string(sp)));
+}
+
 }  // namespace
+
+ComputePhase phase_of(const Slice& slice, const Sequence& sequence) {
+  return sequence.decoding && !slice.starts ? ComputePhase::decode : ComputePhase::prefill;
+}
 
 StepPart part_of_step(std::span<const Slice> slices, const Scheduler& scheduler,
                       std::int64_t page_tokens, int rank, int sp,
@@ -96,6 +109,7 @@ StepPart part_of_step(std::span<const Slice> slices, const Scheduler& scheduler,
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const Slice& slice = slices[i];
     const Sequence& sequence = sequence_of(slice.sequence);
+    check_sharing(slice, sequence, sp);
     // The row of a token yields the one behind it.
     const std::vector<std::int64_t> positions = sequence.wanted(slice.begin, slice.count);
     std::vector<std::int64_t> wanted;

@@ -8,6 +8,7 @@
 
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
+#include "layout/semantics.h"
 #include "model/batch.h"
 
 namespace weft {
@@ -26,8 +27,13 @@ struct StepPart {
   std::vector<Sample> samples;  ///< by slice; the same on all ranks but for `row`
 };
 
+/// Decode for the newest token of a sequence that was computed up to it; prefill for rows of
+/// prompts and of sequences that are computed again.
+ComputePhase phase_of(const Slice& slice, const Sequence& sequence);
+
 /// The part of sp rank `rank` of `sp`. A shared slice's rows become up to two queries, see
-/// causal_rows; what rows are wanted for, the sequences say.
+/// causal_rows; what rows are wanted for, the sequences say. Throws Error for a shared slice in a
+/// phase that sequence parallelism does not apply to.
 StepPart part_of_step(std::span<const Slice> slices, const Scheduler& scheduler,
                       std::int64_t page_tokens, int rank, int sp,
                       const std::function<const Sequence&(std::int64_t)>& sequence_of);

@@ -194,7 +194,7 @@ int size_of(const Layout& layout, Primitive primitive) {
   fail("no such primitive");
 }
 
-std::string refusal(const Semantics& entry, int size) {
+std::string refusal(const Semantics& entry, std::string_view size) {
   require(!entry.applies, "{} applies to {}", name(entry.primitive), name(entry.module));
   return fmt::format("{}={} does not apply to {} ({}): {}", name(entry.primitive), size,
                      name(entry.phase), name(entry.module), entry.why);

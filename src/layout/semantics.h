@@ -42,8 +42,9 @@ const Semantics& semantics_of(Primitive primitive, Module module, ComputePhase p
 /// Ranks along an axis.
 int size_of(const Layout& layout, Primitive primitive);
 
-/// "sp=4 does not apply to decode (attention scores): …" for an entry that does not apply.
-std::string refusal(const Semantics& entry, int size);
+/// "sp=4 does not apply to decode (attention scores): …" for an entry that does not apply and an
+/// axis of `size` ranks, as a number or in general.
+std::string refusal(const Semantics& entry, std::string_view size);
 
 /// A division that would be correct and is not built.
 struct Alternative {

@@ -1,7 +1,6 @@
 // Which sub-layers each stage of a pipeline computes. Pure arithmetic.
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "base/types.h"
@@ -28,9 +27,18 @@ struct Stage {
   bool operator==(const Stage&) const = default;
 };
 
-/// Cuts the sub-layers into `stages` runs, none empty, so that the most expensive run costs least
-/// (among equals the earlier stages get more). `costs` are of any unit, one for each sub-layer.
-/// Throws Error when there are fewer sub-layers than stages.
-std::vector<Stage> cut_stages(std::span<const double> costs, int stages);
+/// What a model's sub-layers cost, in any units: each list has one number for each of them.
+struct SublayerCosts {
+  std::vector<double> prefill;  ///< work of a row whose logits nobody wants
+  std::vector<double> decode;   ///< work of a row whose logits are wanted
+  std::vector<double> memory;   ///< of the weights
+};
+
+/// Cuts the sub-layers into `stages` runs, none empty. How many rows of a job need logits is not
+/// known beforehand, so the cut serves both kinds of rows: the largest share that any stage has of
+/// either kind's work is as small as it can be. Among such cuts it is the most even one: the
+/// shares, those of the memory too, have the least sum of squares. Throws Error when there
+/// are fewer sub-layers than stages.
+std::vector<Stage> cut_stages(const SublayerCosts& costs, int stages);
 
 }  // namespace weft

@@ -1,5 +1,4 @@
 // Many rows: each goes where it is needed, and to no other rank.
-#include <cstring>
 #include <numeric>
 
 #include "base/error.h"
@@ -21,9 +20,7 @@ class AllToAllExchange final : public Exchange {
     std::iota(row_in_x.begin() + first, row_in_x.begin() + first + state_.own_rows(), 0);
     ExpertWork work;
     work.x = state_.part.place.domains() > 1 ? exchange_rows(x, row_in_x) : x;
-    work.rows = state_.own_pairs(row_in_x);
-    work.ends = state_.ends;
-    work.chosen = state_.chosen_by(first, state_.own_rows());
+    state_.own_pairs(row_in_x, work);
     return work;
   }
 
@@ -46,9 +43,7 @@ class AllToAllExchange final : public Exchange {
     state_.ops.combine(state_.part.tree.nodes, state_.as_rows(state_.receive.data(), all), rows,
                        weights.slice(local.begin, local.end), finished);
     if (state_.tp.size() == 1) return;
-    if (finished.bytes() > 0) {
-      std::memcpy(state_.slice.data(), finished.data(), finished.bytes());
-    }
+    state_.ops.copy(finished, state_.slice.tensor(DType::f32, {local.size(), state_.shape.hidden}));
     std::vector<Bytes> slices;
     for (int rank = 0; rank < state_.tp.size(); ++rank) {
       const Range slice = slice_of(state_.part.place.domain() * state_.tp.size() + rank);
@@ -89,15 +84,14 @@ class AllToAllExchange final : public Exchange {
     const std::int64_t first = state_.first_row(state_.part.place.domain());
     std::vector<Bytes> send_counts;
     std::vector<Bytes> receive_counts;
-    std::byte* to = state_.send_rows.data();
+    std::vector<std::int32_t> sent;  // rows of x
     auto next = static_cast<std::int32_t>(state_.own_rows());
     for (int rank = 0; rank < state_.group.size(); ++rank) {
       send_counts.push_back(0);
       receive_counts.push_back(0);
       if (state_.domain_of_rank(rank) == state_.part.place.domain()) continue;
       for (const std::int64_t row : needed_by(rank, slice_of(me))) {
-        std::memcpy(to, x.data() + static_cast<Bytes>(row - first) * row_bytes, row_bytes);
-        to += row_bytes;
+        sent.push_back(static_cast<std::int32_t>(row - first));
         send_counts.back() += row_bytes;
       }
       for (const std::int64_t row : needed_by(me, slice_of(rank))) {
@@ -105,11 +99,15 @@ class AllToAllExchange final : public Exchange {
         receive_counts.back() += row_bytes;
       }
     }
-    if (x.bytes() > 0) std::memcpy(state_.rows.data(), x.data(), x.bytes());
+    const DType dtype = state_.shape.dtype;
+    const std::int64_t hidden = state_.shape.hidden;
+    state_.gather_rows(
+        x, sent, state_.send_rows.tensor(dtype, {static_cast<std::int64_t>(sent.size()), hidden}));
+    state_.ops.copy(x, state_.rows.tensor(dtype, {x.rows(), hidden}));
     state_.group.all_to_all({state_.send_rows.data(), state_.send_rows.bytes()}, send_counts,
                             {state_.rows.data() + x.bytes(), state_.rows.bytes() - x.bytes()},
                             receive_counts);
-    return state_.rows.tensor(state_.shape.dtype, {next, state_.shape.hidden});
+    return state_.rows.tensor(dtype, {next, hidden});
   }
 
   /// Puts the nodes of the own pairs into the send buffer, by the rank that adds their row up: for
@@ -136,17 +134,18 @@ class AllToAllExchange final : public Exchange {
     for (std::size_t rank = 1; rank < ranks; ++rank) {
       next[rank] = next[rank - 1] + nodes * count[rank - 1];
     }
-    const Bytes row_bytes = state_.row_bytes();
+    std::vector<std::int32_t> sent(nodes * pairs);  // rows of the outputs
     for (std::size_t pair = 0; pair < pairs; ++pair) {
       const std::size_t rank = rank_of[pair];
       for (std::size_t node = 0; node < nodes; ++node) {
-        std::memcpy(state_.send.data() + (next[rank] + node * count[rank]) * row_bytes,
-                    outputs.data() + (node * pairs + pair) * row_bytes, row_bytes);
+        sent[next[rank] + node * count[rank]] = static_cast<std::int32_t>(node * pairs + pair);
       }
       ++next[rank];
     }
+    state_.gather_rows(state_.as_rows(outputs.data(), outputs.bytes()), sent,
+                       state_.as_rows(state_.send.data(), sent.size() * state_.row_bytes()));
     std::vector<Bytes> bytes;
-    for (const std::size_t own : count) bytes.push_back(nodes * own * row_bytes);
+    for (const std::size_t own : count) bytes.push_back(nodes * own * state_.row_bytes());
     return bytes;
   }
 

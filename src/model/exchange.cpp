@@ -11,7 +11,7 @@ class SizedExchange final : public Exchange {
   SizedExchange(const MoePartition& part, const ExchangeShape& shape, Ops& ops, Group& tp,
                 Group& experts)
       : state_(part, shape, ops, tp, experts),
-        gather_(make_gather_exchange(state_)),
+        gather_(part.place.ep == 1 ? make_one_part_exchange(state_) : make_gather_exchange(state_)),
         all_to_all_(make_all_to_all_exchange(state_)),
         chosen_(gather_.get()) {}
 

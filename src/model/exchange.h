@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "base/buffer.h"
@@ -16,12 +15,11 @@ namespace weft {
 
 /// What one rank's experts are to compute. Valid until the next `dispatch`.
 struct ExpertWork {
-  Tensor x;                              ///< [R, hidden] w: rows that have come together here
-  Tensor rows;                           ///< [P] i32: each pair's row of x, sorted by own expert
-  std::span<const std::int64_t> ends;    ///< end of each own expert's pairs
-  std::span<const std::int32_t> chosen;  ///< [M, k] experts of this rank's own rows, on the host
+  Tensor x;     ///< [R, hidden] w: rows that have come together here
+  Tensor rows;  ///< [P] i32: each pair's row of x, sorted by own expert
+  Tensor ends;  ///< [own experts] i32: end of each own expert's pairs
 
-  [[nodiscard]] std::int64_t pairs() const { return ends.empty() ? 0 : ends.back(); }
+  [[nodiscard]] std::int64_t pairs() const { return rows.elements(); }
 };
 
 /// Dispatch and combine. All ranks of an expert group call the same functions in the same order;
@@ -60,6 +58,9 @@ Bytes exchange_bytes(const MoePartition& part, const ExchangeShape& shape);
 
 /// The exchange of a rank. `tp` is its tensor-parallel group, `experts` its expert group (see
 /// ExpertPlace), both in the order of ExpertPlace; everything given must outlive it. Collective.
+///
+/// With experts in one part (ep = 1) no rows travel, and unless outputs go all to all, pairs are
+/// sorted where the operators run: the host never waits for the routes.
 ///
 /// Transport::all_gather: rows and outputs go to every rank that has not got them, each rank
 /// selects what it needs. Transport::all_to_all: rows go to the ranks that hold their experts,

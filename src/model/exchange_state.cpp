@@ -1,6 +1,7 @@
 #include "model/exchange_state.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 
@@ -19,6 +20,7 @@ ExchangeSizes ExchangeSizes::of(const MoePartition& part, const ExchangeShape& s
   const auto indices = [](std::int64_t count) { return static_cast<Bytes>(count) * 4; };
   ExchangeSizes sizes;
   sizes.pair_rows = indices(part.most_pairs(m));
+  sizes.ends = indices(part.experts.size());
   sizes.node_rows = indices(m * k * part.all_nodes());
   if (place.ranks == 1) return sizes;
   const std::int64_t slice = ceil_div(m, place.tp);
@@ -30,10 +32,14 @@ ExchangeSizes ExchangeSizes::of(const MoePartition& part, const ExchangeShape& s
   }
   if (shape.transport != Transport::all_gather) {
     sizes.receive = std::max(sizes.receive, floats(slice * k * part.all_nodes()));
-    sizes.send = floats(part.most_pairs(m) * part.own_nodes());
+    const std::int64_t outputs = part.most_pairs(m) * part.own_nodes();
+    sizes.send = floats(outputs);
+    sizes.index = indices(outputs);
     if (place.tp > 1) sizes.slice = floats(slice);
     if (place.domains() > 1) {
-      sizes.send_rows = operands(slice * std::min<std::int64_t>(k, place.ranks - place.tp));
+      const std::int64_t copies = slice * std::min<std::int64_t>(k, place.ranks - place.tp);
+      sizes.send_rows = operands(copies);
+      sizes.index = std::max(sizes.index, indices(copies));
     }
   }
   return sizes;
@@ -52,14 +58,17 @@ ExchangeState::ExchangeState(const MoePartition& part_, const ExchangeShape& sha
               tp.rank() == place.rank % place.tp,
           "an exchange for rank {} of {}, tp={}, in groups of {} and {}", place.rank, place.ranks,
           place.tp, group.size(), tp.size());
-  cross = place.domains() > 1 ? group.split(place.rank % place.tp, "ep across tp groups") : make_self_group();
+  cross = place.domains() > 1 ? group.split(place.rank % place.tp, "ep across tp groups")
+                              : make_self_group();
   const ExchangeSizes sizes = ExchangeSizes::of(part, shape);
   rows = Buffer(ops.memory(), sizes.rows);
   send_rows = Buffer(ops.memory(), sizes.send_rows);
   pair_rows_buffer = Buffer(ops.memory(), sizes.pair_rows);
+  ends_buffer = Buffer(ops.memory(), sizes.ends);
   node_rows_buffer = Buffer(ops.memory(), sizes.node_rows);
   receive = Buffer(ops.memory(), sizes.receive);
   send = Buffer(ops.memory(), sizes.send);
+  index = Buffer(ops.memory(), sizes.index);
   slice = Buffer(ops.memory(), sizes.slice);
   rows_of.assign(static_cast<std::size_t>(place.domains()), 0);
 }
@@ -83,20 +92,41 @@ void ExchangeState::route(const Tensor& experts) {
   cross->all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(chosen)),
                     counts);
   order = order_pairs(chosen, part_of, part.place.ep);
-  ends.assign(order.ends.begin() + part.experts.begin, order.ends.begin() + part.experts.end);
 }
 
-Tensor ExchangeState::own_pairs(std::span<const std::int32_t> row_in_x) {
+void ExchangeState::own_pairs(std::span<const std::int32_t> row_in_x, ExpertWork& work) {
   const auto k = static_cast<std::size_t>(part.config.per_token);
   const auto own = static_cast<std::size_t>(part.place.part());
-  std::vector<std::int32_t> index(static_cast<std::size_t>(order.pairs_of[own]));
+  std::vector<std::int32_t> pair_rows(static_cast<std::size_t>(order.pairs_of[own]));
   for (std::size_t pair = 0; pair < chosen.size(); ++pair) {
     if (part_of[static_cast<std::size_t>(chosen[pair])] != part.place.part()) continue;
-    index[static_cast<std::size_t>(order.position[pair])] = row_in_x[pair / k];
+    pair_rows[static_cast<std::size_t>(order.position[pair])] = row_in_x[pair / k];
   }
-  const Tensor to = pair_rows_buffer.tensor(DType::i32, {static_cast<std::int64_t>(index.size())});
-  ops.upload(std::as_bytes(std::span(index)), to);
-  return to;
+  std::vector<std::int32_t> ends;
+  for (std::int64_t expert = part.experts.begin; expert < part.experts.end; ++expert) {
+    ends.push_back(static_cast<std::int32_t>(order.ends[static_cast<std::size_t>(expert)]));
+  }
+  work.rows = pair_rows_buffer.tensor(DType::i32, {static_cast<std::int64_t>(pair_rows.size())});
+  work.ends = ends_buffer.tensor(DType::i32, {static_cast<std::int64_t>(ends.size())});
+  ops.upload(std::as_bytes(std::span(pair_rows)), work.rows);
+  ops.upload(std::as_bytes(std::span(ends)), work.ends);
+}
+
+Tensor ExchangeState::gather_outputs(const Tensor& outputs) {
+  if (group.size() == 1) return as_rows(outputs.data(), outputs.bytes());
+  std::vector<Bytes> counts;
+  for (int rank = 0; rank < group.size(); ++rank) counts.push_back(node_bytes(order, rank));
+  const Bytes all = std::accumulate(counts.begin(), counts.end(), Bytes{0});
+  require(all <= receive.bytes(), "an exchange of {} bytes, room for {}", all, receive.bytes());
+  group.all_gather({outputs.data(), outputs.bytes()}, {receive.data(), all}, counts);
+  return as_rows(receive.data(), all);
+}
+
+void ExchangeState::gather_rows(const Tensor& from, std::span<const std::int32_t> rows_from,
+                                const Tensor& to) {
+  const Tensor list = index.tensor(DType::i32, {static_cast<std::int64_t>(rows_from.size())});
+  ops.upload(std::as_bytes(rows_from), list);
+  ops.gather_rows(from, list, to);
 }
 
 Bytes ExchangeState::node_bytes(const PairOrder& pairs, int rank) const {
@@ -115,8 +145,8 @@ Tensor ExchangeState::node_rows(const PairOrder& pairs, std::span<const std::int
     base.push_back(end);
     end += static_cast<std::int64_t>(node_bytes(pairs, rank) / row_bytes());
   }
-  std::vector<std::int32_t> index;
-  index.reserve(static_cast<std::size_t>(count * k * part.all_nodes()));
+  std::vector<std::int32_t> places;
+  places.reserve(static_cast<std::size_t>(count * k * part.all_nodes()));
   for (std::int64_t pair = first * k; pair < (first + count) * k; ++pair) {
     const auto at = static_cast<std::size_t>(pair);
     const auto home = static_cast<std::size_t>(part_of[static_cast<std::size_t>(experts[at])]);
@@ -126,13 +156,13 @@ Tensor ExchangeState::node_rows(const PairOrder& pairs, std::span<const std::int
       const auto nodes =
           static_cast<std::int64_t>(part.tree.nodes_of[static_cast<std::size_t>(sharer)].size());
       for (std::int64_t node = 0; node < nodes; ++node) {
-        index.push_back(
+        places.push_back(
             static_cast<std::int32_t>(from + node * pairs.pairs_of[home] + pairs.position[at]));
       }
     }
   }
-  const Tensor to = node_rows_buffer.tensor(DType::i32, {static_cast<std::int64_t>(index.size())});
-  ops.upload(std::as_bytes(std::span(index)), to);
+  const Tensor to = node_rows_buffer.tensor(DType::i32, {static_cast<std::int64_t>(places.size())});
+  ops.upload(std::as_bytes(std::span(places)), to);
   return to;
 }
 

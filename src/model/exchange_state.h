@@ -17,14 +17,16 @@ struct ExchangeSizes {
   Bytes rows = 0;       ///< [domains * M, hidden] w: rows brought together
   Bytes send_rows = 0;  ///< rows sorted by destination
   Bytes pair_rows = 0;  ///< [P] i32
+  Bytes ends = 0;       ///< [own experts] i32
   Bytes node_rows = 0;  ///< [M, k, nodes] i32
   Bytes receive = 0;    ///< nodes of outputs
   Bytes send = 0;       ///< nodes of outputs sorted by destination
+  Bytes index = 0;      ///< i32: what goes into a send buffer
   Bytes slice = 0;      ///< this rank's finished rows
 
   static ExchangeSizes of(const MoePartition& part, const ExchangeShape& shape);
   [[nodiscard]] Bytes total() const {
-    return rows + send_rows + pair_rows + node_rows + receive + send + slice;
+    return rows + send_rows + pair_rows + ends + node_rows + receive + send + index + slice;
   }
 };
 
@@ -36,12 +38,18 @@ struct ExchangeState {
   void begin(std::int64_t rows);
   /// Learns the experts of every domain's rows and sorts the pairs.
   void route(const Tensor& experts);
-  /// Uploads, for each own pair, its row of x: `row_in_x` of its row among all domains' rows.
-  Tensor own_pairs(std::span<const std::int32_t> row_in_x);
+  /// Uploads what `work` says of the own pairs: `row_in_x` is the row of x of each row among all
+  /// domains' rows.
+  void own_pairs(std::span<const std::int32_t> row_in_x, ExpertWork& work);
   /// Uploads, for each pair of `order` from its `first`-th on, [rows, k, nodes]: where its nodes
   /// stand when every rank's nodes of its pairs in `order` lie one behind the other.
   Tensor node_rows(const PairOrder& order, std::span<const std::int32_t> chosen, std::int64_t first,
                    std::int64_t rows);
+  /// Every rank's nodes of its pairs in `order`, one behind the other: what all ranks of the group
+  /// have in `outputs`, brought together.
+  Tensor gather_outputs(const Tensor& outputs);
+  /// to[i] = from[rows_from[i]], on the way into a send buffer.
+  void gather_rows(const Tensor& from, std::span<const std::int32_t> rows_from, const Tensor& to);
   /// Bytes of nodes that rank `rank` of the expert group has of its pairs in `order`.
   [[nodiscard]] Bytes node_bytes(const PairOrder& order, int rank) const;
 
@@ -72,18 +80,20 @@ struct ExchangeState {
   std::vector<std::int64_t> rows_of;  ///< of each domain
   std::vector<std::int32_t> chosen;   ///< [all domains' rows, k]
   PairOrder order;                    ///< of all domains' rows
-  std::vector<std::int64_t> ends;     ///< of the own experts
 
   Buffer rows;
   Buffer send_rows;
   Buffer pair_rows_buffer;
+  Buffer ends_buffer;
   Buffer node_rows_buffer;
   Buffer receive;
   Buffer send;
+  Buffer index;
   Buffer slice;
 };
 
-/// The two implementations, over one state.
+/// The implementations, over one state; the first for experts in one part.
+std::unique_ptr<Exchange> make_one_part_exchange(ExchangeState& state);
 std::unique_ptr<Exchange> make_gather_exchange(ExchangeState& state);
 std::unique_ptr<Exchange> make_all_to_all_exchange(ExchangeState& state);
 

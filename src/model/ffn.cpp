@@ -1,7 +1,6 @@
 #include "model/ffn.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "model/dense_ffn.h"
 #include "model/moe_ffn.h"
@@ -14,14 +13,6 @@ ExchangeShape exchange_shape(const Partition& part, const StepShape& shape, Tran
 }
 
 }  // namespace
-
-double ExpertLoad::imbalance() const {
-  const std::int64_t total = std::accumulate(tokens.begin(), tokens.end(), std::int64_t{0});
-  if (total == 0) return 0;
-  const std::int64_t most = *std::max_element(tokens.begin(), tokens.end());
-  return static_cast<double>(most) * static_cast<double>(tokens.size()) /
-         static_cast<double>(total);
-}
 
 FfnLayers::FfnLayers(const Partition& part, const Weights& weights, const Workspace& space,
                      Transport transport, Region& region, Ops& ops, Group& tp, Group& experts) {
@@ -40,8 +31,8 @@ FfnLayers::FfnLayers(const Partition& part, const Weights& weights, const Worksp
       layers_.push_back(std::make_unique<DenseFfn>(part, layer, space, region, ops));
       continue;
     }
-    loads_.push_back({part.stage.layers().begin + static_cast<std::int64_t>(index),
-                      std::vector<std::int64_t>(static_cast<std::size_t>(moe.config.experts), 0)});
+    loads_.emplace_back(part.stage.layers().begin + static_cast<std::int64_t>(index),
+                        moe.config.experts, ops);
     layers_.push_back(std::make_unique<MoeFfn>(moe, *layer.moe, space, *moe_space_, *exchange_,
                                                region, ops, loads_.back()));
   }
@@ -49,13 +40,23 @@ FfnLayers::FfnLayers(const Partition& part, const Weights& weights, const Worksp
 
 Bytes FfnLayers::bytes(const Partition& part, const StepShape& shape, Transport transport) {
   if (!part.config.has_experts()) return 0;
-  return MoeWorkspace::bytes(part.moe, part.config.hidden, part.dtype, shape.max_rows) +
+  Bytes loads = 0;
+  for (std::int64_t l = part.stage.ffn_layers().begin; l < part.stage.ffn_layers().end; ++l) {
+    if (part.config.moe.is_sparse(l)) loads += LoadCounter::bytes(part.config.moe.experts);
+  }
+  return loads + MoeWorkspace::bytes(part.moe, part.config.hidden, part.dtype, shape.max_rows) +
          message_bytes(part, shape, transport);
 }
 
 Bytes FfnLayers::message_bytes(const Partition& part, const StepShape& shape, Transport transport) {
   if (!part.config.has_experts()) return 0;
   return exchange_bytes(part.moe, exchange_shape(part, shape, transport));
+}
+
+std::vector<ExpertLoad> FfnLayers::loads() const {
+  std::vector<ExpertLoad> loads;
+  for (const LoadCounter& counter : loads_) loads.push_back(counter.load());
+  return loads;
 }
 
 void FfnLayers::begin(std::int64_t rows) {

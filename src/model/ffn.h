@@ -7,6 +7,7 @@
 
 #include "comm/group.h"
 #include "model/exchange.h"
+#include "model/expert_load.h"
 #include "model/moe_workspace.h"
 #include "model/partition.h"
 #include "model/region.h"
@@ -15,15 +16,6 @@
 #include "ops/ops.h"
 
 namespace weft {
-
-/// How the tokens of all steps so far fell on a layer's experts, as this rank's tokens chose.
-struct ExpertLoad {
-  std::int64_t layer = 0;
-  std::vector<std::int64_t> tokens;  ///< of each expert
-
-  /// The busiest expert's tokens over the mean: 1 when all are equally busy, 0 before any token.
-  [[nodiscard]] double imbalance() const;
-};
 
 /// A feed-forward sub-layer.
 class Ffn {
@@ -54,13 +46,13 @@ class FfnLayers {
   /// The sub-layer of the rank's `layer`-th layer.
   [[nodiscard]] Ffn& layer(std::int64_t layer) { return *layers_[static_cast<std::size_t>(layer)]; }
 
-  /// Loads of the layers with experts, in their order.
-  [[nodiscard]] const std::vector<ExpertLoad>& loads() const { return loads_; }
+  /// Loads of the layers with experts, in their order. Waits for the operators.
+  [[nodiscard]] std::vector<ExpertLoad> loads() const;
 
  private:
   std::unique_ptr<MoeWorkspace> moe_space_;  // null in models without experts, like exchange_
   std::unique_ptr<Exchange> exchange_;
-  std::vector<ExpertLoad> loads_;
+  std::vector<LoadCounter> loads_;
   std::vector<std::unique_ptr<Ffn>> layers_;
 };
 

@@ -27,26 +27,12 @@ class GatherExchange final : public Exchange {
     }
     std::vector<std::int32_t> row_in_x(static_cast<std::size_t>(state_.all_rows()));
     std::iota(row_in_x.begin(), row_in_x.end(), 0);
-    work.rows = state_.own_pairs(row_in_x);
-    work.ends = state_.ends;
-    work.chosen = state_.chosen_by(state_.first_row(state_.part.place.domain()), state_.own_rows());
+    state_.own_pairs(row_in_x, work);
     return work;
   }
 
   void combine(const Tensor& outputs, const Tensor& weights, const Tensor& sum) override {
-    Tensor parts = state_.as_rows(outputs.data(), outputs.bytes());
-    if (state_.group.size() > 1) {
-      std::vector<Bytes> counts;
-      for (int rank = 0; rank < state_.group.size(); ++rank) {
-        counts.push_back(state_.node_bytes(state_.order, rank));
-      }
-      const Bytes all = std::accumulate(counts.begin(), counts.end(), Bytes{0});
-      require(all <= state_.receive.bytes(), "an exchange of {} bytes, room for {}", all,
-              state_.receive.bytes());
-      state_.group.all_gather({outputs.data(), outputs.bytes()}, {state_.receive.data(), all},
-                              counts);
-      parts = state_.as_rows(state_.receive.data(), all);
-    }
+    const Tensor parts = state_.gather_outputs(outputs);
     const Tensor rows =
         state_.node_rows(state_.order, state_.chosen, state_.first_row(state_.part.place.domain()),
                          state_.own_rows());

@@ -32,6 +32,10 @@ Bytes KvExchange::bytes(const Partition& part, std::int64_t max_rows, int ranks)
   return sizes.slots + sizes.send + sizes.receive;
 }
 
+Bytes KvExchange::message_bytes(const Partition& part, std::int64_t max_rows, int ranks) {
+  return sizes_of(part, max_rows, ranks).receive;
+}
+
 void KvExchange::begin(const SharedRows& rows) {
   total_ = static_cast<std::int64_t>(rows.slots.size());
   if (total_ == 0) return;

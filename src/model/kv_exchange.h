@@ -22,6 +22,9 @@ class KvExchange {
   /// Bytes that it takes: nothing for one rank.
   static Bytes bytes(const Partition& part, std::int64_t max_rows, int ranks);
 
+  /// Bytes that come together in its largest exchange.
+  static Bytes message_bytes(const Partition& part, std::int64_t max_rows, int ranks);
+
   /// Announces the rows of the next step; the same numbers on all ranks.
   void begin(const SharedRows& rows);
 

@@ -32,7 +32,7 @@ class Model {
   /// Charges the time of this rank.
   [[nodiscard]] Tracer& tracer() { return tracer_; }
   /// How this rank's tokens fell on the experts of each layer that has any.
-  [[nodiscard]] const std::vector<ExpertLoad>& expert_loads() const { return ffns_.loads(); }
+  [[nodiscard]] std::vector<ExpertLoad> expert_loads() const { return ffns_.loads(); }
 
  private:
   ReplicaGroups& groups_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/lanes.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "model/shared_reading.h"
@@ -62,6 +63,20 @@ const ShardReader& ModelReader::shard(std::size_t index) {
   return *shards_[index];
 }
 
+template <class F>
+void ModelReader::for_pieces(const TensorSpec& tensor, int segment, Range rows, const F& f) {
+  std::int64_t found = 0;
+  for (const Location& location : locations_of(tensor)) {
+    const Range common{std::max(rows.begin, location.rows.begin),
+                       std::min(rows.end, location.rows.end)};
+    if (location.segment != segment || common.empty()) continue;
+    f(shard(location.shard), location.piece, common);
+    found += common.size();
+  }
+  require(rows.empty() || found == rows.size(), "tensor {}: segment {} has not all rows",
+          tensor.name, segment);
+}
+
 void ModelReader::read_rows(const TensorSpec& tensor, Range rows, const RowSink& sink) {
   require(!tensor.cut_by_columns(), "tensor {} is stored in segments", tensor.name);
   read_pieces(tensor, -1, rows, sink);
@@ -84,16 +99,39 @@ void ModelReader::read_pieces(const TensorSpec& tensor, int segment, Range rows,
 
 void ModelReader::read_here(const TensorSpec& tensor, int segment, Range rows,
                             const RowSink& sink) {
-  std::int64_t found = 0;
-  for (const Location& location : locations_of(tensor)) {
-    const Range common{std::max(rows.begin, location.rows.begin),
-                       std::min(rows.end, location.rows.end)};
-    if (location.segment != segment || common.empty()) continue;
-    bytes_read_ += shard(location.shard).read(location.piece, common, sink);
-    found += common.size();
+  for_pieces(tensor, segment, rows, [&](const ShardReader& shard, std::size_t piece, Range common) {
+    bytes_read_ += shard.read(piece, common, sink);
+  });
+}
+
+void ModelReader::read_all(std::span<const ReadTask> tasks, int threads, Memory& staging) {
+  if (peers_ != nullptr) {
+    for (const ReadTask& task : tasks) {
+      read_pieces(*task.tensor, task.segment, task.rows, task.sink);
+    }
+    return;
   }
-  require(rows.empty() || found == rows.size(), "tensor {}: segment {} has not all rows",
-          tensor.name, segment);
+  std::vector<Part> parts;
+  Bytes largest = 0;
+  for (const ReadTask& task : tasks) {
+    for_pieces(*task.tensor, task.segment, task.rows,
+               [&](const ShardReader& shard, std::size_t piece, Range common) {
+                 largest = std::max(largest, shard.buffer_bytes(piece));
+                 for (const Range part : shard.parts_of(piece, common)) {
+                   parts.push_back({&shard, piece, part, &task.sink});
+                 }
+               });
+  }
+  if (parts.empty()) return;
+  const auto lanes = static_cast<int>(std::min<std::size_t>(parts.size(), threads));
+  std::vector<Buffer> buffers;
+  for (int lane = 0; lane < lanes; ++lane) buffers.emplace_back(staging, largest);
+  share_out(lanes, parts.size(), [&](int lane, std::size_t i) {
+    const Part& part = parts[i];
+    const Buffer& buffer = buffers[static_cast<std::size_t>(lane)];
+    bytes_read_ +=
+        part.shard->read(part.piece, part.rows, {buffer.data(), buffer.bytes()}, *part.sink);
+  });
 }
 
 }  // namespace weft

@@ -6,11 +6,13 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/dtype.h"
 #include "base/types.h"
 #include "comm/group.h"
@@ -21,6 +23,14 @@
 #include "model/tensors.h"
 
 namespace weft {
+
+/// Rows of a tensor, and who takes them.
+struct ReadTask {
+  const TensorSpec* tensor = nullptr;
+  int segment = -1;  ///< of a tensor that is cut by columns, else -1
+  Range rows;
+  RowSink sink;
+};
 
 /// A model directory, open for reading. Several threads may read at once.
 class ModelReader {
@@ -40,16 +50,22 @@ class ModelReader {
   /// The tensor with that name; Error when the model has none.
   [[nodiscard]] const TensorSpec& tensor(std::string_view name) const;
 
-  /// Gives `sink` rows of a tensor that is not cut by columns: whole rows, ascending, in runs of a
-  /// few MiB, in the element type `dtype()`. Bytes are checked against their digests before they
-  /// are handed out. Throws UserError naming file, dataset and byte for damage.
+  /// Gives `sink` rows of a tensor that is not cut by columns: whole rows, ascending, in runs of
+  /// about 1 MiB, in the element type `dtype()`. Bytes are checked against their digests before
+  /// they are handed out. Throws UserError naming file, dataset and byte for damage.
   void read_rows(const TensorSpec& tensor, Range rows, const RowSink& sink);
   /// The same for one segment of a column-cut tensor: rows of the segment's columns only.
   void read_segment(const TensorSpec& tensor, int segment, Range rows, const RowSink& sink);
 
+  /// All of `tasks`, by `threads` threads that each read and hand out parts of them into a buffer
+  /// from `staging`: sinks are called by several threads at once, for different rows, in no order.
+  /// Files are opened first; then, of several damages, the first in the order of tasks is thrown.
+  void read_all(std::span<const ReadTask> tasks, int threads, Memory& staging);
+
   /// From now on the ranks of `peers` share one reading: its first rank reads, the others receive
   /// (see read_shared). All of them must then ask for the same rows and segments, in the same
-  /// order, each with one thread. Null: everybody reads. The group must outlive its use.
+  /// order, each with one thread (read_all takes but one). Null: everybody reads. The group must
+  /// outlive its use.
   void share_with(Group* peers) { peers_ = peers; }
 
   /// Bytes of raw data read so far, by this rank.
@@ -64,6 +80,17 @@ class ModelReader {
     Range rows;
   };
 
+  /// What one thread reads in one go.
+  struct Part {
+    const ShardReader* shard;
+    std::size_t piece;
+    Range rows;
+    const RowSink* sink;
+  };
+
+  /// f(shard, piece, rows) for each piece that has some of the rows.
+  template <class F>
+  void for_pieces(const TensorSpec& tensor, int segment, Range rows, const F& f);
   /// `segment` is -1 for tensors without.
   void read_pieces(const TensorSpec& tensor, int segment, Range rows, const RowSink& sink);
   const std::vector<Location>& locations_of(const TensorSpec& tensor) const;

@@ -4,7 +4,7 @@ namespace weft {
 
 MoeFfn::MoeFfn(const MoePartition& part, const MoeWeights& weights, const Workspace& space,
                const MoeWorkspace& moe_space, Exchange& exchange, Region& region, Ops& ops,
-               ExpertLoad& load)
+               LoadCounter& load)
     : part_(part),
       weights_(weights),
       space_(space),
@@ -21,7 +21,7 @@ void MoeFfn::forward(const Tensor& normed, const Tensor& x, const NextNorm& next
   const Tensor experts = moe_space_.experts(m);
   const Tensor weights = moe_space_.weights(m);
   ops_.linear(normed, weights_.router, logits);
-  ops_.route(logits, part_.config.normalise, experts, weights);
+  ops_.route(logits, part_.config.normalise, experts, weights, load_.begin(m));
 
   const ExpertWork work = exchange_.dispatch(normed, experts);
   const std::int64_t pairs = work.pairs();
@@ -37,7 +37,6 @@ void MoeFfn::forward(const Tensor& normed, const Tensor& x, const NextNorm& next
   if (part_.shared()) add_shared(normed, sum);
   const TreeNode root{0, 0};
   ops_.add_tree_norm(std::span(&root, 1), std::span(&sum, 1), Tensor(), x, next);
-  for (const std::int32_t expert : work.chosen) ++load_.tokens[static_cast<std::size_t>(expert)];
 }
 
 void MoeFfn::add_shared(const Tensor& normed, const Tensor& sum) {
@@ -45,8 +44,7 @@ void MoeFfn::add_shared(const Tensor& normed, const Tensor& sum) {
   const Tensor gate = moe_space_.shared_gate(m);
   const Tensor shared = moe_space_.shared(m);
   ops_.linear(normed, weights_.shared_gate, gate);
-  zeros_.resize(static_cast<std::size_t>(shared.elements()), 0.0F);
-  ops_.upload(std::as_bytes(std::span(zeros_)), shared);
+  ops_.clear(shared);
   shared_.forward(normed, shared, {}, space_, region_, ops_);
   ops_.add_gated(gate, shared, sum);
 }

@@ -6,12 +6,12 @@
 
 namespace weft {
 
-/// Everything given must outlive it. `load` is added to with every step.
+/// Everything given must outlive it. `load` counts every step's tokens.
 class MoeFfn final : public Ffn {
  public:
   MoeFfn(const MoePartition& part, const MoeWeights& weights, const Workspace& space,
          const MoeWorkspace& moe_space, Exchange& exchange, Region& region, Ops& ops,
-         ExpertLoad& load);
+         LoadCounter& load);
 
   void forward(const Tensor& normed, const Tensor& x, const NextNorm& next) override;
 
@@ -25,9 +25,8 @@ class MoeFfn final : public Ffn {
   Exchange& exchange_;
   Region& region_;
   Ops& ops_;
-  ExpertLoad& load_;
+  LoadCounter& load_;
   GatedBlock shared_;
-  std::vector<float> zeros_;
 };
 
 }  // namespace weft

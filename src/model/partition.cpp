@@ -63,19 +63,28 @@ MatrixShape Partition::down() const {
   return {config.hidden, dtype, KCut::of(segments.down, shard.down_segments)};
 }
 
-std::vector<double> sublayer_costs(const ModelConfig& config, std::int64_t layers) {
+SublayerCosts sublayer_costs(const ModelConfig& config, std::int64_t layers) {
   const auto hidden = static_cast<double>(config.hidden);
   const auto attention = static_cast<double>(2 * (config.query_columns() + config.kv_columns()));
   const auto ffn = static_cast<double>(3 * config.ffn);
-  // A token meets the router, its chosen experts and the shared one.
-  const auto sparse = static_cast<double>(
-      config.moe.experts + 3 * config.moe.per_token * config.moe.ffn + 3 * config.moe.shared_ffn);
-  std::vector<double> costs;
+  const MoeConfig& moe = config.moe;
+  // A token meets the router, its chosen experts and the shared one; all experts are held.
+  const auto sparse = [&](std::int64_t experts) {
+    return static_cast<double>(moe.experts + 3 * experts * moe.ffn + 3 * moe.shared_ffn);
+  };
+  SublayerCosts costs;
   for (std::int64_t layer = 0; layer < (layers > 0 ? layers : config.layers); ++layer) {
-    costs.push_back(hidden * attention);
-    costs.push_back(hidden * (config.moe.is_sparse(layer) ? sparse : ffn));
+    const bool experts = moe.is_sparse(layer);
+    costs.prefill.push_back(hidden * attention);
+    costs.prefill.push_back(hidden * (experts ? sparse(moe.per_token) : ffn));
+    costs.memory.push_back(hidden * attention);
+    costs.memory.push_back(hidden * (experts ? sparse(moe.experts) : ffn));
   }
-  costs.back() += hidden * static_cast<double>(config.vocab);
+  const double vocabulary = hidden * static_cast<double>(config.vocab);
+  costs.decode = costs.prefill;
+  costs.decode.back() += vocabulary;
+  costs.memory.front() += vocabulary;
+  costs.memory.back() += vocabulary;
   return costs;
 }
 

@@ -62,9 +62,11 @@ struct Partition {
   [[nodiscard]] std::int64_t query_columns() const { return heads.query_heads * heads.head_dim; }
 };
 
-/// What each sub-layer of a model costs a token: parameters that it multiplies with. The head
-/// counts for the last one. `layers` 0 means all.
-std::vector<double> sublayer_costs(const ModelConfig& config, std::int64_t layers = 0);
+/// What each sub-layer of a model costs, in parameters: those that a row multiplies with, and those
+/// that are held. The head counts for the last sub-layer, where logits are wanted. The embedding
+/// table is work for nobody, but memory for the first one, as the head (or the second copy of tied
+/// weights) is for the last. `layers` 0 means all.
+SublayerCosts sublayer_costs(const ModelConfig& config, std::int64_t layers = 0);
 
 /// The rows of the vocabulary that each rank holds, by rank; empty for some when there are more
 /// ranks than blocks.

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <numeric>
 
 #include "base/error.h"
 #include "model/shard_file.h"
@@ -11,8 +12,8 @@
 namespace weft {
 namespace {
 
-/// Bytes of one pread: a few digest blocks.
-constexpr Bytes kReadBytes = 4 * hdf5::kDigestBlock;
+/// About what one thread reads in one go.
+constexpr Bytes kPartBytes = 8 * hdf5::kDigestBlock;
 
 }  // namespace
 
@@ -64,45 +65,68 @@ void ShardReader::check_block(const hdf5::Dataset& dataset, Bytes begin,
             dataset.name, dataset.offset + begin, dataset.offset + begin + block.size());
 }
 
+Bytes ShardReader::buffer_bytes(std::size_t index) const {
+  return kRowGroup * row_bytes(index) + std::min(hdf5::kDigestBlock, datasets_[index].bytes);
+}
+
+std::vector<Range> ShardReader::parts_of(std::size_t index, Range rows) const {
+  if (rows.empty()) return {};
+  const Bytes row = row_bytes(index);
+  // Rows after which a row begins together with a block: a power of two, as the block's size is.
+  const Bytes period = hdf5::kDigestBlock / std::gcd(hdf5::kDigestBlock, row);
+  const Bytes most = std::max<Bytes>(kPartBytes / row, kRowGroup);
+  const Bytes unit = std::max<Bytes>(period, kRowGroup);
+  const auto step =
+      static_cast<std::int64_t>(unit <= most ? most / unit * unit : most / kRowGroup * kRowGroup);
+  std::vector<Range> parts;
+  for (std::int64_t begin = rows.begin; begin < rows.end; begin += step) {
+    parts.push_back({begin, std::min(begin + step, rows.end)});
+  }
+  return parts;
+}
+
 Bytes ShardReader::read(std::size_t index, Range rows, const RowSink& sink) const {
+  if (rows.empty()) return 0;
+  const Bytes capacity = buffer_bytes(index);
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(capacity);
+  return read(index, rows, {buffer.get(), capacity}, sink);
+}
+
+Bytes ShardReader::read(std::size_t index, Range rows, std::span<std::byte> buffer,
+                        const RowSink& sink) const {
   const Piece& piece = pieces_[index];
   const hdf5::Dataset& dataset = datasets_[index];
   require(rows.begin >= piece.rows.begin && rows.end <= piece.rows.end, "{}: rows {}..{} of {}..{}",
           piece.dataset, rows.begin, rows.end, piece.rows.begin, piece.rows.end);
   if (rows.empty()) return 0;
-  const Bytes row_bytes = dataset.bytes / static_cast<Bytes>(piece.rows.size());
-  const Bytes begin = static_cast<Bytes>(rows.begin - piece.rows.begin) * row_bytes;
-  const Bytes end = static_cast<Bytes>(rows.end - piece.rows.begin) * row_bytes;
-  const Bytes read_begin = begin / hdf5::kDigestBlock * hdf5::kDigestBlock;
-  const Bytes read_end = std::min(
-      (end + hdf5::kDigestBlock - 1) / hdf5::kDigestBlock * hdf5::kDigestBlock, dataset.bytes);
-  const Bytes capacity = row_bytes + std::min(kReadBytes, read_end - read_begin);
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(capacity);
+  require(buffer.size() >= buffer_bytes(index), "{}: a buffer of {} bytes", piece.dataset,
+          buffer.size());
+  const Bytes row = row_bytes(index);
+  const Bytes begin = static_cast<Bytes>(rows.begin - piece.rows.begin) * row;
+  const Bytes end = static_cast<Bytes>(rows.end - piece.rows.begin) * row;
+  const Bytes first = begin / hdf5::kDigestBlock * hdf5::kDigestBlock;
 
-  Bytes kept = 0;  // bytes of an incomplete row at the buffer's front
+  Bytes kept = 0;  // bytes at the buffer's front that do not make a group of rows yet
   std::int64_t next_row = rows.begin;
-  for (Bytes at = read_begin; at < read_end;) {
-    const std::span piece_bytes(buffer.get() + kept, std::min(kReadBytes, read_end - at));
-    file_.pread_all(piece_bytes, dataset.offset + at);
-    for (Bytes block = 0; block < piece_bytes.size(); block += hdf5::kDigestBlock) {
-      check_block(
-          dataset, at + block,
-          piece_bytes.subspan(block, std::min(hdf5::kDigestBlock, piece_bytes.size() - block)));
-    }
-    const Bytes skipped = begin > at ? begin - at : 0;  // only in the first read
-    const Bytes wanted_end = std::min(end - at, static_cast<Bytes>(piece_bytes.size()));
-    const std::span<const std::byte> wanted(buffer.get() + skipped, kept + wanted_end - skipped);
-    const auto count = static_cast<std::int64_t>(wanted.size() / row_bytes);
-    if (count > 0) {
-      sink(next_row, wanted.first(static_cast<Bytes>(count) * row_bytes), count);
-      next_row += count;
-    }
-    kept = wanted.size() % row_bytes;
-    std::memmove(buffer.get(), wanted.data() + wanted.size() - kept, kept);
-    at += piece_bytes.size();
+  Bytes at = first;
+  while (at < end) {
+    const auto block = buffer.subspan(kept, std::min(hdf5::kDigestBlock, dataset.bytes - at));
+    file_.pread_all(block, dataset.offset + at);
+    check_block(dataset, at, block);
+    const Bytes skipped = begin > at ? begin - at : 0;  // only in the first block
+    const Bytes wanted_end = std::min(end - at, static_cast<Bytes>(block.size()));
+    const std::span<const std::byte> wanted = buffer.subspan(skipped, kept + wanted_end - skipped);
+    at += block.size();
+    auto count = static_cast<std::int64_t>(wanted.size() / row);
+    if (at < end) count -= count % kRowGroup;
+    const Bytes handed = static_cast<Bytes>(count) * row;
+    if (count > 0) sink(next_row, wanted.first(handed), count);
+    next_row += count;
+    kept = wanted.size() - handed;
+    std::memmove(buffer.data(), wanted.data() + handed, kept);
   }
   require(next_row == rows.end, "{}: rows ended at {}", piece.dataset, next_row);
-  return read_end - read_begin;
+  return at - first;
 }
 
 }  // namespace weft

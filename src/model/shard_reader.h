@@ -20,6 +20,10 @@ namespace weft {
 using RowSink = std::function<void(std::int64_t first_row, std::span<const std::byte> rows,
                                    std::int64_t row_count)>;
 
+/// Rows are handed out in multiples of this many, counted from the first one asked for; only the
+/// last run may have others. CPUs make whole panels of them.
+inline constexpr std::int64_t kRowGroup = 32;
+
 /// A shard file whose length, metadata digest and table of contents are right.
 class ShardReader {
  public:
@@ -32,12 +36,22 @@ class ShardReader {
   [[nodiscard]] const std::vector<Piece>& pieces() const { return pieces_; }
 
   /// Gives `sink` the given rows (numbered as in the whole tensor, within the piece's) of piece
-  /// `index`, in runs of a few MiB, ascending. Every MiB that they touch is read whole and checked
-  /// before any of it is handed out. Returns the bytes read. Throws UserError naming file,
+  /// `index`, in runs of about 1 MiB, ascending. Every MiB that they touch is read whole and
+  /// checked before any of it is handed out. Returns the bytes read. Throws UserError naming file,
   /// dataset and byte for damage. Several threads may read at once.
   Bytes read(std::size_t index, Range rows, const RowSink& sink) const;
+  /// The same by way of `buffer`, which has `buffer_bytes(index)` at least.
+  Bytes read(std::size_t index, Range rows, std::span<std::byte> buffer, const RowSink& sink) const;
+  [[nodiscard]] Bytes buffer_bytes(std::size_t index) const;
+
+  /// Cuts `rows` of piece `index` into consecutive parts of about 8 MiB, multiples of kRowGroup
+  /// rows (but for the last), that share no checked MiB where the width of a row allows it.
+  [[nodiscard]] std::vector<Range> parts_of(std::size_t index, Range rows) const;
 
  private:
+  [[nodiscard]] Bytes row_bytes(std::size_t index) const {
+    return datasets_[index].bytes / static_cast<Bytes>(pieces_[index].rows.size());
+  }
   void match(std::vector<hdf5::Dataset> found, std::span<const TensorSpec> tensors, DType dtype);
   void check_block(const hdf5::Dataset& dataset, Bytes begin,
                    std::span<const std::byte> block) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace weft {
 namespace {
@@ -21,17 +22,26 @@ Tensor host_rows(std::span<const std::byte> bytes, DType dtype, std::int64_t row
   return {const_cast<std::byte*>(bytes.data()), dtype, {rows, columns}};
 }
 
-/// Reads one model into one rank's matrices and vectors.
+/// Reads one model into one rank's matrices and vectors. Matrices are made at once and filled by
+/// `fill`; until then they must stay where they are.
 class Loader {
  public:
   Loader(ModelReader& reader, const Partition& part, Ops& ops)
       : reader_(reader), part_(part), ops_(ops) {}
 
+  /// Reads all matrices, with as many threads as are of use.
+  void fill() {
+    // Not a part of what the plan counts, where operators run in the host's memory.
+    HostMemory own;
+    Memory& staging = &ops_.host_memory() == &ops_.memory() ? own : ops_.host_memory();
+    reader_.read_all(tasks_, ops_.pack_threads(), staging);
+    tasks_.clear();
+  }
+
   /// A table of the vocabulary.
-  Matrix vocabulary(const std::string& name) {
-    Matrix matrix = make_matrix(part_.vocabulary(), ops_);
+  void vocabulary(const std::string& name, Matrix& matrix) {
+    matrix = make_matrix(part_.vocabulary(), ops_);
     pack_rows(matrix, 0, name, part_.shard.vocab);
-    return matrix;
   }
 
   Vector vector(const std::string& name) {
@@ -43,13 +53,13 @@ class Loader {
     const std::string attention = prefix + "self_attn.";
     const ModelConfig& config = part_.config;
     layer.attention_norm = vector(prefix + "input_layernorm.weight");
-    layer.qkv = qkv(attention);
+    qkv(attention, layer.qkv);
     if (config.qkv_bias) layer.qkv_bias = qkv_bias(attention);
     if (config.qk_norm) {
       layer.q_norm = vector(attention + "q_norm.weight");
       layer.k_norm = vector(attention + "k_norm.weight");
     }
-    layer.o = by_segments(part_.o(), attention + "o_proj.weight");
+    by_segments(part_.o(), attention + "o_proj.weight", layer.o);
     if (config.output_bias) layer.o_bias = vector(attention + "o_proj.bias");
   }
 
@@ -57,10 +67,10 @@ class Loader {
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     layer.ffn_norm = vector(prefix + "post_attention_layernorm.weight");
     if (part_.config.moe.is_sparse(index)) {
-      layer.moe = experts(prefix);
+      experts(prefix, layer.moe.emplace());
     } else {
-      layer.gate_up = gate_up(part_.gate_up(), prefix + "mlp.", part_.shard.ffn);
-      layer.down = by_segments(part_.down(), prefix + "mlp.down_proj.weight");
+      gate_up(part_.gate_up(), prefix + "mlp.", part_.shard.ffn, layer.gate_up);
+      by_segments(part_.down(), prefix + "mlp.down_proj.weight", layer.down);
     }
   }
 
@@ -74,28 +84,25 @@ class Loader {
     return {heads.begin * part_.heads.head_dim, heads.end * part_.heads.head_dim};
   }
 
-  Matrix qkv(const std::string& attention) {
+  void qkv(const std::string& attention, Matrix& matrix) {
     const Range q = rows_of_heads(part_.shard.query_heads);
     const Range kv = rows_of_heads(part_.shard.kv_heads);
-    Matrix matrix = make_matrix(part_.qkv(), ops_);
+    matrix = make_matrix(part_.qkv(), ops_);
     pack_rows(matrix, 0, attention + "q_proj.weight", q);
     pack_rows(matrix, q.size(), attention + "k_proj.weight", kv);
     pack_rows(matrix, q.size() + kv.size(), attention + "v_proj.weight", kv);
-    return matrix;
   }
 
   /// Gates and ups of the columns `ffn`.
-  Matrix gate_up(const MatrixShape& shape, const std::string& block, Range ffn) {
-    Matrix matrix = make_matrix(shape, ops_);
+  void gate_up(const MatrixShape& shape, const std::string& block, Range ffn, Matrix& matrix) {
+    matrix = make_matrix(shape, ops_);
     pack_rows(matrix, 0, block + "gate_proj.weight", ffn);
     pack_rows(matrix, ffn.size(), block + "up_proj.weight", ffn);
-    return matrix;
   }
 
-  MoeWeights experts(const std::string& prefix) {
+  void experts(const std::string& prefix, MoeWeights& weights) {
     const MoePartition& moe = part_.moe;
     const ExpertTensors names = expert_tensors(part_.config.architecture);
-    MoeWeights weights;
     weights.router = make_matrix(moe.router, ops_);
     pack_rows(weights.router, 0, prefix + names.router, {0, moe.config.experts});
     weights.gate_up = make_stack(moe.gate_up, moe.experts.size(), ops_);
@@ -103,13 +110,12 @@ class Loader {
     pack_experts(weights.gate_up, moe.ffn.size(), prefix + names.up);
     weights.down = make_stack(moe.down, moe.experts.size(), ops_);
     pack_expert_segments(weights.down, prefix + names.down);
-    if (!moe.shared()) return weights;
+    if (!moe.shared()) return;
     const std::string shared = prefix + "mlp.shared_expert.";
     weights.shared_gate = make_matrix(moe.shared_gate, ops_);
     pack_rows(weights.shared_gate, 0, prefix + "mlp.shared_expert_gate.weight", {0, 1});
-    weights.shared_gate_up = gate_up(moe.shared_gate_up, shared, part_.shard.shared_ffn);
-    weights.shared_down = by_segments(moe.shared_down, shared + "down_proj.weight");
-    return weights;
+    gate_up(moe.shared_gate_up, shared, part_.shard.shared_ffn, weights.shared_gate_up);
+    by_segments(moe.shared_down, shared + "down_proj.weight", weights.shared_down);
   }
 
   /// Hands `rows` of stacked experts (numbered as in the whole tensor) to the own experts that they
@@ -136,17 +142,19 @@ class Loader {
     const std::int64_t height = spec.rows_of_expert();
     const Range ffn = part_.moe.ffn;
     const Range experts = part_.moe.experts;
-    const auto pack = [&](std::int64_t first, std::span<const std::byte> rows, std::int64_t n) {
-      by_expert(spec, first, rows, n, [&](auto expert, auto row, auto bytes, auto count) {
-        ops_.pack(to, expert, row0 + row - ffn.begin, 0,
-                  host_rows(bytes, part_.dtype, count, spec.columns()));
+    const auto read = [&](Range rows) {
+      plan(spec, -1, rows, [this, &to, &spec, row0](auto first, auto bytes, auto n) {
+        by_expert(spec, first, bytes, n, [&](auto expert, auto row, auto part, auto count) {
+          ops_.pack(to, expert, row0 + row - part_.moe.ffn.begin, 0,
+                    host_rows(part, part_.dtype, count, spec.columns()));
+        });
       });
     };
     if (ffn.size() == height) {  // one read for all experts
-      return reader_.read_rows(spec, {experts.begin * height, experts.end * height}, pack);
+      return read({experts.begin * height, experts.end * height});
     }
     for (std::int64_t expert = experts.begin; expert < experts.end; ++expert) {
-      reader_.read_rows(spec, {expert * height + ffn.begin, expert * height + ffn.end}, pack);
+      read({expert * height + ffn.begin, expert * height + ffn.end});
     }
   }
 
@@ -159,13 +167,14 @@ class Loader {
     const std::int64_t height = spec.rows_of_expert();
     for (auto leaf = static_cast<int>(own.begin); leaf < own.end; ++leaf) {
       const Range columns = segments.columns_of(leaf);
-      const auto pack = [&](std::int64_t first, std::span<const std::byte> rows, std::int64_t n) {
-        by_expert(spec, first, rows, n, [&](auto expert, auto row, auto bytes, auto count) {
-          ops_.pack(to, expert, row, columns.begin - part_.moe.ffn.begin,
-                    host_rows(bytes, part_.dtype, count, columns.size()));
-        });
-      };
-      reader_.read_segment(spec, leaf, {experts.begin * height, experts.end * height}, pack);
+      const std::int64_t col0 = columns.begin - part_.moe.ffn.begin;
+      const std::int64_t width = columns.size();
+      plan(spec, leaf, {experts.begin * height, experts.end * height},
+           [this, &to, &spec, col0, width](auto first, auto bytes, auto n) {
+             by_expert(spec, first, bytes, n, [&](auto expert, auto row, auto part, auto count) {
+               ops_.pack(to, expert, row, col0, host_rows(part, part_.dtype, count, width));
+             });
+           });
     }
   }
 
@@ -176,31 +185,33 @@ class Loader {
                    {attention + "v_proj.bias", kv}});
   }
 
+  void plan(const TensorSpec& spec, int segment, Range rows, RowSink sink) {
+    tasks_.push_back({&spec, segment, rows, std::move(sink)});
+  }
+
   void pack_rows(const Matrix& to, std::int64_t row0, const std::string& name, Range rows) {
     const TensorSpec& spec = reader_.tensor(name);
-    reader_.read_rows(spec, rows,
-                      [&](std::int64_t first, std::span<const std::byte> bytes, std::int64_t n) {
-                        ops_.pack(to, row0 + first - rows.begin, 0,
-                                  host_rows(bytes, part_.dtype, n, spec.columns()));
-                      });
+    plan(spec, -1, rows,
+         [this, &to, &spec, shift = row0 - rows.begin](auto first, auto bytes, auto n) {
+           ops_.pack(to, shift + first, 0, host_rows(bytes, part_.dtype, n, spec.columns()));
+         });
   }
 
   /// A matrix that is cut along K: the rank's segments side by side.
-  Matrix by_segments(const MatrixShape& shape, const std::string& name) {
-    Matrix matrix = make_matrix(shape, ops_);
+  void by_segments(const MatrixShape& shape, const std::string& name, Matrix& matrix) {
+    matrix = make_matrix(shape, ops_);
     const TensorSpec& spec = reader_.tensor(name);
     const Segments& segments = column_segments(spec, part_.segments);
     const std::int64_t first_column = segments.columns_of(shape.cut.leaves).begin;
     for (std::int64_t leaf = shape.cut.leaves.begin; leaf < shape.cut.leaves.end; ++leaf) {
       const Range columns = segments.columns_of(static_cast<int>(leaf));
-      reader_.read_segment(
-          spec, static_cast<int>(leaf), {0, spec.rows()},
-          [&](std::int64_t first, std::span<const std::byte> bytes, std::int64_t n) {
-            ops_.pack(matrix, first, columns.begin - first_column,
-                      host_rows(bytes, part_.dtype, n, columns.size()));
-          });
+      const std::int64_t col0 = columns.begin - first_column;
+      const std::int64_t width = columns.size();
+      plan(spec, static_cast<int>(leaf), {0, spec.rows()},
+           [this, &matrix, col0, width](auto first, auto bytes, auto n) {
+             ops_.pack(matrix, first, col0, host_rows(bytes, part_.dtype, n, width));
+           });
     }
-    return matrix;
   }
 
   /// Rows of one-dimensional tensors, one behind the other, widened to f32.
@@ -234,6 +245,7 @@ class Loader {
   ModelReader& reader_;
   const Partition& part_;
   Ops& ops_;
+  std::vector<ReadTask> tasks_;
 };
 
 Bytes moe_bytes(const MoePartition& moe, const OpSizes& ops) {
@@ -252,15 +264,17 @@ Bytes moe_bytes(const MoePartition& moe, const OpSizes& ops) {
 Weights load_weights(ModelReader& reader, const Partition& part, Ops& ops) {
   Loader loader(reader, part, ops);
   Weights weights;
-  if (part.has_embedding()) weights.embedding = loader.vocabulary("model.embed_tokens.weight");
   const Stage& stage = part.stage;
+  weights.layers.reserve(static_cast<std::size_t>(stage.layers().size()));
+  if (part.has_embedding()) loader.vocabulary("model.embed_tokens.weight", weights.embedding);
   for (std::int64_t layer = stage.layers().begin; layer < stage.layers().end; ++layer) {
     LayerWeights& loaded = weights.layers.emplace_back();
     if (stage.attention_layers().contains(layer)) loader.attention(layer, loaded);
     if (stage.ffn_layers().contains(layer)) loader.ffn(layer, loaded);
   }
   if (stage.last()) weights.final_norm = loader.vector("model.norm.weight");
-  if (part.has_head()) weights.head = loader.vocabulary("lm_head.weight");
+  if (part.has_head()) loader.vocabulary("lm_head.weight", weights.head.emplace());
+  loader.fill();
   return weights;
 }
 

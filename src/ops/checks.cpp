@@ -75,6 +75,10 @@ void copy(const Tensor& from, const Tensor& to) {
           to.row_elements());
 }
 
+void clear(const Tensor& to) {
+  require(to.contiguous(), "clear: a strided tensor of {} rows", to.rows());
+}
+
 void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) {
   packed(to.shape, row0, col0, from);
 }
@@ -190,39 +194,57 @@ void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, co
 
 void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) {
   vector("gather_rows rows", rows, out.rows(), DType::i32);
-  matrix("gather_rows x", x, x.rows(), out.row_elements(), DType::f32);
-  matrix("gather_rows out", out, out.rows(), x.row_elements(), DType::f32);
+  if (out.elements() == 0) return;
+  weight_type("gather_rows", out.dtype());
+  matrix("gather_rows x", x, x.rows(), out.row_elements(), out.dtype());
+  matrix("gather_rows out", out, out.rows(), x.row_elements(), out.dtype());
 }
 
-void route(const Tensor& logits, const Tensor& experts, const Tensor& weights) {
+void route(const Tensor& logits, const Tensor& experts, const Tensor& weights,
+           const Tensor& loads) {
   const std::int64_t rows = logits.rows();
   const std::int64_t k = experts.row_elements();
   matrix("route logits", logits, rows, logits.row_elements(), DType::f32);
   vector("route experts", experts, rows * k, DType::i32);
   matrix("route weights", weights, rows, k, DType::f32);
-  require(rows == 0 || (k >= 1 && k <= logits.row_elements()), "route: {} of {} experts", k,
+  if (rows == 0) return;
+  require(k >= 1 && k <= logits.row_elements(), "route: {} of {} experts", k,
           logits.row_elements());
+  vector("route loads", loads, logits.row_elements(), DType::i32);
 }
 
-void expert_linear(const Tensor& x, const Tensor& rows, std::span<const std::int64_t> ends,
-                   const MatrixStack& w, const Tensor& out) {
-  weight_type("expert_linear", w.shape.dtype);
-  require(static_cast<std::int64_t>(ends.size()) == w.count,
-          "expert_linear: {} runs of pairs for {} matrices", ends.size(), w.count);
-  std::int64_t pairs = 0;
-  for (const std::int64_t end : ends) {
-    require(end >= pairs, "expert_linear: runs of pairs must ascend");
-    pairs = end;
-  }
+void sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
+                const Tensor& places) {
+  const std::int64_t pairs = experts.elements();
+  vector("sort_pairs experts", experts, pairs, DType::i32);
+  vector("sort_pairs ends", ends, ends.elements(), DType::i32);
+  vector("sort_pairs rows", rows, pairs, DType::i32);
   if (pairs == 0) return;
+  require(places.elements() % pairs == 0, "sort_pairs: {} places of {} pairs", places.elements(),
+          pairs);
+  vector("sort_pairs places", places, places.elements(), DType::i32);
+}
+
+std::int64_t expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends,
+                           const MatrixStack& w, const Tensor& out) {
+  weight_type("expert_linear", w.shape.dtype);
+  vector("expert_linear ends", ends, w.count, DType::i32);
+  const std::int64_t pairs = rows.defined() ? rows.elements() : x.rows();
+  if (pairs == 0) return 0;
   matrix("expert_linear x", x, x.rows(), w.shape.columns(), w.shape.dtype);
-  if (rows.defined()) {
-    vector("expert_linear rows", rows, pairs, DType::i32);
-  } else {
-    require(x.rows() >= pairs, "expert_linear: {} rows for {} pairs", x.rows(), pairs);
-  }
+  if (rows.defined()) vector("expert_linear rows", rows, pairs, DType::i32);
   const auto nodes = static_cast<std::int64_t>(w.shape.cut.nodes.size());
   vector("expert_linear out", out, nodes * pairs * w.shape.rows, DType::f32);
+  return pairs;
+}
+
+void pair_ends(std::span<const std::int32_t> ends, std::int64_t pairs) {
+  std::int32_t begin = 0;
+  for (const std::int32_t end : ends) {
+    require(end >= begin, "expert_linear: runs of pairs must ascend");
+    begin = end;
+  }
+  require(begin == pairs, "expert_linear: runs of {} pairs for {}", begin, pairs);
 }
 
 void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,

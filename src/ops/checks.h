@@ -12,6 +12,7 @@ namespace weft::checks {
 
 void copy(std::span<const std::byte> host, const Tensor& device);
 void copy(const Tensor& from, const Tensor& to);
+void clear(const Tensor& to);
 void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from);
 void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
           const Tensor& from);
@@ -30,9 +31,14 @@ void swiglu(const Tensor& gate_up, const Tensor& out);
 void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, const Tensor& bias,
               const Tensor& residual);
 void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out);
-void route(const Tensor& logits, const Tensor& experts, const Tensor& weights);
-void expert_linear(const Tensor& x, const Tensor& rows, std::span<const std::int64_t> ends,
-                   const MatrixStack& w, const Tensor& out);
+void route(const Tensor& logits, const Tensor& experts, const Tensor& weights, const Tensor& loads);
+void sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
+                const Tensor& places);
+/// Returns P.
+std::int64_t expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends,
+                           const MatrixStack& w, const Tensor& out);
+/// What only those can look at who share the operators' memory: that `ends` ascend up to `pairs`.
+void pair_ends(std::span<const std::int32_t> ends, std::int64_t pairs);
 void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
              const Tensor& weights, const Tensor& out);
 void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum);

@@ -112,10 +112,15 @@ class Ops : public OpSizes {
   virtual void download(const Tensor& from, std::span<std::byte> to) = 0;
   /// to = from, both where the operators run: equal shapes and types, both contiguous.
   virtual void copy(const Tensor& from, const Tensor& to) = 0;
+  /// All bytes of a contiguous tensor become zero.
+  virtual void clear(const Tensor& to) = 0;
 
-  // Weights.
+  // Weights. `pack` alone of all operators may be called by several threads at once, for different
+  // elements; no other operator may run meanwhile.
+  /// How many threads at a time are worth calling `pack` from.
+  [[nodiscard]] virtual int pack_threads() const = 0;
   /// Copies a host array [r, c] of the matrix's element type into rows row0…row0+r-1, columns
-  /// col0…col0+c-1.
+  /// col0…col0+c-1. The array may be overwritten on return; from `host_memory()` it moves fastest.
   virtual void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) = 0;
 
   /// The same for matrix `index` of a stack, which takes count * matrix_bytes(shape).
@@ -176,23 +181,30 @@ class Ops : public OpSizes {
   virtual void add_tree_norm(std::span<const TreeNode> nodes, std::span<const Tensor> parts,
                              const Tensor& bias, const Tensor& residual, const NextNorm& next);
 
-  /// out[i] = x[rows[i]]. x [M, H] f32, rows [R] i32, out [R, H] f32.
+  /// out[i] = x[rows[i]]. x [M, H] f32 or bf16, rows [R] i32, out [R, H] of x's type.
   virtual void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) = 0;
 
   // Experts. E experts, k of them for each row; "pairs" are (row, expert).
   /// By row: softmax over the logits, the k largest probabilities (descending, the lower expert
-  /// first among equals), divided by their sum where `normalise`. logits [M, E] f32 (overwritten),
-  /// experts [M, k] i32 contiguous, weights [M, k] f32; 1 <= k <= E.
+  /// first among equals), divided by their sum where `normalise`. Adds 1 to loads[e] for each row
+  /// that chose expert e. logits [M, E] f32 (overwritten), experts [M, k] i32 contiguous, weights
+  /// [M, k] f32, loads [E] i32; 1 <= k <= E.
   virtual void route(const Tensor& logits, bool normalise, const Tensor& experts,
-                     const Tensor& weights) = 0;
+                     const Tensor& weights, const Tensor& loads) = 0;
+
+  /// Sorts pairs by expert, those of one expert by row. experts [M, k] i32 contiguous, each in [0,
+  /// E). ends [E] i32: the end of each expert's pairs. rows [M * k] i32: the row of each sorted
+  /// pair. places [M, k, n] i32: where the pair's values stand in n arrays of the sorted pairs, one
+  /// behind the other: i * M * k + the pair's place for i = 0 … n-1.
+  virtual void sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
+                          const Tensor& places) = 0;
 
   /// Products of pairs that are sorted by matrix: pairs [ends[g-1], ends[g]) belong to matrix g of
   /// the stack. out[n] = the tree nodes n of x[rows[p]] * w_g^T for each pair p. x [M, K] w, rows
-  /// [P] i32 (undefined: pair p reads row p), `ends` one for each matrix, the last is P, out
-  /// [nodes, P, N] f32 contiguous.
-  virtual void expert_linear(const Tensor& x, const Tensor& rows,
-                             std::span<const std::int64_t> ends, const MatrixStack& w,
-                             const Tensor& out) = 0;
+  /// [P] i32 (undefined: pair p reads row p, and P = M), ends [matrices] i32 ascending, the last is
+  /// P, out [nodes, P, N] f32 contiguous.
+  virtual void expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends,
+                             const MatrixStack& w, const Tensor& out) = 0;
 
   /// out[m] = fma(weights[m, j], y(m, j), out[m]) for j = 0 … k-1, from +0; y(m, j) is the root of
   /// the tree over `nodes` (they make up a whole one), whose node i is row rows[m, j, i] of

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <string_view>
 
 #include "base/error.h"
 #include "model/ffn.h"
+#include "model/kv_exchange.h"
+#include "model/pipe.h"
 
 namespace weft {
 namespace {
@@ -37,14 +40,21 @@ Bytes largest_page(const std::vector<Partition>& parts, std::int64_t page_tokens
 
 /// MPI-3.1 counts bytes in ints: what one exchange moves must stay below 2 GiB.
 void check_messages(const std::vector<Partition>& parts, const EngineShape& shape) {
+  const std::int64_t rows = shape.step.max_rows;
   for (const Partition& part : parts) {
-    const Bytes bytes = std::max(region_bytes(region_shape(part, shape)),
-                                 FfnLayers::message_bytes(part, shape.step, shape.transport));
-    if (bytes < std::numeric_limits<std::int32_t>::max()) continue;
-    fail_user(
-        "engine.max_batch_tokens is {}: an exchange between {} ranks would move {}, and 2 GiB "
-        "is the most; lower it",
-        shape.step.max_rows, part.ranks, human_bytes(bytes));
+    const auto check = [&](std::string_view what, Bytes bytes) {
+      if (bytes < std::numeric_limits<std::int32_t>::max()) return;
+      fail_user("engine.max_batch_tokens is {}: {} would move {}, and 2 GiB is the most; lower it",
+                rows, what, human_bytes(bytes));
+    };
+    check(fmt::format("an exchange of partial sums between {} ranks", part.ranks),
+          region_bytes(region_shape(part, shape)));
+    check(fmt::format("an exchange of experts' rows between {} ranks", part.moe.place.ranks),
+          FfnLayers::message_bytes(part, shape.step, shape.transport));
+    check(fmt::format("an exchange of keys and values between {} ranks", shape.sp),
+          KvExchange::message_bytes(part, rows, shape.sp));
+    check("sending activations to the next stage",
+          Pipe::message_bytes(part.stage, rows, part.config.hidden));
   }
 }
 

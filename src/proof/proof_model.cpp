@@ -92,6 +92,23 @@ std::vector<ProofModel> proof_models() {
   eight["tie_word_embeddings"] = true;
   models.push_back(
       {"qwen3_moe, 8 of 16 experts, a dense layer between, tied, f32", eight, DType::f32});
+  nlohmann::json mixtral = small_config("mixtral", "MixtralForCausalLM");
+  mixtral["num_hidden_layers"] = 2;
+  mixtral["num_local_experts"] = 9;
+  mixtral["num_experts_per_tok"] = 2;
+  mixtral["intermediate_size"] = 72;
+  mixtral["sliding_window"] = 150;
+  models.push_back({"mixtral, 2 of 9 experts, window", mixtral});
+  nlohmann::json shared = small_config("qwen2_moe", "Qwen2MoeForCausalLM");
+  shared.erase("head_dim");
+  shared["hidden_size"] = 64;
+  shared["num_hidden_layers"] = 4;
+  shared["num_experts"] = 8;
+  shared["num_experts_per_tok"] = 3;
+  shared["moe_intermediate_size"] = 64;
+  shared["shared_expert_intermediate_size"] = 132;
+  shared["decoder_sparse_step"] = 2;
+  models.push_back({"qwen2_moe, 3 of 8 experts and a shared one, every other layer dense", shared});
   return models;
 }
 
@@ -108,14 +125,27 @@ std::vector<Request> proof_requests(std::int64_t vocab) {
     Request request;
     request.index = index;
     const auto place = static_cast<std::size_t>(index);
-    const std::int64_t own = place < lengths.size() ? lengths[place] : 1 + numbers.below(24);
+    // Most end where a page of 32 does: in a full cache they need another one as they decode.
+    const bool grows = index % 3 != 0;
+    const std::int64_t own = place < lengths.size() ? lengths[place]
+                             : grows                ? 32 - numbers.below(4)
+                                                    : 1 + numbers.below(24);
     if (index % 10 == 9) request.prompt = common;
     for (std::int64_t i = 0; i < own; ++i) {
       request.prompt.push_back(static_cast<TokenId>(numbers.below(vocab)));
     }
-    request.sampling = sampling_of(index, 1 + numbers.below(kMostTokens));
+    request.sampling = sampling_of(index, grows ? kMostTokens : 1 + numbers.below(kMostTokens));
     request.echo = index % 18 == 17;  // with log-probabilities: the prompt is scored
     requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+std::vector<Request> requests_in_order(std::vector<Request> requests, std::uint64_t seed) {
+  if (seed == 0) return requests;
+  const Philox philox(seed);
+  for (std::size_t i = requests.size() - 1; i > 0; --i) {
+    std::swap(requests[i], requests[philox.at(i, 0)[0] % (i + 1)]);
   }
   return requests;
 }

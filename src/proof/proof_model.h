@@ -20,14 +20,17 @@ struct ProofModel {
 };
 
 /// Few KV heads, tied and untied embeddings, a vocabulary that is no multiple of a block, QK-norm,
-/// biases, a sliding window, experts (top 2 and top 8, with dense layers between), both element
-/// types.
+/// biases, a sliding window, experts (top 2 and top 8, with dense layers between, with a shared
+/// expert), both element types.
 std::vector<ProofModel> proof_models();
 
 /// 66 requests against a vocabulary of `vocab`: prompts of one token, of lengths around the key
-/// block of 128 and of several blocks, some with a common beginning, greedy and sampled in turn.
-/// The same for the same vocabulary.
+/// block of 128 and of several blocks, many that reach the end of a page of 32 as they decode, some
+/// with a common beginning, greedy and sampled in turn. The same for the same vocabulary.
 std::vector<Request> proof_requests(std::int64_t vocab);
+
+/// The requests shuffled by a seed; as they are for seed 0.
+std::vector<Request> requests_in_order(std::vector<Request> requests, std::uint64_t seed);
 
 /// The longest sequence that these requests can become.
 inline constexpr std::int64_t kProofLength = 320;

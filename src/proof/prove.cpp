@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "base/philox.h"
 
 namespace weft {
 namespace {
@@ -65,18 +64,9 @@ Prepared prepare(const ProofModel& model, const std::filesystem::path& folder, G
   return prepared;
 }
 
-/// The requests in another order, for seeds other than 0.
-std::vector<Request> ordered(std::vector<Request> requests, std::uint64_t seed) {
-  if (seed == 0) return requests;
-  const Philox philox(seed);
-  for (std::size_t i = requests.size() - 1; i > 0; --i) {
-    std::swap(requests[i], requests[philox.at(i, 0)[0] % (i + 1)]);
-  }
-  return requests;
-}
-
-/// What differs, in a sentence; nothing when all is equal.
-std::string difference(const std::vector<Completion>& completions, const Prepared& prepared) {
+/// What is wrong, in a sentence; nothing when all is as it should be.
+std::string fault(const std::vector<Completion>& completions, const Prepared& prepared,
+                  const Schedule& schedule, const EngineStats& stats) {
   const std::vector<Digest> found = digests_of(completions);
   if (found.size() != prepared.expected.size()) {
     return fmt::format("{} of {} requests came back", found.size(), prepared.expected.size());
@@ -88,9 +78,20 @@ std::string difference(const std::vector<Completion>& completions, const Prepare
     first = i;
     ++others;
   }
-  if (others < 0) return {};
+  if (others < 0) {
+    if (!schedule.preempts || stats.preemptions > 0) return {};
+    return "no sequence was thrown out of the cache, so preemption was not tried";
+  }
   return fmt::format("request {} ({} prompt tokens) differs, and {} more", first,
                      prepared.requests[first].prompt.size(), others);
+}
+
+/// The sum of every rank's value.
+std::int64_t sum_over(Group& world, std::int64_t value) {
+  std::vector<std::int64_t> values(static_cast<std::size_t>(world.size()));
+  world.all_gather(std::as_bytes(std::span(&value, 1)), std::as_writable_bytes(std::span(values)),
+                   equal_counts(world, sizeof value));
+  return std::accumulate(values.begin(), values.end(), std::int64_t{0});
 }
 
 }  // namespace
@@ -107,6 +108,7 @@ ProofResult prove(const std::vector<ProofModel>& models, const std::vector<Trial
     result.digests.push_back(digester.result());
   }
   std::string failures;
+  std::int64_t preempting = 0;
   auto next = trials.begin();
   while (next != trials.end()) {
     const auto size = static_cast<int>(next->layout.replica_size());
@@ -123,8 +125,11 @@ ProofResult prove(const std::vector<ProofModel>& models, const std::vector<Trial
       ReplicaOptions options = trial->schedule.options;
       options.layout = trial->layout;
       Replica replica(model.path, options, *group);
-      const std::string text =
-          difference(replica.complete(ordered(model.requests, trial->schedule.order)), model);
+      EngineStats stats;
+      const auto completions =
+          replica.complete(requests_in_order(model.requests, trial->schedule.order), &stats);
+      const std::string text = fault(completions, model, trial->schedule, stats);
+      if (group->rank() == 0 && stats.preemptions > 0) ++preempting;
       if (!text.empty() && group->rank() == 0) {
         failures += fmt::format("{}; {}; {}: {}\n", models[trial->model].name,
                                 to_string(trial->layout), trial->schedule.name, text);
@@ -134,6 +139,7 @@ ProofResult prove(const std::vector<ProofModel>& models, const std::vector<Trial
     next = end;
   }
   result.trials = static_cast<std::int64_t>(trials.size());
+  result.preempting = sum_over(world, preempting);
   for (const std::string& text : gather_strings(world, failures)) {
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t line = text.find('\n', at);

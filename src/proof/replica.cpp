@@ -15,6 +15,20 @@ std::unique_ptr<Ops> make_own_ops(const ReplicaOptions& options) {
 
 }  // namespace
 
+SchedulerLimits limits_of(const ReplicaOptions& options, const Layout& layout) {
+  SchedulerLimits limits;
+  limits.max_batch_tokens = options.max_batch_tokens;
+  limits.max_sequences = std::min(options.max_sequences, options.max_batch_tokens);
+  limits.prefill_chunk = options.prefill_chunk;
+  limits.page_tokens = options.page_tokens;
+  limits.pages = options.pages;
+  limits.sp = layout.sp;
+  limits.batches = layout.pp;
+  limits.share_from = options.share_from;
+  limits.prefix_sharing = options.prefix_sharing;
+  return limits;
+}
+
 Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& options, Group& group)
     : options_(options),
       reader_(model),
@@ -25,15 +39,7 @@ Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& optio
   layout = options.layout.value_or(layout);
   groups_ = std::make_unique<ReplicaGroups>(group, layout);
 
-  limits_.max_batch_tokens = options.max_batch_tokens;
-  limits_.max_sequences = std::min(options.max_sequences, options.max_batch_tokens);
-  limits_.prefill_chunk = options.prefill_chunk;
-  limits_.page_tokens = options.page_tokens;
-  limits_.pages = options.pages;
-  limits_.sp = layout.sp;
-  limits_.batches = layout.pp;
-  limits_.share_from = options.share_from;
-  limits_.prefix_sharing = options.prefix_sharing;
+  limits_ = limits_of(options, layout);
 
   EngineShape shape;
   shape.step.max_rows = options.max_batch_tokens;

@@ -38,6 +38,9 @@ struct ReplicaOptions {
   std::int64_t max_sequence_length = 1024;
 };
 
+/// What a replica's schedulers are told.
+SchedulerLimits limits_of(const ReplicaOptions& options, const Layout& layout);
+
 /// Model and operators of one rank of a replica.
 class Replica {
  public:

@@ -11,14 +11,30 @@
 namespace weft {
 namespace {
 
-/// Pages of 16 tokens for one sequence of the longest kind and little beside it.
-constexpr std::int64_t kTightPages = kProofLength / 16 + 2;
+constexpr std::int64_t kBatches[] = {1, 2, 17, 65};
+constexpr std::int64_t kChunks[] = {0, 1, 7, 127, 128, 129};  // 0: all tokens
 
 ReplicaOptions plain_options() {
   ReplicaOptions options;
+  options.max_sequences = 65;
   options.max_sequence_length = kProofLength;
   options.share_from = 40;
   return options;
+}
+
+/// Just room for one sequence of the longest kind.
+void make_tight(Schedule& schedule) {
+  schedule.options.pages = ceil_div(kProofLength, schedule.options.page_tokens);
+  // One or two at a time may always find room.
+  schedule.preempts = schedule.options.max_sequences > 2;
+}
+
+std::vector<Schedule> schedules_of(const ProofScope& scope) {
+  std::vector<Schedule> schedules = proof_schedules();
+  if (scope.full || scope.random > 0) {
+    for (Schedule& schedule : crossed_schedules()) schedules.push_back(std::move(schedule));
+  }
+  return schedules;
 }
 
 /// Layouts of one replica of exactly `ranks` ranks that the model allows.
@@ -33,38 +49,49 @@ std::vector<Layout> legal_layouts(const ProofModel& model, int ranks) {
   return legal;
 }
 
+/// `most` of the trials, spread evenly; all where there are no more.
+std::vector<Trial> thinned(std::vector<Trial> trials, std::int64_t most) {
+  const auto count = static_cast<std::int64_t>(trials.size());
+  if (most == 0 || most >= count) return trials;
+  std::vector<Trial> kept;
+  for (std::int64_t i = 0; i < most; ++i) {
+    kept.push_back(std::move(trials[static_cast<std::size_t>(i * count / most)]));
+  }
+  return kept;
+}
+
 }  // namespace
 
 std::vector<Schedule> proof_schedules() {
   std::vector<Schedule> schedules;
   const auto add = [&](std::string name, auto change, std::uint64_t order = 0) {
-    ReplicaOptions options = plain_options();
-    change(options);
-    schedules.push_back({std::move(name), options, order});
+    Schedule schedule{std::move(name), plain_options(), order, false};
+    change(schedule.options);
+    schedules.push_back(std::move(schedule));
   };
-  add("65 at a time", [](ReplicaOptions& o) { o.max_sequences = 65; });
-  for (const std::int64_t batch : {1, 2, 17}) {
+  add("65 at a time", [](ReplicaOptions&) {});
+  for (const std::int64_t batch : kBatches) {
     add(
-        fmt::format("{} at a time", batch), [&](ReplicaOptions& o) { o.max_sequences = batch; },
-        static_cast<std::uint64_t>(batch));
+        fmt::format("{} at a time, reordered", batch),
+        [&](ReplicaOptions& o) { o.max_sequences = batch; }, static_cast<std::uint64_t>(batch));
   }
-  for (const std::int64_t chunk : {1, 7, 127, 128, 129}) {
+  for (const std::int64_t chunk : kChunks) {
+    if (chunk == 0) continue;
     add(fmt::format("chunks of {}", chunk), [&](ReplicaOptions& o) { o.prefill_chunk = chunk; });
   }
   add("small steps", [](ReplicaOptions& o) {
     o.max_batch_tokens = 33;
     o.page_tokens = 16;
   });
-  add("preemption", [](ReplicaOptions& o) {
-    o.page_tokens = 16;
-    o.pages = kTightPages;
-  });
-  add("pages of 128, no prefix sharing", [](ReplicaOptions& o) {
+  add("preemption", [](ReplicaOptions&) {});
+  make_tight(schedules.back());
+  add("pages of 128, nothing shared", [](ReplicaOptions& o) {
     o.page_tokens = 128;
     o.prefix_sharing = false;
+    o.share_from = kProofLength + 1;
   });
   add(
-      "everything shared, reversed",
+      "everything shared, reordered",
       [](ReplicaOptions& o) {
         o.share_from = 1;
         o.page_tokens = 16;
@@ -81,40 +108,72 @@ std::vector<Schedule> proof_schedules() {
   return schedules;
 }
 
+std::vector<Schedule> crossed_schedules() {
+  std::vector<Schedule> schedules;
+  for (const std::int64_t batch : kBatches) {
+    for (const std::int64_t chunk : kChunks) {
+      for (const std::uint64_t order : {0U, 4U}) {
+        for (const bool tight : {false, true}) {
+          Schedule schedule{
+              fmt::format("{} at a time, {}{}{}", batch,
+                          chunk == 0 ? "whole prompts" : fmt::format("chunks of {}", chunk),
+                          order == 0 ? "" : ", reordered", tight ? ", tight cache" : ""),
+              plain_options(), order, false};
+          schedule.options.max_sequences = batch;
+          schedule.options.prefill_chunk = chunk;
+          if (tight) make_tight(schedule);
+          // A prompt to be shared waits for pages on all ranks: in the midst of the others it would
+          // empty the caches. So only the longest are shared there.
+          if (tight && order != 0) schedule.options.share_from = 250;
+          schedules.push_back(std::move(schedule));
+        }
+      }
+    }
+  }
+  return schedules;
+}
+
 std::vector<Trial> trials_of(const std::vector<ProofModel>& models, const ProofScope& scope) {
-  const std::vector<Schedule> schedules = proof_schedules();
+  const std::vector<Schedule> schedules = schedules_of(scope);
+  const std::size_t named = proof_schedules().size();
   std::vector<Trial> trials;
-  std::vector<Trial> everything;  // every layout with every schedule
+  std::vector<Trial> plain;  // every layout with the plainest schedule
   for (std::size_t model = 0; model < models.size(); ++model) {
     std::vector<Layout> largest;
     for (int ranks = 1; ranks <= scope.ranks; ++ranks) {
       const std::vector<Layout> layouts = legal_layouts(models[model], ranks);
       if (!layouts.empty()) largest = layouts;
-      for (const Layout& layout : layouts) {
-        trials.push_back({model, layout, schedules.front()});
-        for (const Schedule& schedule : schedules) everything.push_back({model, layout, schedule});
-      }
+      for (const Layout& layout : layouts) plain.push_back({model, layout, schedules.front()});
     }
-    // The first, the middle and the last of the largest layouts are unlike each other.
-    for (std::size_t i = 1; i < schedules.size(); ++i) {
-      for (const std::size_t which : {std::size_t{0}, largest.size() / 2, largest.size() - 1}) {
+    // Three layouts that are unlike each other, others for every schedule.
+    const std::size_t some = std::min<std::size_t>(3, largest.size());
+    for (std::size_t i = 1; i < named; ++i) {
+      for (std::size_t j = 0; j < some; ++j) {
+        const std::size_t which = (i + j * largest.size() / some) % largest.size();
         trials.push_back({model, largest[which], schedules[i]});
       }
     }
   }
   if (scope.full) {
-    trials = everything;
+    trials.clear();
+    for (const Trial& trial : plain) {
+      for (const Schedule& schedule : schedules) {
+        trials.push_back({trial.model, trial.layout, schedule});
+      }
+    }
   } else {
+    trials.insert(trials.end(), plain.begin(), plain.end());
     const Philox philox(scope.seed);
     for (std::int64_t i = 0; i < scope.random; ++i) {
       const Philox::Block words = philox.at(static_cast<std::uint64_t>(i), 0);
-      trials.push_back(everything[words[0] % everything.size()]);
+      trials.push_back(plain[words[0] % plain.size()]);
+      trials.back().schedule = schedules[words[1] % schedules.size()];
     }
   }
   std::stable_sort(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
     return a.layout.replica_size() < b.layout.replica_size();
   });
-  return trials;
+  return thinned(std::move(trials), scope.most);
 }
 
 }  // namespace weft

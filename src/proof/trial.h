@@ -16,11 +16,17 @@ struct Schedule {
   std::string name;
   ReplicaOptions options;   ///< all but the layout
   std::uint64_t order = 0;  ///< seed of the requests' order; 0: as they are
+  bool preempts = false;    ///< meant to throw sequences out: to see none go would be a failure
 };
 
-/// Batch sizes 1, 2, 17 and 65, chunks around the key block, pages of several sizes, preemption by
-/// a cache that is too small, reordered requests, both transports, several threads, no sharing.
+/// One property each: batch sizes 1, 2, 17 and 65, chunks around the key block, pages of several
+/// sizes, preemption by a cache that is too small, reordered requests, all prompts shared and none,
+/// both transports, several threads, no prefix sharing. The first is the plainest.
 std::vector<Schedule> proof_schedules();
+
+/// The product of batch sizes 1, 2, 17 and 65, chunks of 1, 7, 127, 128, 129 and all tokens,
+/// requests in order and reordered, and a cache that is roomy or too small.
+std::vector<Schedule> crossed_schedules();
 
 /// One run of one model.
 struct Trial {
@@ -32,14 +38,15 @@ struct Trial {
 /// How much is tried.
 struct ProofScope {
   int ranks = 1;              ///< replicas of up to that many ranks
-  bool full = false;          ///< every layout with every schedule
-  std::int64_t random = 200;  ///< random combinations, unless full
-  std::uint64_t seed = 1;
+  bool full = false;          ///< every layout with every schedule, the crossed ones included
+  std::int64_t random = 200;  ///< random combinations of these, unless full
+  std::uint64_t seed = 1;     ///< of these
+  std::int64_t most = 0;      ///< only so many trials, spread evenly over all; 0: all
 };
 
-/// The trials, ordered by the ranks of their replicas: every layout that a model allows with one
-/// schedule, every schedule with three layouts of the most ranks, and `random` combinations; or
-/// their product. A pure function of the arguments.
+/// The trials, ordered by the ranks of their replicas: every layout that a model allows with the
+/// plainest schedule, every other of `proof_schedules` with three layouts of the most ranks (where
+/// there are as many), and `random` combinations; or the product. A pure function of the arguments.
 std::vector<Trial> trials_of(const std::vector<ProofModel>& models, const ProofScope& scope);
 
 }  // namespace weft

@@ -10,9 +10,8 @@
 #include "comm/mpi_group.h"
 #include "compare.h"
 #include "cuda/nccl_group.h"
-#include "cuda/staged_group.h"
 #include "model/footprint.h"
-#include "support/replica.h"
+#include "staged_run.h"
 
 namespace weft::test {
 namespace {
@@ -46,13 +45,9 @@ std::vector<Request> requests_of(const Case& test) {
 }
 
 /// Runs on operators of its own, staged to the host and back.
-Digest run(const SyntheticModel& model, const Case& test, ReplicaOptions options,
+Digest run(const SyntheticModel& model, const Case& test, const ReplicaOptions& options,
            std::unique_ptr<Group> group, int variant = 0) {
-  const auto ops = testing::make_subject(variant);
-  const auto staged = make_staged_group(std::move(group), *ops);
-  options.borrowed_ops = ops.get();
-  Replica replica(model.path(), options, *staged);
-  return digest_of_completions(replica.complete(requests_of(test)));
+  return staged_digest(model, requests_of(test), options, std::move(group), variant);
 }
 
 }  // namespace

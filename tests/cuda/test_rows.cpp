@@ -1,4 +1,5 @@
 // Operators that work row by row, on a GPU or the emulation: the plain twins' bits.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -119,15 +120,30 @@ TEST_CASE("gather_rows and copy", "[cuda][gather]") {
   for (const std::vector<std::int32_t>& rows :
        {std::vector<std::int32_t>{}, {39}, {0, 0, 17, 39, 3, 2, 1}}) {
     const auto count = static_cast<std::int64_t>(rows.size());
-    same_bits([&](Ops& ops) {
-      const Array out = poisoned(ops, DType::f32, {count, 300});
-      const Array in = array(ops, x, DType::f32, {40, 300});
-      const Array index = ints(ops, rows);
-      ops.gather_rows(in.tensor, index.tensor, out.tensor);
-      const Array second = poisoned(ops, DType::f32, {count, 300});
-      ops.copy(out.tensor, second.tensor);
-      return bytes_of(ops, second);
-    });
+    for (const DType dtype : kTypes) {
+      same_bits([&](Ops& ops) {
+        const Array out = poisoned(ops, dtype, {count, 300});
+        const Array in = array(ops, x, dtype, {40, 300});
+        const Array index = ints(ops, rows);
+        ops.gather_rows(in.tensor, index.tensor, out.tensor);
+        const Array second = poisoned(ops, dtype, {count, 300});
+        ops.copy(out.tensor, second.tensor);
+        return bytes_of(ops, second);
+      });
+    }
+  }
+}
+
+TEST_CASE("clear", "[cuda][clear]") {
+  for (const DType dtype : {DType::bf16, DType::f32, DType::i32}) {
+    for (const std::int64_t count : {0, 1, 77}) {
+      const Array out = poisoned(subject(), dtype, {2, count});
+      subject().clear(out.tensor.slice(0, 1));
+      const std::vector<std::byte> bytes = bytes_of(subject(), out);
+      const auto half = static_cast<std::ptrdiff_t>(bytes.size() / 2);
+      CHECK(std::count(bytes.begin(), bytes.begin() + half, std::byte{0}) == half);
+      CHECK(std::count(bytes.begin() + half, bytes.end(), std::byte{0}) == 0);
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The other commands: help, convert, synth, verify, tokenize, generate and plan."""
+"""The other commands: help, convert, synth, verify, tokenize and generate."""
 
 import json
 import os
@@ -27,14 +27,6 @@ ARCHITECTURES = {
     "qwen3": {"architectures": ["Qwen3ForCausalLM"], "tie_word_embeddings": True,
               "attention_bias": False, "use_sliding_window": False},
 }
-
-
-def human_bytes(count):
-    """A number of bytes as weft plan writes it."""
-    for unit, size, digits in (("GiB", 2**30, 2), ("MiB", 2**20, 1), ("KiB", 2**10, 1)):
-        if count >= size:
-            return f"{count / size:.{digits}f} {unit}"
-    return f"{count} bytes"
 
 
 class Commands(WeftTest):
@@ -270,54 +262,6 @@ class Commands(WeftTest):
         whole = self.weft("generate", model, "--prompt", "1+1=", "--max-tokens", "60")
         self.assertEqual(b"".join(piece for _, piece in pieces).decode(errors="replace"),
                          whole.out)
-
-    # Plan ----------------------------------------------------------------------------------------
-
-    def test_plan_says_what_a_run_holds(self):
-        """The planned bytes are those that the run reports, and the run keeps to them."""
-        prompts = write_rows(self.folder / "planned.jsonl", adder_requests(10))
-        job = self.write_job("planned", prompts, engine__kv_memory="256KiB",
-                             engine__max_sequence_length=64, engine__max_batch_tokens=128,
-                             engine__max_sequences=8, engine__threads=1)
-        amount = r" +(\S+ (?:bytes|KiB|MiB|GiB))"
-        for ranks, axes, lines in [(None, {}, 1), (2, {"tp": 2}, 2), (3, {"tp": 3}, 3),
-                                   (4, {"tp": 4}, 4), (2, {"pp": 2}, 2), (2, {"sp": 2}, 1),
-                                   (6, {"tp": 2, "pp": 3}, 6)]:
-            with self.subTest(axes=axes):
-                settings = [f"parallel.{axis}={size}" for axis, size in axes.items()]
-                plan = self.weft("plan", job, *[w for s in settings for w in ("--set", s)]).out
-                rows = re.findall(r"^ +\d+ +\d+" + 5 * amount + "  [^ ]", plan, flags=re.MULTILINE)
-                self.assertEqual(len(rows), lines, plan)
-                output = self.folder / f"planned-{'-'.join(settings)}"
-                self.run_job(job, output, *settings, ranks=ranks)
-                memory = json.loads((output / "summary.json").read_text())["memory_bytes"]
-                self.assertIn(human_bytes(memory["planned"]), [row[-1] for row in rows])
-                self.assertEqual(memory["peak"], memory["planned"])
-
-    def test_plan_tables(self):
-        job = self.write_job("table", DATA / "adder_prompts.jsonl", engine__kv_memory="64MiB")
-        for ranks, legal, illegal in [(6, [1, 2, 3, 6], []), (9, [1, 3], [9]), (1, [1], [])]:
-            with self.subTest(ranks=ranks):
-                table = self.weft("plan", job, "--ranks", ranks).out
-                # tp, pp, sp, ep, dp; here the lines that have tp and dp alone.
-                lines = {int(m.group(1)): m.group(0) for m in re.finditer(
-                    r"^ +(\d+) +1 +1 +1 +\d+ +.*$", table, flags=re.MULTILINE)}
-                self.assertEqual(sorted(lines), sorted(legal + illegal), table)
-                for axes in re.findall(r"^((?: +\d+){5}) ", table, flags=re.MULTILINE):
-                    tp, pp, sp, _, dp = (int(size) for size in axes.split())
-                    self.assertEqual(tp * pp * sp * dp, ranks)
-                for tp in legal:
-                    self.assertRegex(lines[tp], rf"^ +{tp} +1 +1 +1 +{ranks // tp} +\d.*B")
-                for tp in illegal:
-                    self.assertRegex(lines[tp], "not possible.*segments")
-        self.assertFalse((self.folder / "table").exists(), "plan wrote an output directory")
-
-    def test_plan_of_an_illegal_layout(self):
-        job = self.write_job("illegal", DATA / "adder_prompts.jsonl")
-        result = weft("plan", job, "--set", "parallel.tp=9")
-        self.assertEqual(result.status, 2, result)
-        self.assertIn("8 segments", result.out + result.err)
-        self.assert_refused(weft("plan", job, "--set", "model=/nowhere/m"), "/nowhere/m")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,21 @@ LAYOUTS = [
     (4, {"tp": 2, "dp": 2}),
     (3, {"tp": 3}),
     (4, {"tp": 4}),
+    (4, {"sp": 2, "dp": 2}),
+    (4, {"pp": 2, "dp": 2}),
+    (8, {"tp": 2, "pp": 2, "dp": 2}),
+    (6, {"tp": 3, "dp": 2}),
+]
+
+# The same with experts.
+EXPERT_LAYOUTS = [
+    (None, {}),
+    (2, {"tp": 2, "ep": 2}),
+    (4, {"tp": 2, "sp": 2, "ep": 4}),
+    (4, {"sp": 2, "ep": 2, "dp": 2}),
+    (4, {"tp": 2, "ep": 2, "dp": 2}),
+    (6, {"sp": 3, "dp": 2}),
+    (8, {"pp": 2, "sp": 2, "ep": 2, "dp": 2}),
 ]
 
 
@@ -170,6 +185,27 @@ class MainJob(WeftTest):
                                            *settings_of(layout), *settings, ranks=ranks)
                     reference = reference or results
                     self.assert_same_rows(results, reference, f"{layout} on {ranks} ranks")
+
+    def test_layouts_of_experts_do_not_show(self):
+        """A synthetic model with experts, under the adder's tokenizer."""
+        shape = self.folder / "experts"
+        shutil.copytree(DATA / "adder", shape)
+        config = json.loads((shape / "config.json").read_text())
+        config.update(architectures=["Qwen3MoeForCausalLM"], model_type="qwen3_moe",
+                      num_experts=8, num_experts_per_tok=2, moe_intermediate_size=64,
+                      norm_topk_prob=True)
+        (shape / "config.json").write_text(json.dumps(config))
+        model = self.folder / "experts-model"
+        made = weft("synth", shape / "config.json", model)
+        self.assertEqual(made.status, 0, made)
+        job = self.sampled_job()
+        reference = None
+        for number, (ranks, layout) in enumerate(EXPERT_LAYOUTS):
+            with self.subTest(ranks=ranks, layout=layout):
+                results = self.run_job(job, self.folder / f"experts-{number}", f"model={model}",
+                                       *settings_of(layout), ranks=ranks)
+                reference = reference or results
+                self.assert_same_rows(results, reference, f"{layout} on {ranks} ranks")
 
     def test_engine_settings_do_not_show(self):
         alone = [

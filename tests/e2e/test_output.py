@@ -60,6 +60,29 @@ class Output(WeftTest):
         self.assertLess(summary["ttft_seconds"]["p50"], summary["seconds"]["wall"])
         self.assertGreater(summary["memory_bytes"]["planned"], 0)
 
+    def test_bubble(self):
+        """How much of the ranks' time went to waiting for other stages is said in the report."""
+        for name, settings, ranks in [("pp", ["parallel.pp=2"], 2), ("tp", ["parallel.tp=2"], 2)]:
+            with self.subTest(axis=name):
+                output = self.folder / f"bubble-{name}"
+                result = weft("run", self.job, *[word for item in [
+                    f"output.dir={output}", *settings] for word in ("--set", item)], ranks=ranks)
+                self.assertEqual(result.status, EXIT_SOME_FAILED, result)
+                self.assert_same_rows((output / "results.jsonl").read_bytes(), self.whole, name)
+                summary = self.summary(output)
+                phases = summary["seconds_by_phase"]
+                share = phases["bubble"]["avg"] / sum(phase["avg"] for phase in phases.values())
+                self.assertAlmostEqual(summary["bubble_share"], share)
+                said = re.findall(r"(?m)^  bubble +([\d.]+)% of the ranks' time", result.out)
+                if name == "pp":
+                    self.assertGreater(phases["bubble"]["max"], 0)
+                    self.assertGreater(share, 0)
+                    self.assertLess(share, 1)
+                    self.assertEqual(said, [f"{100 * share:.1f}"])
+                else:
+                    self.assertLess(share, 0.001)
+                    self.assertEqual(said, [])
+
     def test_trace(self):
         output = self.folder / "trace"
         self.run_job(self.job, output, "parallel.tp=2", "output.trace=true", ranks=4,

@@ -1,5 +1,4 @@
 // Experts spread over ranks: the layout never shows, whichever way rows travel.
-#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <random>
@@ -187,67 +186,6 @@ TEST_CASE("every rank holds what the plan says of experts", "[experts][footprint
       }
     }
   }
-}
-
-TEST_CASE("other sums of experts are noticed", "[experts][mutation]") {
-  // The same layer with its experts' outputs added in rank order, rounded to bf16 first, or added
-  // up by each rank before they travel.
-  const auto world = make_world_group();
-  if (world->size() < 4) return;
-  std::mt19937 random(7);
-  const auto ops = make_cpu_ops(1);
-  constexpr std::int64_t kColumns = 64;
-  constexpr std::size_t kExperts = 8;  // of one row, two of each of four ranks
-  std::vector<std::vector<float>> outputs(kExperts);
-  std::vector<float> weights;
-  for (std::size_t j = 0; j < kExperts; ++j) {
-    weights.push_back(static_cast<float>(kExperts - j) / 36.0F);
-    for (std::int64_t c = 0; c < kColumns; ++c) {
-      const float mantissa = static_cast<float>(random()) * 0x1p-32F - 0.5F;
-      outputs[j].push_back(std::ldexp(mantissa, static_cast<int>(random() % 12) - 6));
-    }
-  }
-  // The j-th most probable expert lies on rank (j * 3) % 4.
-  const auto rank_of = [](std::size_t j) { return j * 3 % 4; };
-  using Sum = std::vector<float>;
-  const auto add = [&](Sum& sum, std::size_t j, const Sum& output) {
-    for (std::size_t c = 0; c < sum.size(); ++c) sum[c] = std::fma(weights[j], output[c], sum[c]);
-  };
-  Sum contract(kColumns, 0.0F);
-  for (std::size_t j = 0; j < kExperts; ++j) add(contract, j, outputs[j]);
-
-  Sum by_operator(kColumns);
-  std::vector<float> parts;
-  for (const auto& output : outputs) parts.insert(parts.end(), output.begin(), output.end());
-  std::vector<std::int32_t> rows(kExperts);
-  std::iota(rows.begin(), rows.end(), 0);
-  const TreeNode root{0, 0};
-  ops->combine(std::span(&root, 1), Tensor(parts.data(), DType::f32, {kExperts, kColumns}),
-               Tensor(rows.data(), DType::i32, {kExperts}),
-               Tensor(weights.data(), DType::f32, {1, kExperts}),
-               Tensor(by_operator.data(), DType::f32, {1, kColumns}));
-  CHECK(by_operator == contract);
-
-  Sum rank_order(kColumns, 0.0F);
-  Sum partial(kColumns, 0.0F);
-  for (std::size_t rank = 0; rank < 4; ++rank) {
-    Sum own(kColumns, 0.0F);
-    for (std::size_t j = 0; j < kExperts; ++j) {
-      if (rank_of(j) != rank) continue;
-      add(rank_order, j, outputs[j]);
-      add(own, j, outputs[j]);
-    }
-    for (std::size_t c = 0; c < own.size(); ++c) partial[c] += own[c];
-  }
-  CHECK_FALSE(rank_order == contract);
-  CHECK_FALSE(partial == contract);
-  Sum rounded(kColumns, 0.0F);
-  for (std::size_t j = 0; j < kExperts; ++j) {
-    Sum narrow = outputs[j];
-    for (float& value : narrow) value = f32_from_bf16(bf16_from_f32(value));
-    add(rounded, j, narrow);
-  }
-  CHECK_FALSE(rounded == contract);
 }
 
 }  // namespace weft::test

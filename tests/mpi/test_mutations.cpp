@@ -1,297 +1,130 @@
-// Orders of addition that look deterministic and are not the contract's: each must show in the
-// digests of a whole model, or the proof would prove nothing.
-#include <algorithm>
-#include <array>
-#include <cmath>
+// The proof turns red for orders of addition that look deterministic and are not the contract's:
+// each is tried in a whole model, beside the same layout as it should be.
+#include <fmt/format.h>
+
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "base/dtype.h"
-#include "base/elementary.h"
-#include "comm/mpi_api.h"
 #include "comm/mpi_group.h"
-#include "ops/reference/reference_ops.h"
-#include "proof/proof_model.h"
-#include "support/replica.h"
+#include "proof/prove.h"
+#include "support/mutants.h"
 #include "unit/catch.h"
 
 namespace weft::test {
 namespace {
 
-/// A region that ends products in a way of its own; lookups are as they should be.
-class MutantRegion : public Region {
- public:
-  MutantRegion(const RegionShape& shape, Ops& ops, Group& group)
-      : sound_(make_region(shape, ops, group)), ops_(ops), group_(group) {}
-
-  void join_rows(const Tensor& owned, std::span<const std::int64_t> rows_of, const Tensor& order,
-                 const Tensor& x) override {
-    sound_->join_rows(owned, rows_of, order, x);
-  }
-  void leave(const ProductTree& /*tree*/, const Tensor& parts, const Tensor& bias,
-             const Tensor& residual, const NextNorm& next) override {
-    std::vector<float> sum = total(sum_of_nodes(parts));
-    for (std::size_t i = 0; i < sum.size(); ++i) {
-      if (bias.defined()) sum[i] += bias.as<float>()[i % static_cast<std::size_t>(bias.rows())];
-      residual.as<float>()[i] += sum[i];
-    }
-    if (next.out.defined()) ops_.rms_norm(residual, next.weight, next.eps, next.out);
-  }
-
- protected:
-  /// The ranks' sums to the sum of all.
-  virtual std::vector<float> total(std::vector<float> mine) = 0;
-
-  /// Every rank's values, rank by rank.
-  std::vector<std::vector<float>> gathered(const std::vector<float>& mine) {
-    std::vector<float> all(mine.size() * static_cast<std::size_t>(group_.size()));
-    group_.all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)),
-                      equal_counts(group_, mine.size() * sizeof(float)));
-    std::vector<std::vector<float>> by_rank;
-    for (auto from = all.begin(); from != all.end();
-         from += static_cast<std::ptrdiff_t>(mine.size())) {
-      by_rank.emplace_back(from, from + static_cast<std::ptrdiff_t>(mine.size()));
-    }
-    return by_rank;
-  }
-
- private:
-  /// The rank's own nodes, added in ascending order: with a rank's node being one node of the tree
-  /// there is nothing to add.
-  static std::vector<float> sum_of_nodes(const Tensor& parts) {
-    const auto width = static_cast<std::size_t>(parts.row_elements());
-    std::vector<float> sum(parts.as<float>(), parts.as<float>() + width);
-    for (std::size_t i = width; i < static_cast<std::size_t>(parts.elements()); ++i) {
-      sum[i % width] += parts.as<float>()[i];
-    }
-    return sum;
-  }
-
-  std::unique_ptr<Region> sound_;
-  Ops& ops_;
-  Group& group_;
-};
-
-/// The tree itself, written as a mutant: must not show where every rank has one node.
-class TreeRegion : public MutantRegion {
- public:
-  using MutantRegion::MutantRegion;
-  std::vector<float> total(std::vector<float> mine) override {
-    auto level = gathered(mine);
-    while (level.size() > 1) {
-      std::vector<std::vector<float>> above;
-      for (std::size_t i = 0; i + 1 < level.size(); i += 2) {
-        above.push_back(level[i]);
-        for (std::size_t j = 0; j < mine.size(); ++j) above.back()[j] += level[i + 1][j];
-      }
-      if (level.size() % 2 == 1) above.push_back(level.back());  // the odd one is carried upwards
-      level = std::move(above);
-    }
-    return level.front();
-  }
-};
-
-class AllreduceRegion final : public MutantRegion {
- public:
-  using MutantRegion::MutantRegion;
-  std::vector<float> total(std::vector<float> mine) override {
-    std::vector<float> sum(mine.size());
-    MPI_Allreduce(mine.data(), sum.data(), static_cast<int>(mine.size()), MPI_FLOAT, MPI_SUM,
-                  MPI_COMM_WORLD);
-    return sum;
-  }
-};
-
-class RankOrderRegion final : public MutantRegion {
- public:
-  using MutantRegion::MutantRegion;
-  std::vector<float> total(std::vector<float> mine) override {
-    std::vector<float> sum(mine.size(), 0.0F);
-    for (const auto& part : gathered(mine)) {
-      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
-    }
-    return sum;
-  }
-};
-
-/// The tree over ranks' sums that were rounded to bf16 on their way.
-class RoundedRegion final : public TreeRegion {
- public:
-  using TreeRegion::TreeRegion;
-  std::vector<float> total(std::vector<float> mine) override {
-    for (float& value : mine) value = f32_from_bf16(bf16_from_f32(value));
-    return TreeRegion::total(std::move(mine));
-  }
-};
-
-template <class Mutant>
-std::unique_ptr<Region> make_mutant(const RegionShape& shape, Ops& ops, Group& group) {
-  return std::make_unique<Mutant>(shape, ops, group);
+Layout layout_of(int tp, int sp = 1, int ep = 1) {
+  Layout layout;
+  layout.tp = tp;
+  layout.sp = sp;
+  layout.ep = ep;
+  return layout;
 }
 
-/// Attention that merges key blocks in the order in which a ring would bring them: beginning with
-/// the block that the rank itself holds. `turn` is the rank.
-class RingOps final : public ReferenceOps {
+/// Trials of one model, some of them meant to fail.
+class Mutations {
  public:
-  explicit RingOps(std::int64_t turn) : ReferenceOps(Probabilities::unrounded), turn_(turn) {}
+  explicit Mutations(ProofModel model) : model_(std::move(model)) {}
 
-  void attention(const Tensor& q, const HeadMap& heads, const BatchView& batch,
-                 const KvLayer& cache, float scale, std::int64_t /*window*/,
-                 const Tensor& out) override {
-    const auto sequences = batch.query_begin.elements() - 1;
-    for (std::int64_t b = 0; b < sequences; ++b) {
-      const std::int32_t* const begin = batch.query_begin.as<std::int32_t>() + b;
-      if (begin[0] == begin[1]) continue;
-      const std::int64_t keys = batch.positions.as<std::int32_t>()[begin[1] - 1] + 1;
-      const std::vector<float> kv = keys_and_values(batch, b, keys, cache);
-      for (std::int32_t row = begin[0]; row < begin[1]; ++row) {
-        for (std::int64_t head = 0; head < heads.query_heads; ++head) {
-          attend(q, heads, batch, cache, scale, row, head, kv, out);
-        }
+  /// Adds a trial with changed options; layouts must come in order of their ranks.
+  template <class Change>
+  void add(const std::string& name, const Layout& layout, bool red, Change change) {
+    Schedule schedule = proof_schedules().front();
+    schedule.name = name;
+    change(schedule.options);
+    trials_.push_back({0, layout, schedule});
+    red_.push_back(red);
+  }
+  void add_region(const std::string& name, int tp, bool red, const RegionFactory& region) {
+    add(name, layout_of(tp), red, [&](ReplicaOptions& options) { options.region = region; });
+  }
+
+  /// Runs them all: those that should fail say what differs, the others are silent.
+  void check(Group& world) const {
+    const ProofResult result = prove({model_}, trials_, world);
+    std::size_t reds = 0;
+    for (std::size_t i = 0; i < trials_.size(); ++i) {
+      const std::string name = fmt::format("{}; {}; {}: ", model_.name,
+                                           to_string(trials_[i].layout), trials_[i].schedule.name);
+      std::string found;
+      for (const std::string& failure : result.failures) {
+        if (failure.substr(0, name.size()) == name) found = failure;
       }
+      INFO(name << found);
+      CHECK((found.find(" differs") != std::string::npos) == red_[i]);
+      reds += red_[i] ? 1 : 0;
     }
+    CHECK(result.failures.size() == reds);
   }
 
  private:
-  std::vector<float> keys_and_values(const BatchView& batch, std::int64_t b, std::int64_t keys,
-                                     const KvLayer& cache) {
-    std::vector<std::int32_t> slots;
-    const std::int32_t* const pages =
-        batch.page_table.as<std::int32_t>() + b * batch.page_table.row_stride();
-    for (std::int64_t t = 0; t < keys; ++t) {
-      slots.push_back(static_cast<std::int32_t>(pages[t / cache.page_tokens] * cache.page_tokens +
-                                                t % cache.page_tokens));
-    }
-    std::vector<float> wide(static_cast<std::size_t>(keys * 2 * cache.heads * cache.head_dim));
-    REQUIRE(cache.dtype == DType::f32);
-    read_kv(cache, Tensor(slots.data(), DType::i32, {keys}),
-            Tensor(wide.data(), DType::f32, {keys, 2 * cache.heads * cache.head_dim}));
-    return wide;
-  }
-
-  void attend(const Tensor& q, const HeadMap& heads, const BatchView& batch, const KvLayer& cache,
-              float scale, std::int32_t row, std::int64_t head, const std::vector<float>& kv,
-              const Tensor& out) const {
-    constexpr std::int64_t kBlock = 128;
-    const std::int64_t dim = heads.head_dim;
-    const std::int64_t width = 2 * cache.heads * dim;
-    const std::int64_t kv_head = heads.kv_head_of[static_cast<std::size_t>(head)];
-    const std::int64_t visible = batch.positions.as<std::int32_t>()[row] + 1;
-    const std::int64_t blocks = ceil_div(visible, kBlock);
-    std::vector<float> all;
-    float all_max = 0;
-    float all_sum = 0;
-    for (std::int64_t i = 0; i < blocks; ++i) {
-      const std::int64_t block = (i + turn_) % blocks;
-      const Range tokens{block * kBlock, std::min(visible, (block + 1) * kBlock)};
-      std::vector<float> scores;
-      for (std::int64_t t = tokens.begin; t < tokens.end; ++t) {
-        float dot = 0;
-        for (std::int64_t d = 0; d < dim; ++d) {
-          dot = std::fma(q.as<float>()[row * q.row_stride() + head * dim + d],
-                         kv[static_cast<std::size_t>(t * width + kv_head * dim + d)], dot);
-        }
-        scores.push_back(dot * scale);
-      }
-      const float top = *std::max_element(scores.begin(), scores.end());
-      std::array<float, 16> lanes{};
-      for (std::size_t t = 0; t < scores.size(); ++t) {
-        scores[t] = exp_f32(scores[t] - top);
-        lanes[t % 16] += scores[t];
-      }
-      std::vector<float> sums(static_cast<std::size_t>(dim), 0.0F);
-      for (std::size_t d = 0; d < sums.size(); ++d) {
-        for (std::size_t t = 0; t < scores.size(); ++t) {
-          const auto at = (tokens.begin + static_cast<std::int64_t>(t)) * width +
-                          (cache.heads + kv_head) * dim + static_cast<std::int64_t>(d);
-          sums[d] = std::fma(scores[t], kv[static_cast<std::size_t>(at)], sums[d]);
-        }
-      }
-      const float total = reference::sum_by_halving(lanes);
-      if (i == 0) {
-        all = sums;
-        all_max = top;
-        all_sum = total;
-        continue;
-      }
-      const float maximum = std::max(all_max, top);
-      const float a = exp_f32(all_max - maximum);
-      const float c = exp_f32(top - maximum);
-      all_max = maximum;
-      all_sum = std::fma(total, c, all_sum * a);
-      for (std::size_t d = 0; d < sums.size(); ++d) all[d] = std::fma(sums[d], c, all[d] * a);
-    }
-    for (std::size_t d = 0; d < all.size(); ++d) {
-      out.as<float>()[row * out.row_stride() + head * dim + static_cast<std::int64_t>(d)] =
-          all[d] / all_sum;
-    }
-  }
-
-  std::int64_t turn_;
+  ProofModel model_;
+  std::vector<Trial> trials_;
+  std::vector<bool> red_;
 };
 
-/// A model whose layouts are to be told apart, and what it should give.
-struct Scene {
-  SyntheticModel model;
-  std::vector<Request> requests;
-  Digest expected;
-
-  explicit Scene(const nlohmann::json& config) : model(config, DType::f32, 3) {
-    for (Request& request : proof_requests(config["vocab_size"])) {
-      if (request.prompt.size() > 120) requests.push_back(std::move(request));
-    }
-    const auto alone = make_self_group();
-    expected = run({}, *alone);
-  }
-
-  Digest run(const ReplicaOptions& options, Group& group) const {
-    Replica replica(model.path(), options, group);
-    return digest_of_completions(replica.complete(requests));
-  }
-};
+void unchanged(ReplicaOptions& /*options*/) {}
 
 }  // namespace
 
-TEST_CASE("whole models tell other orders of addition from the tree", "[layout][mutation]") {
+TEST_CASE("the proof tells other sums of ranks from the tree", "[layout][mutation]") {
   const auto world = make_world_group();
   if (world->size() < 4) return;  // a sum of two parts has one order only
-  const Scene scene(proof_models()[0].config);
-  const bool power_of_two = (world->size() & (world->size() - 1)) == 0;
-  ReplicaOptions options;
-  CHECK(scene.run(options, *world) == scene.expected);
-
-  options.region = make_mutant<RankOrderRegion>;
-  CHECK_FALSE(scene.run(options, *world) == scene.expected);
-  options.region = make_mutant<RoundedRegion>;
-  CHECK_FALSE(scene.run(options, *world) == scene.expected);
-  options.region = make_mutant<TreeRegion>;
-  if (power_of_two) {
-    CHECK(scene.run(options, *world) == scene.expected);
-  } else {
-    CHECK_FALSE(scene.run(options, *world) == scene.expected);  // an odd carry
-    options.region = make_mutant<AllreduceRegion>;
-    // With a power of two of ranks Open MPI may double recursively, which is this very tree.
-    CHECK_FALSE(scene.run(options, *world) == scene.expected);
+  Mutations mutations(proof_models()[0]);
+  mutations.add_region("odd carry", 3, true, make_carry_region);
+  for (const int tp : {4, 6, 8}) {
+    if (tp > world->size()) break;
+    const bool power_of_two = (tp & (tp - 1)) == 0;
+    mutations.add("as it should be", layout_of(tp), false, unchanged);
+    mutations.add_region("rank order", tp, true, make_rank_order_region);
+    mutations.add_region("ring", tp, true, make_ring_region);
+    mutations.add_region("rounded to bf16", tp, true, make_rounding_region);
+    mutations.add_region("odd carry", tp, !power_of_two, make_carry_region);
+    // With a power of two of ranks Open MPI may double recursively, which is the very tree.
+    if (!power_of_two) mutations.add_region("MPI_Allreduce", tp, true, make_allreduce_region);
+    if (tp != 4) continue;
+    mutations.add("segments by tp", layout_of(tp), true, [](ReplicaOptions& options) {
+      options.caps = SegmentCaps{4, 4};
+    });
   }
-
-  options = {};
-  options.caps = SegmentCaps{2, 4};  // as if cut for tp = 2
-  CHECK_FALSE(scene.run(options, *make_self_group()) == scene.expected);
+  mutations.check(*world);
 }
 
-TEST_CASE("whole models tell a ring's order of key blocks", "[layout][mutation]") {
+TEST_CASE("the proof tells a ring's order of key blocks", "[layout][mutation]") {
   const auto world = make_world_group();
   if (world->size() != 4) return;
-  nlohmann::json config = proof_models()[0].config;
-  config["num_hidden_layers"] = 1;
-  const Scene scene(config);
-  ReplicaOptions options;
-  options.layout = Layout{.tp = 1, .pp = 1, .sp = 4, .ep = 1, .dp = 1};
-  CHECK(scene.run(options, *world) == scene.expected);
-  options.ops = [] { return std::make_unique<RingOps>(0); };  // ascending: the contract's order
-  CHECK(scene.run(options, *world) == scene.expected);
-  options.ops = [&] { return std::make_unique<RingOps>(world->rank()); };
-  CHECK_FALSE(scene.run(options, *world) == scene.expected);
+  ProofModel model = proof_models()[0];
+  model.config["num_hidden_layers"] = 1;
+  model.dtype = DType::f32;
+  Mutations mutations(model);
+  mutations.add("ascending", layout_of(1, 4), false, [](ReplicaOptions& options) {
+    options.ops = [] { return make_ring_attention_ops(0); };
+  });
+  mutations.add("own block first", layout_of(1, 4), true, [&](ReplicaOptions& options) {
+    options.ops = [turn = world->rank()] { return make_ring_attention_ops(turn); };
+  });
+  mutations.check(*world);
+}
+
+TEST_CASE("the proof tells other sums of experts", "[experts][mutation]") {
+  const auto world = make_world_group();
+  if (world->size() != 4) return;
+  ProofModel model = proof_models()[4];
+  model.dtype = DType::f32;  // with bf16 two experts' order is rounded away before the logits
+  Mutations mutations(model);
+  for (const Layout& layout : {layout_of(4, 1, 4), layout_of(2, 2, 4)}) {
+    mutations.add("as it should be", layout, false, unchanged);
+    const auto add = [&](const std::string& name, ExpertMutation mutation) {
+      mutations.add(name, layout, true, [&](ReplicaOptions& options) {
+        options.ops = [mutation] { return make_expert_mutant_ops(mutation); };
+      });
+    };
+    add("experts in rank order", ExpertMutation::rank_order);
+    add("experts summed by ranks", ExpertMutation::rank_sums);
+    add("experts' outputs rounded to bf16", ExpertMutation::bf16_outputs);
+  }
+  mutations.check(*world);
 }
 
 }  // namespace weft::test

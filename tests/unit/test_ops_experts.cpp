@@ -4,82 +4,18 @@
 #include <numeric>
 
 #include "catch.h"
-#include "ops_testing.h"
+#include "expert_scene.h"
 
 namespace weft::testing {
 namespace {
 
-/// Products of pairs with a stack of matrices.
-struct ExpertProduct {
-  std::int64_t rows = 0;     // of x
-  std::int64_t outputs = 0;  // N
-  KCut cut;
-  DType dtype = DType::bf16;
-  std::vector<std::int64_t> ends;   // of each expert's pairs
-  std::vector<std::int32_t> index;  // empty: pair p reads row p
-  std::vector<float> x;
-  std::vector<std::vector<float>> w;
-
-  [[nodiscard]] std::int64_t pairs() const { return ends.back(); }
-};
-
-ExpertProduct random_product(Random& random, const std::vector<std::int64_t>& counts,
-                             std::int64_t rows, std::int64_t outputs, const Segments& segments,
-                             Range leaves, DType dtype) {
-  ExpertProduct p;
-  p.rows = rows;
-  p.outputs = outputs;
-  p.cut = KCut::of(segments, leaves);
-  p.dtype = dtype;
-  p.ends.resize(counts.size());
-  std::partial_sum(counts.begin(), counts.end(), p.ends.begin());
-  for (std::int64_t i = 0; i < p.pairs(); ++i) {
-    p.index.push_back(static_cast<std::int32_t>(random.between(0, rows - 1)));
-  }
-  p.x = random.wides(rows * p.cut.columns());
-  for (std::size_t e = 0; e < counts.size(); ++e) {
-    p.w.push_back(random.wides(outputs * p.cut.columns()));
-  }
-  return p;
-}
-
-std::vector<std::byte> multiply(Ops& ops, const ExpertProduct& p) {
-  const Array x = array(ops, p.x, p.dtype, {p.rows, p.cut.columns()});
-  const Array index = ints(ops, p.index);
-  MatrixStack w{{p.outputs, p.dtype, p.cut}, static_cast<std::int64_t>(p.w.size()), Buffer()};
-  w.storage = Buffer(ops.memory(), static_cast<Bytes>(w.count) * ops.matrix_bytes(w.shape));
-  for (std::size_t e = 0; e < p.w.size() && p.cut.columns() > 0; ++e) {
-    const Array from = array(ops, p.w[e], p.dtype, {p.outputs, p.cut.columns()});
-    // In two pieces, as gates and ups come.
-    const std::int64_t half = p.outputs / 2;
-    for (const Range rows : {Range{0, half}, Range{half, p.outputs}}) {
-      ops.pack(w, static_cast<std::int64_t>(e), rows.begin, 0,
-               from.tensor.slice(rows.begin, rows.end));
-    }
-  }
-  const Array out = poisoned(ops, DType::f32,
-                             {static_cast<std::int64_t>(p.cut.nodes.size()), p.pairs(), p.outputs});
-  ops.expert_linear(x.tensor, p.index.empty() ? Tensor() : index.tensor, p.ends, w, out.tensor);
-  return bytes_of(ops, out);
-}
-
 void compare(const ExpertProduct& p) {
-  const std::vector<std::byte> expected = multiply(reference(), p);
+  const std::vector<std::byte> expected = bytes_of(reference(), multiply(reference(), p));
   for (const auto& ops : implementations()) {
     INFO(ops->description() << ": " << p.pairs() << " pairs of " << p.ends.size() << " experts, N="
                             << p.outputs << " K=" << p.cut.columns() << " " << name(p.dtype));
-    CHECK((multiply(*ops, p) == expected));
+    CHECK((bytes_of(*ops, multiply(*ops, p)) == expected));
   }
-}
-
-/// `count` counts that add up to `total`, some of them 0.
-std::vector<std::int64_t> uneven(Random& random, std::int64_t count, std::int64_t total) {
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(count), 0);
-  for (std::int64_t i = 0; i < total; ++i) {
-    const std::int64_t e = std::min(random.between(0, count - 1), random.between(0, count - 1));
-    ++counts[static_cast<std::size_t>(e)];
-  }
-  return counts;
 }
 
 TEST_CASE("expert_linear equals its plain twin bit for bit", "[ops][experts]") {
@@ -116,7 +52,7 @@ TEST_CASE("a pair's product is a plain product's row", "[ops][experts]") {
   const Segments segments = Segments::cut(100, 16, 4);
   const ExpertProduct p =
       random_product(random, {1, 5, 40}, 9, 50, segments, {0, segments.count()}, DType::bf16);
-  const std::vector<std::byte> bytes = multiply(*ops, p);
+  const std::vector<std::byte> bytes = bytes_of(*ops, multiply(*ops, p));
   const Array x = array(*ops, p.x, p.dtype, {p.rows, p.cut.columns()});
   std::int64_t begin = 0;
   for (std::size_t e = 0; e < p.w.size(); ++e) {
@@ -131,25 +67,6 @@ TEST_CASE("a pair's product is a plain product's row", "[ops][experts]") {
                          rows.begin() + row * row_bytes));
     }
   }
-}
-
-struct Routing {
-  std::vector<std::int32_t> experts;
-  std::vector<float> weights;
-};
-
-Routing route(Ops& ops, const std::vector<float>& logits, std::int64_t rows, std::int64_t k,
-              bool normalise) {
-  const std::int64_t experts = static_cast<std::int64_t>(logits.size()) / rows;
-  const Array in = array(ops, logits, DType::f32, {rows, experts});
-  const Array ids = poisoned(ops, DType::i32, {rows, k});
-  const Array weights = poisoned(ops, DType::f32, {rows, k});
-  ops.route(in.tensor, normalise, ids.tensor, weights.tensor);
-  Routing result;
-  result.experts.resize(static_cast<std::size_t>(rows * k));
-  ops.download(ids.tensor, std::as_writable_bytes(std::span(result.experts)));
-  result.weights = floats_of(ops, weights);
-  return result;
 }
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
@@ -172,6 +89,7 @@ TEST_CASE("route equals its plain twin bit for bit", "[ops][experts]") {
           const Routing found = route(*ops, logits, rows, k, normalise);
           CHECK(found.experts == expected.experts);
           CHECK(same_bits(found.weights, expected.weights));
+          CHECK(found.loads == expected.loads);
         }
       }
     }
@@ -196,18 +114,25 @@ TEST_CASE("route takes the most probable, the lower expert among equals", "[ops]
   for (const auto& ops : implementations()) check(*ops);
 }
 
-std::vector<std::byte> combined(Ops& ops, const std::vector<TreeNode>& nodes,
-                                const std::vector<float>& parts, std::int64_t columns,
-                                const std::vector<std::int32_t>& rows,
-                                const std::vector<float>& weights, std::int64_t m) {
-  const auto count = static_cast<std::int64_t>(parts.size()) / columns;
-  const auto k = static_cast<std::int64_t>(weights.size()) / m;
-  const Array from = array(ops, parts, DType::f32, {count, columns});
-  const Array index = ints(ops, rows);
-  const Array scale = array(ops, weights, DType::f32, {m, k});
-  const Array out = poisoned(ops, DType::f32, {m, columns});
-  ops.combine(nodes, from.tensor, index.tensor, scale.tensor, out.tensor);
-  return bytes_of(ops, out);
+TEST_CASE("sort_pairs keeps the rows' order and says where each pair went", "[ops][experts]") {
+  Random random(17);
+  for (const auto& [rows, k, experts, copies] : kSorts) {
+    const std::vector<std::int32_t> chosen = choices(random, rows, k, experts);
+    const Sorted expected = sorted(reference(), chosen, k, experts, copies);
+    for (const auto& ops : implementations()) {
+      INFO(rows << " rows, " << k << " of " << experts << " experts, " << copies << " copies");
+      CHECK(sorted(*ops, chosen, k, experts, copies) == expected);
+    }
+    CHECK(std::is_sorted(expected.ends.begin(), expected.ends.end()));
+    for (std::size_t pair = 0; pair < chosen.size() && copies > 0; ++pair) {
+      const auto place =
+          static_cast<std::size_t>(expected.places[pair * static_cast<std::size_t>(copies)]);
+      const auto expert = static_cast<std::size_t>(chosen[pair]);
+      REQUIRE(place < static_cast<std::size_t>(expected.ends[expert]));
+      REQUIRE((expert == 0 || place >= static_cast<std::size_t>(expected.ends[expert - 1])));
+      REQUIRE(expected.rows[place] == static_cast<std::int32_t>(pair) / k);
+    }
+  }
 }
 
 TEST_CASE("combine equals its plain twin bit for bit, other orders do not", "[ops][experts]") {
@@ -256,15 +181,8 @@ TEST_CASE("add_gated equals its plain twin bit for bit", "[ops][experts]") {
     const std::vector<float> gate = random.wides(m, 5);
     const std::vector<float> x = random.wides(m * columns);
     const std::vector<float> sum = random.wides(m * columns);
-    const auto run = [&](Ops& ops) {
-      const Array g = array(ops, gate, DType::f32, {m, 1});
-      const Array from = array(ops, x, DType::f32, {m, columns});
-      const Array to = array(ops, sum, DType::f32, {m, columns});
-      ops.add_gated(g.tensor, from.tensor, to.tensor);
-      return bytes_of(ops, to);
-    };
-    const auto expected = run(reference());
-    for (const auto& ops : implementations()) CHECK((run(*ops) == expected));
+    const auto expected = gated(reference(), gate, x, sum);
+    for (const auto& ops : implementations()) CHECK((gated(*ops, gate, x, sum) == expected));
   }
 }
 

@@ -175,12 +175,14 @@ TEST_CASE("gather_rows copies rows", "[ops][gather]") {
   for (const std::vector<std::int32_t>& rows :
        {std::vector<std::int32_t>{}, {39}, {0, 0, 17, 39, 3, 2, 1}}) {
     const auto count = static_cast<std::int64_t>(rows.size());
-    same_bits([&](Ops& ops) {
-      const Array out = poisoned(ops, DType::f32, {count, 1000});
-      ops.gather_rows(array(ops, x, DType::f32, {40, 1000}).tensor, ints(ops, rows).tensor,
-                      out.tensor);
-      return bytes_of(ops, out);
-    });
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      same_bits([&](Ops& ops) {
+        const Array out = poisoned(ops, dtype, {count, 1000});
+        ops.gather_rows(array(ops, x, dtype, {40, 1000}).tensor, ints(ops, rows).tensor,
+                        out.tensor);
+        return bytes_of(ops, out);
+      });
+    }
   }
 }
 

@@ -261,19 +261,19 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   add_completion(report, a_completion(), false);  // another choice of the same prompt
   CHECK(time_to_first_token(a_completion()) == 0.5);
   CHECK(time_per_output_token(a_completion()) == 0.5);
-  CHECK(tokens_per_second(report) == 1);
+  CHECK(tokens_per_second(report) == 2);
 
   const std::string text = to_text(report);
   CHECK(std::count(text.begin(), text.end(), '\n') < 30);
   for (const char* part :
-       {"3 of 3 done, 1 failed; 1 by earlier runs", "n1 x 2, n2 x 1", "dp=2", "7 in, 3 out",
+       {"3 of 3 done, 1 failed; 1 by earlier runs", "n1 x 2, n2 x 1", "dp=2", "7 in, 6 out",
         "100 of 400 tokens in full pages", "(25.0%)", "500.0 ms p50", "out/results.jsonl",
         "along tp: 2.0 KiB sent by a rank on average, 3.0 KiB at most, in 4 calls"}) {
     CHECK_THAT(text, Catch::Matchers::Contains(part));
   }
   const json summary = json::parse(to_json(report));
   CHECK(summary["requests"]["failed"] == 1);
-  CHECK(summary["tokens"]["completion"] == 3);
+  CHECK(summary["tokens"]["completion"] == 6);
   CHECK(summary["ttft_seconds"]["p99"] == 0.5);
   CHECK(summary["layout"]["dp"] == 2);
   CHECK(summary["communication"]["tp"]["calls"]["max"] == 4);

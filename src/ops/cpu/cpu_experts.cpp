@@ -17,8 +17,8 @@ constexpr std::int64_t kPanelCost = 8;
 }  // namespace
 
 void CpuOps::route(const Tensor& logits, bool normalise, const Tensor& experts,
-                   const Tensor& weights) {
-  checks::route(logits, experts, weights);
+                   const Tensor& weights, const Tensor& loads) {
+  checks::route(logits, experts, weights, loads);
   if (logits.elements() == 0) return;
   RouteTask task;
   task.logits = logits.as<float>();
@@ -34,12 +34,40 @@ void CpuOps::route(const Tensor& logits, bool normalise, const Tensor& experts,
     mine.rows = rows;
     kernels_.route(mine);
   });
+  for (const std::int32_t expert : experts.span<std::int32_t>()) {
+    ++loads.as<std::int32_t>()[expert];
+  }
 }
 
-void CpuOps::expert_linear(const Tensor& x, const Tensor& rows, std::span<const std::int64_t> ends,
+void CpuOps::sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
+                        const Tensor& places) {
+  checks::sort_pairs(experts, ends, rows, places);
+  const std::span<const std::int32_t> of = experts.span<std::int32_t>();
+  const auto pairs = static_cast<std::int64_t>(of.size());
+  const std::int64_t copies = pairs > 0 ? places.elements() / pairs : 0;
+  // Counts, then where each expert's next pair goes, which in the end is the end of its pairs.
+  const std::span<std::int32_t> next = ends.span<std::int32_t>();
+  std::fill(next.begin(), next.end(), 0);
+  for (const std::int32_t expert : of) ++next[static_cast<std::size_t>(expert)];
+  std::int32_t begin = 0;
+  for (std::int32_t& expert : next) {
+    const std::int32_t count = expert;
+    expert = begin;
+    begin += count;
+  }
+  std::int32_t* to = places.as<std::int32_t>();
+  for (std::int64_t p = 0; p < pairs; ++p) {
+    const std::int32_t place = next[static_cast<std::size_t>(of[static_cast<std::size_t>(p)])]++;
+    rows.as<std::int32_t>()[place] = static_cast<std::int32_t>(p / experts.row_elements());
+    for (std::int64_t i = 0; i < copies; ++i) *to++ = static_cast<std::int32_t>(i * pairs) + place;
+  }
+}
+
+void CpuOps::expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends,
                            const MatrixStack& w, const Tensor& out) {
-  checks::expert_linear(x, rows, ends, w, out);
-  const std::int64_t pairs = ends.empty() ? 0 : ends.back();
+  const std::int64_t pairs = checks::expert_linear(x, rows, ends, w, out);
+  const std::span<const std::int32_t> end_of = ends.span<std::int32_t>();
+  checks::pair_ends(end_of, pairs);
   if (pairs == 0 || w.shape.rows == 0 || w.shape.columns() == 0) return;
   plan_leaves(w.shape.cut, leaves_);
   const std::int32_t* const index = rows.defined() ? rows.as<std::int32_t>() : nullptr;
@@ -49,8 +77,8 @@ void CpuOps::expert_linear(const Tensor& x, const Tensor& rows, std::span<const 
     const std::int64_t end = std::min(begin + most, pairs);
     runs_.clear();
     for (std::int64_t at = begin; at < end;) {
-      while (ends[expert] <= at) ++expert;
-      const std::int64_t stop = std::min({ends[expert], end, at + kRunPairs});
+      while (end_of[expert] <= at) ++expert;
+      const std::int64_t stop = std::min({std::int64_t{end_of[expert]}, end, at + kRunPairs});
       runs_.push_back({static_cast<std::int64_t>(expert), {at, stop}});
       at = stop;
     }

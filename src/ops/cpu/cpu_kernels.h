@@ -57,6 +57,20 @@ struct LinearTask {
   float* scratch = nullptr;  ///< linear_scratch() floats
 };
 
+/// Copies a part [rows, columns] of a weight matrix into panels of `panel_columns` columns, where it
+/// begins at row0, col0.
+struct PanelTask {
+  const std::byte* from = nullptr;
+  bool bf16 = false;
+  std::int64_t row_stride = 0;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::byte* panels = nullptr;
+  std::int64_t panel_columns = 0;
+  std::int64_t row0 = 0;
+  std::int64_t col0 = 0;
+};
+
 /// Widens `rows` rows of K elements to one row block [K][rows].
 struct PackTask {
   const std::byte* x = nullptr;
@@ -219,6 +233,7 @@ constexpr int kSpinChains = 16;
 struct CpuKernels {
   const char* name;
   std::int64_t tile_rows;  ///< most rows of a row block
+  void (*pack_panels)(const PanelTask&);
   void (*pack)(const PackTask&);
   void (*linear)(const LinearTask&);
   void (*rms_norm)(const NormTask&);

@@ -11,26 +11,6 @@ namespace {
 /// Stack entries that a tree node of 64 leaves needs, the most that a model can have.
 constexpr std::int64_t kUsualSlots = 7;
 
-/// Elements [r, c] into [panel][K][32].
-template <class T>
-void pack_rows(T* panels, std::int64_t columns, std::int64_t row0, std::int64_t col0,
-               const Tensor& from, Range rows) {
-  constexpr std::int64_t run = 64;  // columns at a time, so that the panel's lines stay in cache
-  for (std::int64_t begin = rows.begin; begin < rows.end;) {
-    const std::int64_t panel = (row0 + begin) / kPanelRows;
-    const std::int64_t end = std::min(rows.end, (panel + 1) * kPanelRows - row0);
-    for (std::int64_t c = 0; c < from.row_elements(); c += run) {
-      const std::int64_t stop = std::min(c + run, from.row_elements());
-      for (std::int64_t r = begin; r < end; ++r) {
-        const T* const in = from.as<T>() + r * from.row_stride();
-        T* const out = panels + (panel * columns + col0) * kPanelRows + (row0 + r) % kPanelRows;
-        for (std::int64_t k = c; k < stop; ++k) out[k * kPanelRows] = in[k];
-      }
-    }
-    begin = end;
-  }
-}
-
 float widened(std::uint16_t bits) { return f32_from_bf16(bits); }
 float widened(float value) { return value; }
 
@@ -80,14 +60,19 @@ void CpuOps::pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, 
 }
 
 void CpuOps::pack_into(std::byte* to, const MatrixShape& shape, std::int64_t row0,
-                       std::int64_t col0, const Tensor& from) {
-  spread(from.rows(), from.elements(), [&](int, Range rows) {
-    if (shape.dtype == DType::bf16) {
-      pack_rows(reinterpret_cast<std::uint16_t*>(to), shape.columns(), row0, col0, from, rows);
-    } else {
-      pack_rows(reinterpret_cast<float*>(to), shape.columns(), row0, col0, from, rows);
-    }
-  });
+                       std::int64_t col0, const Tensor& from) const {
+  if (from.elements() == 0) return;
+  PanelTask task;
+  task.from = from.data();
+  task.bf16 = shape.dtype == DType::bf16;
+  task.row_stride = from.row_stride();
+  task.rows = from.rows();
+  task.columns = from.row_elements();
+  task.panels = to;
+  task.panel_columns = shape.columns();
+  task.row0 = row0;
+  task.col0 = col0;
+  kernels_.pack_panels(task);
 }
 
 void CpuOps::embed(const Matrix& table, const Tensor& rows, const Tensor& out) {

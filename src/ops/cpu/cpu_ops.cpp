@@ -65,6 +65,11 @@ void CpuOps::copy(const Tensor& from, const Tensor& to) {
   if (from.elements() > 0) std::memcpy(to.data(), from.data(), from.bytes());
 }
 
+void CpuOps::clear(const Tensor& to) {
+  checks::clear(to);
+  if (to.elements() > 0) std::memset(to.data(), 0, to.bytes());
+}
+
 Bytes CpuOps::kv_page_bytes(std::int64_t heads, std::int64_t head_dim, std::int64_t page_tokens,
                             DType dtype) const {
   checks::kv_page(heads, head_dim, page_tokens, dtype);
@@ -202,12 +207,14 @@ void CpuOps::add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> p
 
 void CpuOps::gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) {
   checks::gather_rows(x, rows, out);
-  const Bytes row_bytes = static_cast<Bytes>(out.row_elements()) * sizeof(float);
+  if (out.elements() == 0) return;
+  const Bytes element = size_of(out.dtype());
+  const Bytes row_bytes = static_cast<Bytes>(out.row_elements()) * element;
   spread(out.rows(), out.elements(), [&](int, Range range) {
     for (std::int64_t i = range.begin; i < range.end; ++i) {
       const std::int64_t row = rows.as<std::int32_t>()[i];
-      std::memcpy(out.as<float>() + i * out.row_stride(), x.as<float>() + row * x.row_stride(),
-                  row_bytes);
+      std::memcpy(out.data() + static_cast<Bytes>(i * out.row_stride()) * element,
+                  x.data() + static_cast<Bytes>(row * x.row_stride()) * element, row_bytes);
     }
   });
 }

@@ -9,14 +9,15 @@
 #include "ops/cpu/limits.inl"
 #include "ops/cpu/linear.inl"
 #include "ops/cpu/logits.inl"
+#include "ops/cpu/panels.inl"
 #include "ops/cpu/rows.inl"
 
 namespace weft {
 namespace {
 
 CpuKernels kernel_table(const char* name) {
-  return {name,     kTileRows,    pack,         linear, rms_norm, finish_qkv, attention, swiglu,
-          add_tree, block_maxima, block_masses, route,  combine,  add_gated,  spin_fma};
+  return {name,   kTileRows, pack_panels,  pack,         linear, rms_norm, finish_qkv, attention,
+          swiglu, add_tree,  block_maxima, block_masses, route,  combine,  add_gated,  spin_fma};
 }
 
 }  // namespace

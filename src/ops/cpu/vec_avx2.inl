@@ -1,6 +1,7 @@
 // Vec, the vector of 16 f32 lanes: two AVX2 registers. Included by avx2.cpp alone.
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace weft {
@@ -151,6 +152,35 @@ WEFT_INLINE float largest_lane(Vec a) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+/// 32 bytes of integers in 2 lanes of 16.
+struct Bits {
+  __m256i v;
+};
+constexpr int kBitLanes = 2;
+/// 16 bytes of each of 2 places `stride` bytes apart, one in each lane.
+WEFT_INLINE Bits load_lanes(const std::byte* from, std::int64_t stride) {
+  const auto lane = [&](int i) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * stride));
+  };
+  return {_mm256_inserti128_si256(_mm256_castsi128_si256(lane(0)), lane(1), 1)};
+}
+/// In each lane, alternating: the lower (higher) half of a's elements and of b's.
+WEFT_INLINE Bits zip_low(Bits a, Bits b, std::uint16_t /*element*/) {
+  return {_mm256_unpacklo_epi16(a.v, b.v)};
+}
+WEFT_INLINE Bits zip_high(Bits a, Bits b, std::uint16_t /*element*/) {
+  return {_mm256_unpackhi_epi16(a.v, b.v)};
+}
+WEFT_INLINE Bits zip_low(Bits a, Bits b, float /*element*/) {
+  return {_mm256_unpacklo_epi32(a.v, b.v)};
+}
+WEFT_INLINE Bits zip_high(Bits a, Bits b, float /*element*/) {
+  return {_mm256_unpackhi_epi32(a.v, b.v)};
+}
+WEFT_INLINE void store(std::byte* to, Bits a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), a.v);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 #pragma GCC diagnostic pop
 
+#include <cstddef>
 #include <cstdint>
 
 namespace weft {
@@ -107,6 +108,36 @@ WEFT_INLINE float sum_by_halving(Vec a) {
 
 /// The largest lane (no NaN among them).
 WEFT_INLINE float largest_lane(Vec a) { return _mm512_reduce_max_ps(a.v); }
+
+/// 64 bytes of integers in 4 lanes of 16.
+struct Bits {
+  __m512i v;
+};
+constexpr int kBitLanes = 4;
+/// 16 bytes of each of 4 places `stride` bytes apart, one in each lane.
+WEFT_INLINE Bits load_lanes(const std::byte* from, std::int64_t stride) {
+  const auto lane = [&](int i) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * stride));
+  };
+  const __m512i low = _mm512_inserti32x4(_mm512_castsi128_si512(lane(0)), lane(1), 1);
+  return {_mm512_inserti32x4(_mm512_inserti32x4(low, lane(2), 2), lane(3), 3)};
+}
+/// In each lane, alternating: the lower (higher) half of a's elements and of b's.
+WEFT_INLINE Bits zip_low(Bits a, Bits b, std::uint16_t /*element*/) {
+  return {_mm512_unpacklo_epi16(a.v, b.v)};
+}
+WEFT_INLINE Bits zip_high(Bits a, Bits b, std::uint16_t /*element*/) {
+  return {_mm512_unpackhi_epi16(a.v, b.v)};
+}
+WEFT_INLINE Bits zip_low(Bits a, Bits b, float /*element*/) {
+  return {_mm512_unpacklo_epi32(a.v, b.v)};
+}
+WEFT_INLINE Bits zip_high(Bits a, Bits b, float /*element*/) {
+  return {_mm512_unpackhi_epi32(a.v, b.v)};
+}
+WEFT_INLINE void store(std::byte* to, Bits a) {
+  _mm512_storeu_si512(reinterpret_cast<__m512i*>(to), a.v);
+}
 
 }  // namespace
 }  // namespace weft

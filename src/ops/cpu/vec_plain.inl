@@ -1,5 +1,6 @@
 // Vec, the vector of 16 f32 lanes: an array, for processors without kernels of their own. Included
 // by plain.cpp alone; a compiler for a processor with FMA vectorises it.
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -158,6 +159,42 @@ WEFT_INLINE float largest_lane(Vec a) {
   }
   return a.v[0];
 }
+
+/// 16 bytes of integers: one lane of them.
+struct Bits {
+  std::byte v[16];
+};
+constexpr int kBitLanes = 1;
+WEFT_INLINE Bits load_lanes(const std::byte* from, std::int64_t /*stride*/) {
+  Bits r;
+  std::memcpy(r.v, from, sizeof(r.v));
+  return r;
+}
+/// Alternating: half of a's elements and of b's, from element `begin` on.
+template <class T>
+WEFT_INLINE Bits zip(Bits a, Bits b, int begin) {
+  constexpr int half = 8 / sizeof(T);
+  T x[2 * half];
+  T y[2 * half];
+  T r[2 * half];
+  std::memcpy(x, a.v, sizeof(x));
+  std::memcpy(y, b.v, sizeof(y));
+  for (int i = 0; i < half; ++i) {
+    r[2 * i] = x[begin + i];
+    r[2 * i + 1] = y[begin + i];
+  }
+  std::memcpy(a.v, r, sizeof(r));
+  return a;
+}
+WEFT_INLINE Bits zip_low(Bits a, Bits b, std::uint16_t /*element*/) {
+  return zip<std::uint16_t>(a, b, 0);
+}
+WEFT_INLINE Bits zip_high(Bits a, Bits b, std::uint16_t /*element*/) {
+  return zip<std::uint16_t>(a, b, 4);
+}
+WEFT_INLINE Bits zip_low(Bits a, Bits b, float /*element*/) { return zip<std::uint32_t>(a, b, 0); }
+WEFT_INLINE Bits zip_high(Bits a, Bits b, float /*element*/) { return zip<std::uint32_t>(a, b, 2); }
+WEFT_INLINE void store(std::byte* to, Bits a) { std::memcpy(to, a.v, sizeof(a.v)); }
 
 }  // namespace
 }  // namespace weft

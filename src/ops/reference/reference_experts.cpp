@@ -47,8 +47,8 @@ void ReferenceOps::pack(const MatrixStack& to, std::int64_t index, std::int64_t 
 }
 
 void ReferenceOps::route(const Tensor& logits, bool normalise, const Tensor& experts,
-                         const Tensor& weights) {
-  checks::route(logits, experts, weights);
+                         const Tensor& weights, const Tensor& loads) {
+  checks::route(logits, experts, weights, loads);
   const auto count = static_cast<std::size_t>(logits.row_elements());
   const std::int64_t k = experts.row_elements();
   for (std::int64_t m = 0; m < logits.rows(); ++m) {
@@ -62,6 +62,7 @@ void ReferenceOps::route(const Tensor& logits, bool normalise, const Tensor& exp
         if (!taken[e] && (best == count || row[e] > row[best])) best = e;
       }
       taken[best] = true;
+      ++loads.as<std::int32_t>()[best];
       experts.as<std::int32_t>()[m * k + j] = static_cast<std::int32_t>(best);
       put(weights, m, j, row[best]);
       sum = sum + row[best];
@@ -71,16 +72,35 @@ void ReferenceOps::route(const Tensor& logits, bool normalise, const Tensor& exp
   }
 }
 
-void ReferenceOps::expert_linear(const Tensor& x, const Tensor& rows,
-                                 std::span<const std::int64_t> ends, const MatrixStack& w,
-                                 const Tensor& out) {
-  checks::expert_linear(x, rows, ends, w, out);
-  const std::int64_t pairs = ends.empty() ? 0 : ends.back();
+void ReferenceOps::sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
+                              const Tensor& places) {
+  checks::sort_pairs(experts, ends, rows, places);
+  const std::int64_t pairs = experts.elements();
+  const std::int64_t copies = pairs > 0 ? places.elements() / pairs : 0;
+  const auto* const of = experts.as<std::int32_t>();
+  std::int32_t place = 0;
+  for (std::int64_t e = 0; e < ends.elements(); ++e) {
+    for (std::int64_t p = 0; p < pairs; ++p) {
+      if (of[p] != e) continue;
+      rows.as<std::int32_t>()[place] = static_cast<std::int32_t>(p / experts.row_elements());
+      for (std::int64_t i = 0; i < copies; ++i) {
+        places.as<std::int32_t>()[p * copies + i] = static_cast<std::int32_t>(i * pairs + place);
+      }
+      ++place;
+    }
+    ends.as<std::int32_t>()[e] = place;
+  }
+}
+
+void ReferenceOps::expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends,
+                                 const MatrixStack& w, const Tensor& out) {
+  const std::int64_t pairs = checks::expert_linear(x, rows, ends, w, out);
+  checks::pair_ends(ends.span<std::int32_t>(), pairs);
   const std::int64_t outputs = w.shape.rows;
-  std::size_t expert = 0;
+  std::int64_t expert = 0;
   for (std::int64_t p = 0; p < pairs; ++p) {
-    while (ends[expert] <= p) ++expert;
-    const Tensor matrix = view(w, static_cast<std::int64_t>(expert));
+    while (ends.as<std::int32_t>()[expert] <= p) ++expert;
+    const Tensor matrix = view(w, expert);
     const std::int64_t row = rows.defined() ? rows.as<std::int32_t>()[p] : p;
     for (std::int64_t n = 0; n < outputs; ++n) {
       const std::vector<float> nodes = reference::tree_nodes(

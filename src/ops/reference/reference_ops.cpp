@@ -81,6 +81,11 @@ void ReferenceOps::copy(const Tensor& from, const Tensor& to) {
   if (from.bytes() > 0) std::memcpy(to.data(), from.data(), from.bytes());
 }
 
+void ReferenceOps::clear(const Tensor& to) {
+  checks::clear(to);
+  if (to.bytes() > 0) std::memset(to.data(), 0, to.bytes());
+}
+
 Bytes ReferenceOps::matrix_bytes(const MatrixShape& shape) const {
   return static_cast<Bytes>(shape.rows * shape.columns()) * size_of(shape.dtype);
 }
@@ -180,7 +185,12 @@ void ReferenceOps::gather_rows(const Tensor& x, const Tensor& rows, const Tensor
   checks::gather_rows(x, rows, out);
   for (std::int64_t i = 0; i < out.rows(); ++i) {
     for (std::int64_t c = 0; c < out.row_elements(); ++c) {
-      at<float>(out, i, c) = at<float>(x, at<std::int32_t>(rows, i), c);
+      const std::int64_t row = at<std::int32_t>(rows, i);
+      if (out.dtype() == DType::bf16) {
+        at<std::uint16_t>(out, i, c) = at<std::uint16_t>(x, row, c);
+      } else {
+        at<float>(out, i, c) = at<float>(x, row, c);
+      }
     }
   }
 }

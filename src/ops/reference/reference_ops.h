@@ -24,8 +24,10 @@ class ReferenceOps : public Ops {
   void upload(std::span<const std::byte> from, const Tensor& to) override;
   void download(const Tensor& from, std::span<std::byte> to) override;
   void copy(const Tensor& from, const Tensor& to) override;
+  void clear(const Tensor& to) override;
 
   [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override;
+  [[nodiscard]] int pack_threads() const override { return 1; }
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
   void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
             const Tensor& from) override;
@@ -48,10 +50,12 @@ class ReferenceOps : public Ops {
   void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, const Tensor& bias,
                 const Tensor& residual) override;
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override;
-  void route(const Tensor& logits, bool normalise, const Tensor& experts,
-             const Tensor& weights) override;
-  void expert_linear(const Tensor& x, const Tensor& rows, std::span<const std::int64_t> ends,
-                     const MatrixStack& w, const Tensor& out) override;
+  void route(const Tensor& logits, bool normalise, const Tensor& experts, const Tensor& weights,
+             const Tensor& loads) override;
+  void sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
+                  const Tensor& places) override;
+  void expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends, const MatrixStack& w,
+                     const Tensor& out) override;
   void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
                const Tensor& weights, const Tensor& out) override;
   void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) override;

@@ -1,0 +1,47 @@
+// Experts in one part: every rank has some columns of each expert, so that it needs no rows of
+// others and knows how many pairs everyone has before it knows the routes.
+#include "model/exchange_state.h"
+
+namespace weft {
+namespace {
+
+class OnePartExchange final : public Exchange {
+ public:
+  explicit OnePartExchange(ExchangeState& state) : state_(state) {}
+
+  void begin(std::int64_t rows) override { state_.begin(rows); }
+
+  ExpertWork dispatch(const Tensor& x, const Tensor& experts) override {
+    const std::int64_t m = state_.own_rows();
+    const std::int64_t k = state_.part.config.per_token;
+    state_.order.pairs_of.assign(1, m * k);
+    ExpertWork work;
+    work.x = x;
+    work.rows = state_.pair_rows_buffer.tensor(DType::i32, {m * k});
+    work.ends = state_.ends_buffer.tensor(DType::i32, {state_.part.config.experts});
+    state_.ops.sort_pairs(experts, work.ends, work.rows, places());
+    return work;
+  }
+
+  void combine(const Tensor& outputs, const Tensor& weights, const Tensor& sum) override {
+    state_.ops.combine(state_.part.tree.nodes, state_.gather_outputs(outputs), places(), weights,
+                       sum);
+  }
+
+ private:
+  /// [own rows, k, nodes] i32: where each pair's nodes stand when all ranks' have come together.
+  [[nodiscard]] Tensor places() const {
+    return state_.node_rows_buffer.tensor(
+        DType::i32, {state_.own_rows(), state_.part.config.per_token, state_.part.all_nodes()});
+  }
+
+  ExchangeState& state_;
+};
+
+}  // namespace
+
+std::unique_ptr<Exchange> make_one_part_exchange(ExchangeState& state) {
+  return std::make_unique<OnePartExchange>(state);
+}
+
+}  // namespace weft

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""weft plan: what a job would need, which layouts are possible and why others are not."""
+
+import json
+import re
+
+from weft_e2e import (DATA, EXIT_OK, EXIT_USER_ERROR, WeftTest, adder_requests, main, weft,
+                      write_rows)
+
+EXPERTS = {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "vocab_size": 301,
+           "hidden_size": 48, "intermediate_size": 112, "num_hidden_layers": 2,
+           "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 12, "hidden_act": "silu",
+           "max_position_embeddings": 256, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+           "tie_word_embeddings": False, "eos_token_id": 2, "num_experts": 3,
+           "num_experts_per_tok": 2, "moe_intermediate_size": 84, "norm_topk_prob": True}
+
+NOT_BUILT = ["output projection divided by output features: every rank would need",
+             "attention scores divided by the heads' hidden dimension: partial dot products"]
+
+
+def human_bytes(count):
+    """A number of bytes as weft plan writes it."""
+    for unit, size, digits in (("GiB", 2**30, 2), ("MiB", 2**20, 1), ("KiB", 2**10, 1)):
+        if count >= size:
+            return f"{count / size:.{digits}f} {unit}"
+    return f"{count} bytes"
+
+
+class Plan(WeftTest):
+
+    def weft(self, *arguments, status=EXIT_OK):
+        result = weft(*arguments)
+        self.assertEqual(result.status, status, result)
+        return result
+
+    def job(self, name, model=None, **settings):
+        """A small job, of the adder or of a model with experts."""
+        job = self.write_job(name, DATA / "adder_prompts.jsonl", engine__kv_memory="1MiB",
+                             engine__max_sequence_length=64, **settings)
+        if model is not None:
+            job.write_text(job.read_text().replace(str(self.model), str(model)))
+        return job
+
+    def model_with_experts(self):
+        model = self.folder / "experts"
+        if not model.exists():
+            config = self.folder / "experts.json"
+            config.write_text(json.dumps(EXPERTS))
+            self.weft("synth", config, model)
+        return model
+
+    def rows_of(self, table):
+        """{(tp, pp, sp, ep, dp): what stands behind them, further lines included}"""
+        rows = {}
+        for line in table.splitlines():
+            axes = re.match(r"((?: +\d+){5})  +(\S.*)", line)
+            if axes:
+                last = tuple(int(size) for size in axes.group(1).split())
+                self.assertNotIn(last, rows)
+                rows[last] = axes.group(2)
+            elif re.match(r" {36}and: ", line):
+                rows[last] += "\n" + line.strip()
+        return rows
+
+    def test_plan_says_what_a_run_holds(self):
+        """The planned bytes are those that the run reports, and the run keeps to them."""
+        prompts = write_rows(self.folder / "planned.jsonl", adder_requests(10))
+        job = self.write_job("planned", prompts, engine__kv_memory="256KiB",
+                             engine__max_sequence_length=64, engine__max_batch_tokens=128,
+                             engine__max_sequences=8, engine__threads=1)
+        amount = r" +(\S+ (?:bytes|KiB|MiB|GiB))"
+        for ranks, axes, lines in [(None, {}, 1), (2, {"tp": 2}, 2), (3, {"tp": 3}, 3),
+                                   (4, {"tp": 4}, 4), (2, {"pp": 2}, 2), (2, {"sp": 2}, 1),
+                                   (6, {"tp": 2, "pp": 3}, 6)]:
+            with self.subTest(axes=axes):
+                settings = [f"parallel.{axis}={size}" for axis, size in axes.items()]
+                plan = self.weft("plan", job, *[w for s in settings for w in ("--set", s)]).out
+                rows = re.findall(r"^ +\d+ +\d+" + 5 * amount + "  [^ ]", plan, flags=re.MULTILINE)
+                self.assertEqual(len(rows), lines, plan)
+                output = self.folder / f"planned-{'-'.join(settings)}"
+                self.run_job(job, output, *settings, ranks=ranks)
+                memory = json.loads((output / "summary.json").read_text())["memory_bytes"]
+                self.assertIn(human_bytes(memory["planned"]), [row[-1] for row in rows])
+                self.assertEqual(memory["peak"], memory["planned"])
+
+    def test_plan_tables(self):
+        job = self.write_job("table", DATA / "adder_prompts.jsonl", engine__kv_memory="64MiB")
+        for ranks, legal, illegal in [(6, [1, 2, 3, 6], []), (9, [1, 3], [9]), (1, [1], [])]:
+            with self.subTest(ranks=ranks):
+                table = self.weft("plan", job, "--ranks", ranks).out
+                # tp, pp, sp, ep, dp; here the lines that have tp and dp alone.
+                lines = {int(m.group(1)): m.group(0) for m in re.finditer(
+                    r"^ +(\d+) +1 +1 +1 +\d+ +.*$", table, flags=re.MULTILINE)}
+                self.assertEqual(sorted(lines), sorted(legal + illegal), table)
+                for axes in re.findall(r"^((?: +\d+){5}) ", table, flags=re.MULTILINE):
+                    tp, pp, sp, _, dp = (int(size) for size in axes.split())
+                    self.assertEqual(tp * pp * sp * dp, ranks)
+                for tp in legal:
+                    self.assertRegex(lines[tp], rf"^ +{tp} +1 +1 +1 +{ranks // tp} +\d.*B")
+                for tp in illegal:
+                    self.assertRegex(lines[tp], "not possible.*segments")
+        self.assertFalse((self.folder / "table").exists(), "plan wrote an output directory")
+
+    def test_plan_of_an_illegal_layout(self):
+        job = self.write_job("illegal", DATA / "adder_prompts.jsonl")
+        result = weft("plan", job, "--set", "parallel.tp=9")
+        self.assertEqual(result.status, 2, result)
+        self.assertIn("8 segments", result.out + result.err)
+        self.assert_refused(weft("plan", job, "--set", "model=/nowhere/m"), "/nowhere/m")
+
+    def test_every_reason_is_given(self):
+        result = weft("plan", self.job("reasons", parallel__tp=9, parallel__ep=2, parallel__pp=99))
+        self.assertEqual(result.status, EXIT_USER_ERROR, result)
+        reasons = re.findall(r"(?m)^  not possible: (.*)$", result.out)
+        for reason, pattern in zip(reasons, [
+                r"tp=9: the attention output projection has \d segments, and every rank needs",
+                r"tp=9: the ffn down projection has 8 segments",
+                r"pp=99: the model has \d+ sub-layers",
+                r"ep=2 does not apply to prefill \(ffn\): ep divides experts only, and the model"]):
+            self.assertRegex(reason, pattern)
+        self.assertEqual(len(reasons), 4, result.out)
+        row = self.rows_of(self.weft("plan", self.job("rows"), "--ranks", 9).out)[9, 1, 1, 1, 1]
+        self.assertRegex(row, r"^not possible: tp=9: the attention.*\nand: tp=9: the ffn")
+
+    def test_map_of_a_dense_model(self):
+        text = self.weft("plan", self.job("map", parallel__tp=2, parallel__sp=2,
+                                          parallel__pp=2)).out
+        entries = re.findall(r"(?m)^  (prefill|decode) +(\S.*?\S) +(tp|pp|sp|ep|dp)=2 +(.*)$", text)
+        self.assertEqual({axis for _, _, axis, _ in entries}, {"tp", "pp", "sp"})
+        modules = {module for _, module, _, _ in entries}
+        self.assertEqual(modules, {"embedding", "q/k/v projections", "attention scores",
+                                   "output projection", "ffn", "head"})
+        # sp in every module of prefill and in none of decode.
+        self.assertEqual(sorted(phase for phase, _, axis, _ in entries if axis == "sp"),
+                         ["prefill"] * 6)
+        self.assertIn(("prefill", "attention scores", "sp",
+                       "query rows of long prompts; keys and values of the shared rows: "
+                       "all-gather"), entries)
+        self.assertIn("  sp=2 does not apply to decode (attention scores): a decode step has one "
+                      "row for each sequence", text)
+        for other in NOT_BUILT:
+            self.assertIn(other, text)
+        self.assertNotIn("experts  ", text)
+
+    def test_map_of_a_model_with_experts(self):
+        text = self.weft("plan", self.job("moe-map", self.model_with_experts(), parallel__sp=3,
+                                          parallel__ep=3)).out
+        self.assertRegex(text, r"(?m)^  decode +experts +ep=3 +experts; tokens to experts")
+        self.assertRegex(text, r"(?m)^  prefill +experts +sp=3 +rows of long prompts")
+        self.assertNotRegex(text, r"(?m)^  (prefill|decode) +ffn ")  # all layers have experts
+        self.assertRegex(text, r"(?m)^  ep  experts +up to 3: every part needs an expert")
+
+    def test_table_has_every_layout_of_experts(self):
+        text = self.weft("plan", self.job("moe-table", self.model_with_experts()), "--ranks",
+                         4).out
+        rows = self.rows_of(text)
+        sizes = (1, 2, 4)
+        self.assertEqual(set(rows), {(tp, pp, sp, ep, 4 // (tp * pp * sp))
+                                     for tp in sizes for pp in sizes for sp in sizes
+                                     for ep in sizes if tp * pp * sp <= 4})
+        for (tp, pp, sp, ep, _), row in rows.items():
+            with self.subTest(tp=tp, pp=pp, sp=sp, ep=ep):
+                if ep > 3:
+                    self.assertIn("ep=4: a layer has 3 experts, and every part needs", row)
+                if sp * tp % ep != 0:
+                    self.assertIn(f"ep={ep}: must divide the {sp * tp} ranks of a stage (sp={sp} "
+                                  f"times tp={tp}), which share the experts", row)
+                legal = ep <= 3 and sp * tp % ep == 0
+                self.assertEqual(legal, "not possible" not in row, row)
+                if legal:  # five amounts of memory and the cache's tokens
+                    self.assertRegex(row, r"^(\S+ (bytes|KiB|MiB|GiB) +){5}\d+$")
+        self.assertIn("\n  sp=N does not apply to decode (attention scores): ", text)
+        self.assertRegex(text, r"(?m)^  tp  output projection  up to 8: every rank needs a segment")
+        for other in NOT_BUILT:
+            self.assertIn(other, text)
+        six = self.rows_of(self.weft("plan", self.job("moe-six", self.model_with_experts()),
+                                     "--ranks", 6).out)
+        self.assertIn("ep=3 with tp=2: one must be a multiple of the other", six[2, 1, 3, 3, 1])
+
+
+if __name__ == "__main__":
+    main()

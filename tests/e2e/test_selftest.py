@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""`weft selftest`: silent where all is well, loud and with status 1 where sums come out otherwise."""
+
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+from weft_e2e import ENVIRONMENT, WeftTest, main, weft
+
+TRIALS = 24
+
+
+class Selftest(WeftTest):
+    """The proof as a user runs it."""
+
+    def test_all_is_well(self):
+        """The same digests with and without mpirun, and on two ranks."""
+        digests = set()
+        for ranks in (None, 1, 2):
+            with self.subTest(ranks=ranks):
+                result = weft("selftest", "--trials", TRIALS, ranks=ranks)
+                self.assertEqual(result.status, 0, result)
+                self.assertRegex(
+                    result.out, rf"^weft selftest: {TRIALS} trials: \d models, \d+ layouts, \d+ "
+                    rf"schedules on {ranks or 1} ranks\n")
+                self.assertRegex(
+                    result.out, rf"\n{TRIALS} of {TRIALS} trials gave the bits of one rank alone, "
+                    r"\d+ of them with preemption, in \d+ s\n$")
+                self.assertNotIn("FAILED", result.out)
+                lines = [line for line in result.out.splitlines() if line.startswith("  ")]
+                digests.add(tuple(line for line in lines if " done after " not in line))
+        self.assertEqual(len(digests), 1, digests)
+        self.assertEqual(len(digests.pop()), 8)
+
+    @unittest.skipIf(shutil.which("mpicc") is None, "mpicc is missing")
+    def test_other_sums_are_told(self):
+        """On an MPI whose bytes arrive changed in the last bit of some numbers."""
+        shim = self.folder / "wrong_sums.so"
+        subprocess.run(["mpicc", "-shared", "-fPIC", "-O1", "-o", shim,
+                        Path(__file__).with_name("wrong_sums.c"), "-ldl"], check=True, timeout=60)
+        ENVIRONMENT["LD_PRELOAD"] = str(shim)
+        try:
+            result = weft("selftest", "--trials", TRIALS, ranks=2)
+        finally:
+            del ENVIRONMENT["LD_PRELOAD"]
+        self.assertEqual(result.status, 1, result)
+        self.assertRegex(result.out, r"  FAILED: .*; tp=2 .*: request \d+ \(\d+ prompt tokens\) "
+                                     r"differs, and \d+ more\n")
+        self.assertNotIn(f"\n{TRIALS} of {TRIALS} trials", result.out)
+
+    def test_wrong_options(self):
+        self.assert_refused(weft("selftest", "--trials", 0), "--trials")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+// What the proof tries; tests/mpi/test_prove.cpp has what comes of it.
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "engine/prefix_hashes.h"
+#include "layout/legality.h"
+#include "model/config.h"
+#include "plan/sizing.h"
+#include "proof/trial.h"
+
+namespace weft {
+namespace {
+
+constexpr int kRanks = 8;
+
+ProofScope scope(std::int64_t random = 0, bool full = false) {
+  ProofScope scope;
+  scope.ranks = kRanks;
+  scope.random = random;
+  scope.full = full;
+  return scope;
+}
+
+std::string key(const Trial& trial) {
+  return std::to_string(trial.model) + " " + to_string(trial.layout) + " " + trial.schedule.name;
+}
+
+std::vector<std::string> keys(const std::vector<Trial>& trials) {
+  std::vector<std::string> names;
+  for (const Trial& trial : trials) names.push_back(key(trial));
+  return names;
+}
+
+/// By model, layout: every layout of one replica of 1 to 8 ranks that breaks no rule.
+std::set<std::string> legal_layouts(const std::vector<ProofModel>& models) {
+  std::set<std::string> legal;
+  for (std::size_t model = 0; model < models.size(); ++model) {
+    const ModelFacts facts{parse_config(models[model].config), {}, models[model].dtype};
+    const LayoutLimits limits = layout_limits(facts);
+    for (Layout at; at.tp <= kRanks; ++at.tp) {
+      for (at.pp = 1; at.tp * at.pp <= kRanks; ++at.pp) {
+        for (at.sp = 1; at.replica_size() <= kRanks; ++at.sp) {
+          for (at.ep = 1; at.ep <= kRanks; ++at.ep) {
+            const auto ranks = static_cast<int>(at.replica_size());
+            if (violations(at, limits, ranks).empty()) {
+              legal.insert(std::to_string(model) + " " + to_string(at));
+            }
+          }
+        }
+      }
+    }
+  }
+  return legal;
+}
+
+/// How often a schedule throws sequences out when none of them ends early.
+std::int64_t preemptions(const Schedule& schedule, const Layout& layout,
+                         const std::vector<Request>& requests) {
+  const SchedulerLimits limits = limits_of(schedule.options, layout);
+  Scheduler scheduler(limits);
+  std::map<std::int64_t, std::int64_t> left;  // tokens to come of each sequence
+  for (const Request& request : requests_in_order(requests, schedule.order)) {
+    const auto length = static_cast<std::int64_t>(request.prompt.size());
+    left[request.index] = request.sampling.max_tokens;
+    scheduler.add(request.index, length, length + request.sampling.max_tokens,
+                  prefix_hashes(request.prompt, limits.page_tokens));
+  }
+  std::deque<std::vector<Slice>> flights;
+  while (!scheduler.idle() || !flights.empty()) {
+    while (flights.size() < static_cast<std::size_t>(layout.pp)) {
+      std::vector<Slice> step = scheduler.next();
+      if (step.empty()) break;
+      flights.push_back(std::move(step));
+    }
+    REQUIRE_FALSE(flights.empty());
+    for (const Slice& slice : flights.front()) {
+      scheduler.complete(slice, slice.samples && --left[slice.sequence] == 0);
+    }
+    flights.pop_front();
+  }
+  return scheduler.preemptions();
+}
+
+}  // namespace
+
+TEST_CASE("the proof's models have what the contract could break on", "[proof]") {
+  std::set<Architecture> families;
+  std::set<std::int64_t> experts_per_token;
+  std::set<bool> tied;
+  bool few_kv_heads = false;
+  bool odd_vocabulary = false;
+  bool shared_and_dense = false;
+  for (const ProofModel& model : proof_models()) {
+    const ModelConfig config = parse_config(model.config);
+    families.insert(config.architecture);
+    if (config.has_experts()) experts_per_token.insert(config.moe.per_token);
+    tied.insert(config.tied_embeddings);
+    few_kv_heads = few_kv_heads || config.kv_heads < kRanks;
+    odd_vocabulary = odd_vocabulary || config.vocab % 2 == 1;
+    shared_and_dense = shared_and_dense || (config.moe.shared_ffn > 0 && config.has_experts() &&
+                                            config.has_dense_layers());
+  }
+  CHECK(families.size() == 7);  // every architecture there is
+  CHECK(experts_per_token == std::set<std::int64_t>{2, 3, 8});
+  CHECK(tied.size() == 2);
+  CHECK(few_kv_heads);
+  CHECK(odd_vocabulary);
+  CHECK(shared_and_dense);
+}
+
+TEST_CASE("the proof's schedules cover batches, chunks, orders and a cache too small", "[proof]") {
+  const std::vector<Schedule> crossed = crossed_schedules();
+  std::set<std::string> names;
+  std::map<std::string, std::set<std::int64_t>> values;
+  for (const Schedule& schedule : crossed) {
+    names.insert(schedule.name);
+    values["batch"].insert(schedule.options.max_sequences);
+    values["chunk"].insert(schedule.options.prefill_chunk);
+    values["order"].insert(static_cast<std::int64_t>(schedule.order));
+    values["pages"].insert(schedule.options.pages);
+  }
+  CHECK(values["batch"] == std::set<std::int64_t>{1, 2, 17, 65});
+  CHECK(values["chunk"] == std::set<std::int64_t>{0, 1, 7, 127, 128, 129});
+  CHECK(values["order"].size() == 2);
+  CHECK(values["pages"].size() == 2);
+  CHECK(crossed.size() == 4U * 6U * 2U * 2U);
+  for (const Schedule& schedule : proof_schedules()) names.insert(schedule.name);
+  CHECK(names.size() == crossed.size() + proof_schedules().size());
+  CHECK(std::any_of(crossed.begin(), crossed.end(), [](const Schedule& s) { return s.preempts; }));
+}
+
+TEST_CASE("the proof tries each legal layout once and each schedule three times", "[proof]") {
+  const std::vector<ProofModel> models = proof_models();
+  const std::vector<Trial> trials = trials_of(models, scope());
+  const std::vector<Schedule> schedules = proof_schedules();
+  std::multiset<std::string> plain;
+  std::map<std::string, std::set<std::string>> layouts_of_schedule;
+  for (const Trial& trial : trials) {
+    const std::string model = std::to_string(trial.model) + " ";
+    if (trial.schedule.name == schedules.front().name) {
+      plain.insert(model + to_string(trial.layout));
+    } else {
+      CHECK(trial.layout.replica_size() == kRanks);
+      const auto& [place, is_new] =
+          layouts_of_schedule[model + trial.schedule.name].insert(to_string(trial.layout));
+      CHECK(is_new);
+    }
+  }
+  const std::set<std::string> legal = legal_layouts(models);
+  CHECK(std::set<std::string>(plain.begin(), plain.end()) == legal);
+  CHECK(plain.size() == legal.size());
+  CHECK(layouts_of_schedule.size() == models.size() * (schedules.size() - 1));
+  for (const auto& [schedule, layouts] : layouts_of_schedule) {
+    INFO(schedule);
+    CHECK(layouts.size() == 3);
+  }
+  CHECK(std::is_sorted(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
+    return a.layout.replica_size() < b.layout.replica_size();
+  }));
+}
+
+TEST_CASE("the proof adds random combinations, the same for the same seed", "[proof]") {
+  const std::vector<ProofModel> models = proof_models();
+  const auto base = trials_of(models, scope());
+  const auto once = keys(trials_of(models, scope(200)));
+  CHECK(once.size() == base.size() + 200);
+  CHECK(keys(trials_of(models, scope(200))) == once);
+  std::vector<std::string> without = keys(base);
+  std::vector<std::string> with = once;
+  std::sort(without.begin(), without.end());
+  std::sort(with.begin(), with.end());
+  CHECK(std::includes(with.begin(), with.end(), without.begin(), without.end()));
+  ProofScope other = scope(200);
+  other.seed = 2;
+  CHECK(keys(trials_of(models, other)) != once);
+}
+
+TEST_CASE("the full proof is the product of layouts and schedules", "[proof]") {
+  const std::vector<ProofModel> models = {proof_models().front()};
+  const auto names = keys(trials_of(models, scope(0, true)));
+  const std::set<std::string> different(names.begin(), names.end());
+  CHECK(different.size() == names.size());
+  CHECK(names.size() ==
+        legal_layouts(models).size() * (proof_schedules().size() + crossed_schedules().size()));
+}
+
+TEST_CASE("the proof can be cut to some trials, spread over all", "[proof]") {
+  const std::vector<ProofModel> models = proof_models();
+  ProofScope few = scope();
+  const auto all = keys(trials_of(models, few));
+  few.most = 10;
+  const auto some = trials_of(models, few);
+  CHECK(some.size() == 10);
+  CHECK(some.front().layout.replica_size() == 1);
+  CHECK(some.back().layout.replica_size() == kRanks);
+  few.most = static_cast<std::int64_t>(all.size()) + 1;
+  CHECK(keys(trials_of(models, few)) == all);
+}
+
+TEST_CASE("one rank alone is tried with every schedule once", "[proof]") {
+  ProofScope one = scope();
+  one.ranks = 1;
+  const auto names = keys(trials_of(proof_models(), one));
+  CHECK(names.size() == proof_models().size() * proof_schedules().size());
+  CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
+}
+
+TEST_CASE("the tight schedules throw sequences out on every layout", "[proof]") {
+  std::map<std::int64_t, std::vector<Request>> requests_of;  // by vocabulary
+  for (const ProofModel& model : proof_models()) {
+    const std::int64_t vocab = parse_config(model.config).vocab;
+    requests_of[vocab] = proof_requests(vocab);
+  }
+  std::vector<Schedule> schedules = crossed_schedules();
+  for (Schedule& schedule : proof_schedules()) schedules.push_back(std::move(schedule));
+  for (const Schedule& schedule : schedules) {
+    if (!schedule.preempts) continue;
+    for (int sp = 1; sp <= kRanks; ++sp) {
+      for (int pp = 1; sp * pp <= kRanks; ++pp) {
+        INFO(schedule.name << " sp=" << sp << " pp=" << pp);
+        Layout layout;
+        layout.sp = sp;
+        layout.pp = pp;
+        for (const auto& [vocab, requests] : requests_of) {
+          CHECK(preemptions(schedule, layout, requests) > 0);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace weft
