@@ -24,8 +24,8 @@ class RecordingOps final : public ReferenceOps {
   RecordingOps() : ReferenceOps(Probabilities::unrounded) {}
 
   void route(const Tensor& logits, bool normalise, const Tensor& experts,
-             const Tensor& weights) override {
-    ReferenceOps::route(logits, normalise, experts, weights);
+             const Tensor& weights, const Tensor& loads) override {
+    ReferenceOps::route(logits, normalise, experts, weights, loads);
     const std::int32_t* const chosen = experts.as<std::int32_t>();
     routes_.emplace_back(chosen, chosen + experts.elements());
   }

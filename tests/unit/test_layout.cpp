@@ -149,6 +149,7 @@ TEST_CASE("layouts of experts are refused with rule and numbers", "[legality][ex
     // Those that cannot be are listed too, for the rule that they break.
     limits.experts = 8;
     limits.expert_segments = 8;
+    limits.sublayers = 8;
     const bool divides = found.sp * found.tp % found.ep == 0;
     CHECK(violations(found, limits, 8).empty() == divides);
   }
