@@ -33,6 +33,8 @@ struct GpuOptions {
   Bytes scratch = kGpuScratch;
   Bytes shared = 0;   ///< shared memory that a block can have; 0: as much as on it
   bool fast = false;  ///< `numerics: fast`: products add in whatever order is quick
+  /// Kernels begin before those in front of them have ended, on Hopper and later.
+  bool early_launches = true;
 };
 
 /// Operators on a GPU, which becomes this thread's. Throws Error when the build has no CUDA or the

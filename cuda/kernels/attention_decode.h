@@ -11,7 +11,7 @@ namespace weft {
 /// Results of key blocks, for each query (a row of the task and a query head): sums that are not
 /// divided yet, maximum and total, all f32.
 struct BlockResults {
-  float* sums = nullptr;    ///< [queries, blocks, width]
+  float* sums = nullptr;    ///< [queries, blocks, width]; null for one block, which is the output
   float* scales = nullptr;  ///< [queries, blocks, 2]
   std::int32_t blocks = 0;  ///< key blocks of the longest sequence
   std::int32_t width = 0;
@@ -73,14 +73,17 @@ struct AttendBlocks {
           sums);
       WEFT_UNROLL for (int column = 0; column < kColumns / 8; ++column) {
         WEFT_UNROLL for (int i = 0; i < 4; ++i) {
-          if (tile.position[i / 2] >= 0) {
+          if (results.sums == nullptr) {
+            tile.store(task, i / 2, part * kColumns + column * 8 + t * 2 + i % 2,
+                       sums[column][i] / probabilities.total[i / 2]);
+          } else if (tile.position[i / 2] >= 0) {
             results.sums[to[i / 2] * W + part * kColumns + column * 8 + t * 2 + i % 2] =
                 sums[column][i];
           }
         }
       }
     }
-    if (t == 0) {
+    if (results.sums != nullptr && t == 0) {
       WEFT_UNROLL for (int half = 0; half < 2; ++half) {
         if (tile.position[half] < 0) continue;
         results.scales[to[half] * 2] = probabilities.maximum[half];

@@ -24,6 +24,9 @@ struct ProductTask {
   std::int64_t rows = 0;     ///< of the product
   std::int64_t outputs = 0;  ///< rows of the matrix
   float* out = nullptr;      ///< [nodes, rows, outputs]
+  /// Of a product whose rows are gates, then as many ups: [rows, outputs / 2], silu(gate) * up in
+  /// place of `out`. Both halves are whole tiles of 16, there is one node and no stack.
+  std::uint16_t* gated = nullptr;
   bool aligned = false;  ///< 16-byte pieces of x can be copied: base, stride and leaves allow it
   ExpertPairs pairs;     ///< with a stack of matrices only
 };
@@ -60,17 +63,26 @@ WEFT_DEVICE int piece_columns(std::int64_t column, std::int64_t end) {
   return static_cast<int>(larger<std::int64_t>(0, smaller<std::int64_t>(8, end - column)));
 }
 
+/// The tile of 16 outputs that is worked on as the `index`-th: gates and ups alternate, so that a
+/// block has both of a feature.
+WEFT_DEVICE std::int64_t output_tile(const ProductTask& task, std::int64_t index) {
+  return task.gated == nullptr ? index : index % 2 * (task.outputs / 32) + index / 2;
+}
+
 /// N: groups of 8 rows of the product. Grouped: pairs with a stack of matrices; the grid is (tiles
 /// of pairs, outputs), else (outputs).
 template <int N, bool Grouped = false>
 struct LinearFew {
   static constexpr int kThreads = 256;
+  /// The first weights are under way before x is there. Which matrix pairs are multiplied with is
+  /// what kernels in front have found.
+  static constexpr bool kWaits = !Grouped;
   static constexpr int kStages = 3;
   static constexpr int kStageBytes = N * 8 * kChunkBytes;
   static constexpr int kSums = 16 * 8 * N;  ///< of one leaf
 
   ProductTask task;
-  std::int32_t row_tiles;  ///< of 16 outputs, for each block
+  std::int32_t row_tiles;  ///< of 16 outputs, for each block; even where they are gated
 
   /// Shared memory of a block.
   static std::size_t shared_bytes(int warps, int items) {
@@ -91,8 +103,13 @@ struct LinearFew {
       const std::int64_t tile = first_tile() + item / leaves;
       if (tile * 16 < task.outputs) run_leaf(rows, tile, item % leaves, sums + item * kSums);
     }
+    wait_for_previous();  // warps that had nothing to do, too
     block_barrier();
-    join(rows, sums);
+    if (task.gated == nullptr) {
+      join(rows, sums);
+    } else {
+      join_gated(rows, sums);
+    }
   }
 
  private:
@@ -106,9 +123,9 @@ struct LinearFew {
     const ProductLeaf& leaf = task.leaves.at[leaf_index];
     const int lane = thread() % 32;
     std::byte* const ring = shared() + thread() / 32 * (kStages * kStageBytes);
-    const std::uint16_t* const weights = task.weights + rows.matrix * task.pairs.stride +
-                                         (tile * task.leaves.tiles + leaf.tile) * kTileElements +
-                                         lane * 8;
+    const std::uint16_t* const weights =
+        task.weights + rows.matrix * task.pairs.stride +
+        (output_tile(task, tile) * task.leaves.tiles + leaf.tile) * kTileElements + lane * 8;
     std::int64_t sources[2 * N];
     WEFT_UNROLL for (int i = 0; i < 2 * N; ++i) {
       const std::int64_t row = rows.first + (lane + 32 * i) / 8;
@@ -133,7 +150,7 @@ struct LinearFew {
     const auto load_weights = [&](int chunk, Words4(&a)[4]) {
       WEFT_UNROLL for (int j = 0; j < 4; ++j) {
         if (chunk * 4 + j < tiles) {
-          a[j] = load_once(weights + std::int64_t{chunk * 4 + j} * kTileElements);
+          a[j] = load_ahead(weights + std::int64_t{chunk * 4 + j} * kTileElements);
         }
       }
     };
@@ -142,6 +159,7 @@ struct LinearFew {
     Words4 a[4];
     Words4 next[4] = {};
     load_weights(0, a);
+    wait_for_previous();
     bring_x(0);
     bring_x(1);
     for (int chunk = 0; chunk < chunks; ++chunk) {
@@ -183,17 +201,32 @@ struct LinearFew {
       const std::int64_t output = (first_tile() + i / kSums) * 16 + i % 16;
       const std::int64_t row = rows.first + i % kSums / 16;
       if (output >= task.outputs || row >= rows.end) continue;
-      float waiting[7];
-      for (int l = 0; l < leaves.count; ++l) {
-        const ProductLeaf& leaf = leaves.at[l];
-        float sum = sums[(i / kSums * leaves.count + l) * kSums + i % kSums];
-        for (int merge = 1; merge <= leaf.merges; ++merge) sum = waiting[leaf.slot - merge] + sum;
-        if (leaf.node >= 0) {
-          task.out[(leaf.node * task.rows + row) * task.outputs + output] = sum;
-        } else {
-          waiting[leaf.slot - leaf.merges] = sum;
-        }
-      }
+      join_leaves(
+          leaves, [&](int l) { return sums[(i / kSums * leaves.count + l) * kSums + i % kSums]; },
+          [&](int node, float sum) {
+            task.out[(node * task.rows + row) * task.outputs + output] = sum;
+          });
+    }
+  }
+
+  /// The root of each gate and of its up to memory as one.
+  WEFT_DEVICE void join_gated(const RowTile& rows, const float* sums) const {
+    const ProductLeaves& leaves = task.leaves;
+    const std::int64_t features = task.outputs / 2;
+    for (int i = thread(); i < row_tiles / 2 * kSums; i += threads()) {
+      const int pair = i / kSums;
+      const std::int64_t feature = (first_tile() / 2 + pair) * 16 + i % 16;
+      const std::int64_t row = rows.first + i % kSums / 16;
+      if (feature >= features || row >= rows.end) continue;
+      const auto root = [&](int tile) {
+        float value = 0;
+        join_leaves(
+            leaves, [&](int l) { return sums[(tile * leaves.count + l) * kSums + i % kSums]; },
+            [&](int, float sum) { value = sum; });
+        return value;
+      };
+      const float gate = root(2 * pair);
+      task.gated[row * features + feature] = narrow<Bf16>(gated(gate, root(2 * pair + 1)));
     }
   }
 };

@@ -33,6 +33,7 @@ struct LinearMany {
   static constexpr int kSums = kTilesA * kTilesB * 4;                 ///< of a thread
   static constexpr int kWeightBytes = kOutputs * kChunkBytes;
   static constexpr int kStageBytes = kWeightBytes + T * kChunkBytes;
+  static constexpr int kGatedStride = kOutputs + 4;  ///< of a row of sums in shared memory
 
   ProductTask task;
   bool split;  ///< each leaf by a block of its own, to `out` [leaves, rows, outputs]
@@ -82,7 +83,11 @@ struct LinearMany {
         });
       }
       if (leaf.node >= 0) {
-        store(acc, leaf.node, output0, rows);
+        if (task.gated == nullptr) {
+          store(acc, leaf.node, output0, rows);
+        } else {
+          store_gated(acc, output0, rows);
+        }
       } else {
         float* const to = waiting(leaf.slot - leaf.merges);
         for_sums([&](int a, int b, int i, int sum) { to[sum * kThreads] = acc[a][b][i]; });
@@ -126,7 +131,8 @@ struct LinearMany {
       const int column_tile = chunk * 4 + piece % 128 / 32;
       const bool exists = tile * 16 < task.outputs && column_tile < tiles;
       const std::uint16_t* const from =
-          weights + (tile * task.leaves.tiles + leaf.tile + column_tile) * kTileElements +
+          weights +
+          (output_tile(task, tile) * task.leaves.tiles + leaf.tile + column_tile) * kTileElements +
           piece % 32 * 8;
       copy_async(stage + piece * 16, exists ? from : task.weights, exists ? 16 : 0);
     }
@@ -197,6 +203,31 @@ struct LinearMany {
         task.out[(node * task.rows + row) * task.outputs + output] = acc[a][b][i];
       }
     });
+  }
+
+  /// Tiles of gates and of ups alternate; both of a feature meet in shared memory, which is free
+  /// by now: [rows][128 outputs].
+  WEFT_DEVICE void store_gated(const float (&acc)[kTilesA][kTilesB][4], std::int64_t output0,
+                               const RowTile& rows) const {
+    static_assert(T * kGatedStride * 4 <= kStages * kStageBytes);
+    auto* const sums = reinterpret_cast<float*>(shared());
+    const int g = thread() % 32 / 4;
+    const int t = thread() % 4;
+    for_sums([&](int a, int b, int i, int) {
+      const int row = warp_row() + b * 8 + t * 2 + i % 2;
+      sums[row * kGatedStride + (warp_tile() + a) * 16 + g + i / 2 * 8] = acc[a][b][i];
+    });
+    block_barrier();
+    const std::int64_t features = task.outputs / 2;
+    for (int i = thread(); i < T * (kOutputs / 2); i += threads()) {
+      const int within = i % (kOutputs / 2);
+      const std::int64_t row = rows.first + i / (kOutputs / 2);
+      const std::int64_t feature = output0 / 2 + within;
+      if (row >= rows.end || feature >= features) continue;
+      const float* const gate =
+          sums + i / (kOutputs / 2) * kGatedStride + within / 16 * 32 + within % 16;
+      task.gated[row * features + feature] = narrow<Bf16>(gated(gate[0], gate[16]));
+    }
   }
 };
 

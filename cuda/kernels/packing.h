@@ -11,6 +11,9 @@ namespace weft {
 /// Leaves of a segment tree that a matrix can have.
 inline constexpr int kMostLeaves = 64;
 
+/// Sums that can wait in a tree of 64 leaves, and the one at hand.
+inline constexpr int kTreeDepth = 7;
+
 /// One segment of K, as a product works through it.
 struct ProductLeaf {
   std::int32_t begin = 0;  ///< columns [begin, end), counted from the matrix's first
@@ -55,6 +58,23 @@ WEFT_DEVICE std::int64_t weight_place(const ProductLeaves& leaves, std::int64_t 
   const auto within = static_cast<int>(column - leaves.at[leaf].begin);
   const std::int64_t tile = row / 16 * leaves.tiles + leaves.at[leaf].tile + within / 16;
   return tile * kTileElements + tile_place(static_cast<int>(row % 16), within % 16);
+}
+
+/// Calls put(node, sum) for each node of a product, given load(leaf), the sum of each of its
+/// leaves.
+template <class Load, class Put>
+WEFT_DEVICE void join_leaves(const ProductLeaves& leaves, const Load& load, const Put& put) {
+  float waiting[kTreeDepth];
+  for (int l = 0; l < leaves.count; ++l) {
+    const ProductLeaf& leaf = leaves.at[l];
+    float sum = load(l);
+    for (int merge = 1; merge <= leaf.merges; ++merge) sum = waiting[leaf.slot - merge] + sum;
+    if (leaf.node >= 0) {
+      put(leaf.node, sum);
+    } else {
+      waiting[leaf.slot - leaf.merges] = sum;
+    }
+  }
 }
 
 /// One layer's cache, as ops.h's KvLayer. A page is [head][keys, values][page_tokens * width].

@@ -24,9 +24,6 @@ struct TreeProgram {
   std::int64_t strides[kMostNodes] = {};  ///< of rows, in elements
 };
 
-/// Sums that can wait in a tree of 64 leaves, and the one at hand.
-inline constexpr int kTreeDepth = 7;
-
 }  // namespace weft
 
 namespace weft::WEFT_PLATFORM {
@@ -35,6 +32,17 @@ inline constexpr int kRowThreads = 256;
 
 /// The column of this thread in a grid of (pieces, rows).
 WEFT_DEVICE std::int64_t column_here() { return std::int64_t{block_x()} * threads() + thread(); }
+
+/// 1 / sqrt(mean(x^2) + eps) of a row, to memory[0]; by the first warp of a block.
+WEFT_DEVICE void put_norm_factor(const float* x, int columns, float eps, float* memory) {
+  if (thread() >= 32) return;
+  float sum = 0;
+  if (thread() < 16) {
+    for (int c = thread(); c < columns; c += 16) sum = fmaf(x[c], x[c], sum);
+  }
+  sum = sum_by_halving(sum);
+  if (thread() == 0) memory[0] = 1.0F / sqrtf(sum / static_cast<float>(columns) + eps);
+}
 
 /// out = x / sqrt(mean(x^2) + eps) * weight; one block for a row.
 template <class T>
@@ -57,14 +65,7 @@ struct RmsNorm {
       block_barrier();
       from = stage;
     }
-    if (thread() < 32) {
-      float sum = 0;
-      if (thread() < 16) {
-        for (int c = thread(); c < columns; c += 16) sum = fmaf(from[c], from[c], sum);
-      }
-      sum = sum_by_halving(sum);
-      if (thread() == 0) memory[0] = 1.0F / sqrtf(sum / static_cast<float>(columns) + eps);
-    }
+    put_norm_factor(from, columns, eps, memory);
     block_barrier();
     const float r = memory[0];
     for (int c = thread(); c < columns; c += threads()) {
@@ -86,12 +87,22 @@ struct Swiglu {
     const std::int64_t c = column_here();
     if (c >= features) return;
     for (std::int64_t row = block_y(); row < rows; row += grid_y()) {
-      const float g = gate_up[row][c];
-      const float u = gate_up[row][features + c];
-      out[row][c] = narrow<T>((g / (1.0F + everywhere::exp_f32(-g))) * u);
+      out[row][c] = narrow<T>(gated(gate_up[row][c], gate_up[row][features + c]));
     }
   }
 };
+
+/// Root of a tree at one element of a row.
+WEFT_DEVICE float tree_root(const TreeProgram& tree, std::int64_t row, std::int64_t column) {
+  float waiting[kTreeDepth];
+  int depth = 0;
+  for (int i = 0; i < tree.count; ++i) {
+    float sum = tree.parts[i][row * tree.strides[i] + column];
+    for (int merge = tree.merges[i]; merge > 0; --merge) sum = waiting[--depth] + sum;
+    waiting[depth++] = sum;
+  }
+  return waiting[0];
+}
 
 /// residual += root of the tree (+ bias).
 struct AddTree {
@@ -106,15 +117,56 @@ struct AddTree {
     const std::int64_t c = column_here();
     if (c >= columns) return;
     for (std::int64_t row = block_y(); row < rows; row += grid_y()) {
-      float waiting[kTreeDepth];
-      int depth = 0;
-      for (int i = 0; i < tree.count; ++i) {
-        float sum = tree.parts[i][row * tree.strides[i] + c];
-        for (int merge = tree.merges[i]; merge > 0; --merge) sum = waiting[--depth] + sum;
-        waiting[depth++] = sum;
+      const float root = tree_root(tree, row, c);
+      residual[row][c] = residual[row][c] + (bias != nullptr ? root + bias[c] : root);
+    }
+  }
+};
+
+/// The same, and then out = rms_norm of the residual: one block for a row, which stands in shared
+/// memory between the two.
+template <class T>
+struct AddTreeNorm {
+  static constexpr int kThreads = 512;
+  static constexpr int kAhead = 8;  ///< columns of a thread whose loads are under way together
+  TreeProgram tree;
+  const float* bias;
+  Rows<float> residual;
+  std::int32_t columns;
+  const float* weight;
+  float eps;
+  Rows<T> out;
+
+  static std::size_t shared_bytes(std::int64_t columns) {
+    return sizeof(float) * static_cast<std::size_t>(4 + columns);
+  }
+
+  WEFT_DEVICE void operator()() const {
+    const std::int64_t row = block_x();
+    auto* const memory = reinterpret_cast<float*>(shared());
+    float* const stage = memory + 4;
+    for (int first = thread(); first < columns; first += kAhead * threads()) {
+      float sums[kAhead];
+      WEFT_UNROLL for (int i = 0; i < kAhead; ++i) {
+        const int c = first + i * threads();
+        if (c >= columns) continue;
+        const float root =
+            tree.count == 1 ? tree.parts[0][row * tree.strides[0] + c] : tree_root(tree, row, c);
+        sums[i] = residual[row][c] + (bias != nullptr ? root + bias[c] : root);
       }
-      const float root = bias != nullptr ? waiting[0] + bias[c] : waiting[0];
-      residual[row][c] = residual[row][c] + root;
+      WEFT_UNROLL for (int i = 0; i < kAhead; ++i) {
+        const int c = first + i * threads();
+        if (c >= columns) continue;
+        residual[row][c] = sums[i];
+        stage[c] = sums[i];
+      }
+    }
+    block_barrier();
+    put_norm_factor(stage, columns, eps, memory);
+    block_barrier();
+    const float r = memory[0];
+    for (int c = thread(); c < columns; c += threads()) {
+      out[row][c] = narrow<T>((stage[c] * r) * weight[c]);
     }
   }
 };
@@ -131,17 +183,35 @@ struct JoinLeaves {
   WEFT_DEVICE void operator()() const {
     const std::int64_t i = column_here();
     if (i >= elements) return;
-    float waiting[kTreeDepth];
-    for (int l = 0; l < leaves.count; ++l) {
-      const ProductLeaf& leaf = leaves.at[l];
-      float sum = leaf_sums[l * elements + i];
-      for (int merge = 1; merge <= leaf.merges; ++merge) sum = waiting[leaf.slot - merge] + sum;
-      if (leaf.node >= 0) {
-        out[leaf.node * elements + i] = sum;
-      } else {
-        waiting[leaf.slot - leaf.merges] = sum;
-      }
-    }
+    join_leaves(
+        leaves, [&](int leaf) { return leaf_sums[leaf * elements + i]; },
+        [&](int node, float sum) { out[node * elements + i] = sum; });
+  }
+};
+
+/// The same for a product of gates and ups with one node: out = silu(gate) * up, `leaf_sums`
+/// [leaves, rows, 2 * features].
+struct JoinGated {
+  static constexpr int kThreads = kRowThreads;
+  ProductLeaves leaves;
+  const float* leaf_sums;
+  Bf16* out;  ///< [rows, features]
+  std::int64_t rows;
+  std::int64_t features;
+
+  WEFT_DEVICE void operator()() const {
+    const std::int64_t i = column_here();
+    if (i >= rows * features) return;
+    const std::int64_t gate = i / features * 2 * features + i % features;
+    const auto root = [&](std::int64_t at) {
+      float value = 0;
+      join_leaves(
+          leaves, [&](int leaf) { return leaf_sums[leaf * rows * 2 * features + at]; },
+          [&](int, float sum) { value = sum; });
+      return value;
+    };
+    const float g = root(gate);
+    out[i] = narrow<Bf16>(gated(g, root(gate + features)));
   }
 };
 
@@ -244,6 +314,7 @@ WEFT_DEVICE std::int64_t place_of(const ProductLeaves& leaves, std::int64_t row,
 template <class T>
 struct PackWeights {
   static constexpr int kThreads = kRowThreads;
+  static constexpr bool kPacks = true;
   ProductLeaves leaves;
   Rows<const T> from;
   T* to;

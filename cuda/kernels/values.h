@@ -36,6 +36,11 @@ WEFT_DEVICE std::uint32_t bf16_pair(float first, float second) {
   return bf16_bits(first) | bf16_bits(second) << 16U;
 }
 
+/// silu(gate) * up.
+WEFT_DEVICE float gated(float gate, float up) {
+  return (gate / (1.0F + everywhere::exp_f32(-gate))) * up;
+}
+
 template <class T>
 WEFT_DEVICE T smaller(T a, T b) {
   return b < a ? b : a;

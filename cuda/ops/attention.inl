@@ -100,7 +100,9 @@ void DeviceOps::attention_bf16(const AttentionTask<std::uint16_t>& task, std::in
   const std::int64_t heads = task.group_begin[task.kv_heads];
   const std::int64_t floats_of_row = heads * results.floats_of_query();
   const std::int64_t room = static_cast<std::int64_t>(runtime_.scratch_bytes() / sizeof(float));
-  const std::int64_t slice = std::min(rows, room / floats_of_row);  // rows whose results fit
+  const bool one_block = results.blocks == 1;
+  // Rows whose results fit.
+  const std::int64_t slice = one_block ? rows : std::min(rows, room / floats_of_row);
   const std::int64_t many_pieces = pieces(rows, AttentionPrefill<W>::kHeight);
   const bool mostly_decodes = rows <= std::int64_t{4} * task.sequences;
   const bool idle = many_pieces * task.kv_heads < std::int64_t{2} * runtime_.multiprocessors();
@@ -110,8 +112,10 @@ void DeviceOps::attention_bf16(const AttentionTask<std::uint16_t>& task, std::in
         "attention_prefill", Grid{many_pieces, task.kv_heads, 1}, AttentionPrefill<W>::kThreads,
         AttentionPrefill<W>::shared_bytes(overlapped), AttentionPrefill<W>{task, overlapped});
   }
-  results.sums = reinterpret_cast<float*>(scratch());
-  results.scales = results.sums + slice * heads * results.blocks * W;
+  if (!one_block) {
+    results.sums = reinterpret_cast<float*>(scratch());
+    results.scales = results.sums + slice * heads * results.blocks * W;
+  }
   constexpr int kWarps = AttendBlocks<W>::kThreads / 32;
   for (std::int64_t begin = 0; begin < rows; begin += slice) {
     AttentionTask<std::uint16_t> part = task;
@@ -122,6 +126,7 @@ void DeviceOps::attention_bf16(const AttentionTask<std::uint16_t>& task, std::in
                     Grid{pieces(part_rows, BlockResults::kRows), task.kv_heads,
                          ceil_div(results.blocks, kWarps)},
                     AttendBlocks<W>::kThreads, 0, AttendBlocks<W>{part, results});
+    if (one_block) continue;
     runtime_.launch(
         "merge_blocks",
         Grid{ceil_div(part_rows * heads, std::int64_t{MergeBlocks::kThreads / 32}), 1, 1},

@@ -79,6 +79,10 @@ class DeviceOps final : public GpuOps {
                  const KvLayer& cache, float scale, std::int64_t window,
                  const Tensor& out) override;
   void swiglu(const Tensor& gate_up, const Tensor& out) override;
+  void linear_swiglu(const Tensor& x, const Matrix& gate_up, const Tensor& wide,
+                     const Tensor& out) override;
+  void add_tree_norm(std::span<const TreeNode> nodes, std::span<const Tensor> parts,
+                     const Tensor& bias, const Tensor& residual, const NextNorm& next) override;
   void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, const Tensor& bias,
                 const Tensor& residual) override;
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override;

@@ -50,10 +50,10 @@ void DeviceOps::expert_linear(const Tensor& x, const Tensor& rows, const Tensor&
                         static_cast<std::int32_t>(w.count),
                         static_cast<std::int64_t>(matrix_bytes(w.shape) / size_of(w.shape.dtype))};
   if (w.shape.dtype == DType::bf16) {
-    return expert_linear_bf16(
-        {leaves, reinterpret_cast<const std::uint16_t*>(w.storage.data()), data_of<Bf16>(x),
-         x.row_stride(), pairs, outputs, out.as<float>(), pieces_aligned(x, leaves), run},
-        w.count);
+    ProductTask task = product_task(x, pairs, w.storage.data(), leaves, outputs);
+    task.out = out.as<float>();
+    task.pairs = run;
+    return expert_linear_bf16(task, w.count);
   }
   using Kernel = LinearF32<true>;
   runtime_.launch("expert_linear_f32",

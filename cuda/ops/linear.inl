@@ -22,15 +22,9 @@ void DeviceOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
   if (x.rows() == 0 || w.shape.rows == 0 || w.shape.columns() == 0) return;
   const ProductLeaves leaves = leaves_of(w.shape);
   if (w.shape.dtype == DType::bf16) {
-    return linear_bf16({leaves,
-                        reinterpret_cast<const std::uint16_t*>(w.storage.data()),
-                        reinterpret_cast<const std::uint16_t*>(x.data()),
-                        x.row_stride(),
-                        x.rows(),
-                        w.shape.rows,
-                        out.as<float>(),
-                        pieces_aligned(x, leaves),
-                        {}});
+    ProductTask task = product_task(x, x.rows(), w.storage.data(), leaves, w.shape.rows);
+    task.out = out.as<float>();
+    return linear_bf16(task);
   }
   runtime_.launch("linear_f32",
                   Grid{ceil_div(w.shape.rows, LinearF32<>::kOutputs),
@@ -78,6 +72,22 @@ void DeviceOps::linear_fast(const ProductTask& task) {
   }
 }
 
+void DeviceOps::linear_swiglu(const Tensor& x, const Matrix& gate_up, const Tensor& wide,
+                              const Tensor& out) {
+  const MatrixShape& shape = gate_up.shape;
+  const bool fits = !products_ && shape.dtype == DType::bf16 && shape.rows > 0 &&
+                    shape.rows % 32 == 0 && shape.columns() > 0 && shape.cut.nodes.size() == 1 &&
+                    out.contiguous();
+  if (!fits) return Ops::linear_swiglu(x, gate_up, wide, out);
+  checks::linear(x, gate_up, wide);
+  checks::swiglu(wide, out);
+  if (x.rows() == 0) return;
+  ProductTask task =
+      product_task(x, x.rows(), gate_up.storage.data(), product_leaves(shape.cut), shape.rows);
+  task.gated = reinterpret_cast<std::uint16_t*>(out.data());
+  linear_bf16(task);
+}
+
 void DeviceOps::linear_bf16(const ProductTask& task) {
   if (products_) return linear_fast(task);
   if (task.rows <= 8 && launch_few<LinearFew<1>>(runtime_, task, 0)) return;
@@ -103,10 +113,17 @@ bool DeviceOps::linear_tiles(const ProductTask& task) {
       static_cast<Bytes>(leaves * sums) * sizeof(float) <= runtime_.scratch_bytes()) {
     kernel.split = true;
     kernel.task.out = reinterpret_cast<float*>(scratch());
+    kernel.task.gated = nullptr;
     runtime_.launch("linear_many", Grid{output_tiles * row_tiles, leaves, 1}, Kernel::kThreads,
                     Kernel::shared_bytes(0), kernel);
-    runtime_.launch("join_leaves", Grid{ceil_div(sums, kRowThreads), 1, 1}, kRowThreads, 0,
-                    JoinLeaves{task.leaves, kernel.task.out, task.out, sums});
+    if (task.gated != nullptr) {
+      runtime_.launch(
+          "join_gated", Grid{ceil_div(sums / 2, kRowThreads), 1, 1}, kRowThreads, 0,
+          JoinGated{task.leaves, kernel.task.out, task.gated, task.rows, task.outputs / 2});
+    } else {
+      runtime_.launch("join_leaves", Grid{ceil_div(sums, kRowThreads), 1, 1}, kRowThreads, 0,
+                      JoinLeaves{task.leaves, kernel.task.out, task.out, sums});
+    }
     return true;
   }
   // A large tile reads weights less often, and a slot that does not fit beside it is little used:

@@ -8,7 +8,22 @@
 #include "ops/checks.h"
 
 namespace weft::WEFT_PLATFORM {
-namespace {}  // namespace
+namespace {
+
+TreeProgram tree_program(std::span<const TreeNode> nodes, std::span<const Tensor> parts) {
+  require(nodes.size() <= static_cast<std::size_t>(kMostNodes), "add_tree: {} nodes", nodes.size());
+  TreeProgram tree;
+  TreeStack stack;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    tree.merges[i] = static_cast<std::int8_t>(stack.push(nodes[i]));
+    tree.parts[i] = data_of<float>(parts[i]);
+    tree.strides[i] = parts[i].row_stride();
+  }
+  tree.count = static_cast<std::int32_t>(nodes.size());
+  return tree;
+}
+
+}  // namespace
 
 Bytes DeviceOps::workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                  std::int64_t /*head_dim*/) const {
@@ -143,19 +158,29 @@ void DeviceOps::swiglu(const Tensor& gate_up, const Tensor& out) {
 void DeviceOps::add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts,
                          const Tensor& bias, const Tensor& residual) {
   checks::add_tree(nodes, parts, bias, residual);
-  require(nodes.size() <= static_cast<std::size_t>(kMostNodes), "add_tree: {} nodes", nodes.size());
-  TreeProgram tree;
-  TreeStack stack;
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    tree.merges[i] = static_cast<std::int8_t>(stack.push(nodes[i]));
-    tree.parts[i] = data_of<float>(parts[i]);
-    tree.strides[i] = parts[i].row_stride();
-  }
-  tree.count = static_cast<std::int32_t>(nodes.size());
+  const TreeProgram tree = tree_program(nodes, parts);
   runtime_.launch("add_tree", row_grid(residual.row_elements(), kRowThreads, residual.rows()),
                   kRowThreads, 0,
                   AddTree{tree, data_of<float>(bias), rows_of<float>(residual), residual.rows(),
                           residual.row_elements()});
+}
+
+void DeviceOps::add_tree_norm(std::span<const TreeNode> nodes, std::span<const Tensor> parts,
+                              const Tensor& bias, const Tensor& residual, const NextNorm& next) {
+  const std::int64_t columns = residual.row_elements();
+  const std::size_t bytes = AddTreeNorm<float>::shared_bytes(columns);
+  if (!next.out.defined() || bytes > runtime_.shared_bytes()) {
+    return Ops::add_tree_norm(nodes, parts, bias, residual, next);
+  }
+  checks::add_tree(nodes, parts, bias, residual);
+  checks::rms_norm(residual, next.weight, next.out);
+  with_type(next.out.dtype(), [&](auto element) {
+    using T = decltype(element);
+    runtime_.launch("add_tree_norm", Grid{residual.rows(), 1, 1}, AddTreeNorm<T>::kThreads, bytes,
+                    AddTreeNorm<T>{tree_program(nodes, parts), data_of<float>(bias),
+                                   rows_of<float>(residual), static_cast<std::int32_t>(columns),
+                                   data_of<float>(next.weight), next.eps, rows_of<T>(next.out)});
+  });
 }
 
 void DeviceOps::gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) {

@@ -97,8 +97,11 @@ inline Words4 load_matrices(const void* row) {
   return words;
 }
 
+inline void wait_for_previous() { note_waited(); }
+
 /// Copies happen at the wait, as late as they may.
 inline void copy_async(void* to, const void* from, int bytes) {
+  check_waited("copy_async");
   check_address(to, 16, "copy_async");
   if (bytes > 0) check_address(from, 16, "copy_async");
   start_copy(static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes);
@@ -109,11 +112,15 @@ void copy_wait() {
   finish_copies(Left);
 }
 
-inline Words4 load_once(const void* from) {
-  check_address(from, 16, "load_once");
+inline Words4 load_ahead(const void* from) {
+  check_address(from, 16, "load_ahead");
   Words4 words{};
   std::memcpy(&words, from, sizeof(words));
   return words;
+}
+inline Words4 load_once(const void* from) {
+  check_waited("load_once");
+  return load_ahead(from);
 }
 
 }  // namespace weft::emulated

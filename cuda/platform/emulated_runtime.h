@@ -120,7 +120,11 @@ class Runtime {
     const Opened opened(memory_);
     clock_.launch();
     require(shared_bytes <= shared_bytes_, "{}: {} bytes of shared memory", name, shared_bytes);
-    run(name, grid, threads, shared_bytes, [&] { kernel(); });
+    run(name, grid, threads, shared_bytes, [&] {
+      if constexpr (!kWaitsItself<Kernel>) note_waited();
+      kernel();
+      check_waited(name);
+    });
   }
 
  private:

@@ -187,6 +187,12 @@ void check_address(const void* address, std::uintptr_t alignment, const char* op
           "{}: an address that is not a multiple of {}", operation, alignment);
 }
 
+void note_waited() { machine().current->place.waited = true; }
+
+void check_waited(const char* operation) {
+  require(here().waited, "{} before wait_for_previous", operation);
+}
+
 void start_copy(std::byte* to, const std::byte* from, int bytes) {
   Fiber& fiber = *machine().current;
   fiber.copies.push_back({to, from, bytes, fiber.group});
@@ -234,7 +240,8 @@ void run(const char* name, const Grid& grid, int threads, std::size_t shared_byt
                        grid,
                        thread,
                        threads,
-                       shared};
+                       shared,
+                       false};
         fiber.state = State::ready;
         fiber.group = 0;
         fiber.copies.clear();

@@ -17,6 +17,7 @@ struct Place {
   int thread = 0;
   int threads = 0;
   std::byte* shared = nullptr;
+  bool waited = false;  ///< for the kernels before this one
 };
 
 /// The running kernel thread. Everything below is for kernels only.
@@ -36,6 +37,11 @@ const std::byte* exchanged(int lane);
 
 /// Throws Error unless `address` is a multiple of `alignment`.
 void check_address(const void* address, std::uintptr_t alignment, const char* operation);
+
+/// This thread has waited for the kernels before this one.
+void note_waited();
+/// Throws Error unless it has.
+void check_waited(const char* operation);
 
 void start_copy(std::byte* to, const std::byte* from, int bytes);
 void end_copy_group();

@@ -85,6 +85,19 @@ __device__ __forceinline__ void copy_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Left) : "memory");
 }
 
+/// Returns when the kernels before this one have ended and what they wrote can be read.
+__device__ __forceinline__ void wait_for_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/// The next kernel may begin, as far as there is room; it waits for this one's end by itself.
+__device__ __forceinline__ void allow_next() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 /// 16 bytes of memory that is read once and not written while the kernel runs.
 __device__ __forceinline__ Words4 load_once(const void* from) {
   Words4 words;
@@ -93,5 +106,7 @@ __device__ __forceinline__ Words4 load_once(const void* from) {
                : "l"(from));
   return words;
 }
+/// The same of memory that no kernel of the step writes: also before wait_for_previous().
+__device__ __forceinline__ Words4 load_ahead(const void* from) { return load_once(from); }
 
 }  // namespace weft::gpu

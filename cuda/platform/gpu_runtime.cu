@@ -36,6 +36,7 @@ Runtime::Runtime(const RuntimeOptions& options)
       scratch_bytes_(options.scratch),
       shared_bytes_(options.shared > 0 ? options.shared : properties_.sharedMemPerBlockOptin),
       fast_(options.fast),
+      early_(options.early_launches && properties_.major >= 9),
       stream_(make_stream()),
       clock_(stream_.get()),
       memory_(stream_.get()),

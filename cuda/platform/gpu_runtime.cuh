@@ -17,6 +17,8 @@ using RuntimeOptions = GpuOptions;
 
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::kThreads) enter(const __grid_constant__ Kernel kernel) {
+  allow_next();
+  if constexpr (!kWaitsItself<Kernel>) wait_for_previous();
   kernel();
 }
 
@@ -69,10 +71,19 @@ class Runtime {
             name);
       allowed = shared_bytes;
     }
-    enter<Kernel><<<dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
-                         static_cast<unsigned>(grid.z)),
-                    static_cast<unsigned>(threads), shared_bytes, stream_.get()>>>(kernel);
-    check(cudaGetLastError(), name);
+    cudaLaunchAttribute early{};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
+                          static_cast<unsigned>(grid.z));
+    config.blockDim = dim3(static_cast<unsigned>(threads));
+    config.dynamicSmemBytes = shared_bytes;
+    config.stream = stream_.get();
+    config.attrs = &early;
+    config.numAttrs = early_ && !packed_ ? 1 : 0;
+    packed_ = kWritesWeights<Kernel>;
+    check(cudaLaunchKernelEx(&config, enter<Kernel>, kernel), name);
   }
 
  private:
@@ -84,6 +95,8 @@ class Runtime {
   Bytes scratch_bytes_;
   std::size_t shared_bytes_;
   bool fast_;
+  bool early_;           ///< kernels may begin before those in front of them have ended
+  bool packed_ = false;  ///< the latest launch wrote weights
   Stream stream_;
   GpuClock clock_;
   DeviceMemory memory_;

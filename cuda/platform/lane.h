@@ -10,9 +10,16 @@
 //   };
 //   runtime.launch("scale", Grid{blocks}, 128, shared_bytes, Scale{x});
 //
+// A launch may begin before the kernel in front of it has ended; every kernel waits for that end
+// before it does anything. One that has something to do first (reading weights, which no kernel
+// writes) says so, `static constexpr bool kWaits = true`, and every thread of it calls
+// wait_for_previous() before it reads or writes what other kernels touch, and before it ends. One
+// that writes weights says `static constexpr bool kPacks = true`: the launch behind it begins late.
+//
 // Both have: thread(), threads(), block_x/y/z(), grid_x/y/z(), shared(), block_barrier(),
 // warp_barrier(), shuffle(), shuffle_xor(), ballot(), count_bits(), atomic_add(), mma(),
-// load_matrices(), copy_async(), copy_commit(), copy_wait(), load_once().
+// load_matrices(), copy_async(), copy_commit(), copy_wait(), load_once(), load_ahead(),
+// wait_for_previous().
 #pragma once
 
 #include "cuda/platform/grid.h"

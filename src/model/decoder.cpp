@@ -65,13 +65,18 @@ void Decoder::embed(const Batch& batch) {
                           space_.residual(batch.rows()));
 }
 
+NextNorm Decoder::norm_before(std::int64_t sublayer, std::int64_t m) const {
+  if (sublayer >= part_.stage.sublayers.end) return {};
+  const LayerWeights& layer = weights_of(sublayer / 2);
+  const Vector& weight = sublayer % 2 == 0 ? layer.attention_norm : layer.ffn_norm;
+  return {weight.tensor(), part_.config.norm_eps, space_.normed(m)};
+}
+
 void Decoder::attention(std::int64_t index, const BatchView& batch) {
   const Tracer::Scope scope(tracer_, Phase::attention);
   const LayerWeights& layer = weights_of(index);
   const std::int64_t m = batch.positions.rows();
   const float eps = part_.config.norm_eps;
-  const Tensor x = space_.residual(m);
-  const Tensor normed = space_.normed(m);
   const Tensor qkv = space_.wide(m, part_.qkv_columns());
   const Tensor attended = space_.inner(m, part_.query_columns());
   const Tensor parts = space_.parts(static_cast<std::int64_t>(layer.o.shape.cut.nodes.size()), m);
@@ -79,23 +84,20 @@ void Decoder::attention(std::int64_t index, const BatchView& batch) {
                      space_.cosines(m),       space_.sines(m)};
   const KvLayer cache = cache_.layer(index - part_.stage.attention_layers().begin);
 
-  ops_.rms_norm(x, layer.attention_norm.tensor(), eps, normed);
-  ops_.linear(normed, layer.qkv, qkv);
+  ops_.linear(space_.normed(m), layer.qkv, qkv);
   ops_.finish_qkv(qkv, part_.heads, tail, batch, cache, space_.queries(m));
   edges_.kv_exchange.exchange(cache);
   ops_.attention(space_.queries(m), part_.heads, batch, cache, attention_scale_,
                  part_.config.windows[static_cast<std::size_t>(index)], attended);
   ops_.linear(attended, layer.o, parts);
-  edges_.region.leave(part_.o_tree, parts, layer.o_bias.tensor(), x);
+  edges_.region.leave(part_.o_tree, parts, layer.o_bias.tensor(), space_.residual(m),
+                      norm_before(2 * index + 1, m));
 }
 
 void Decoder::ffn(std::int64_t index, std::int64_t m) {
   const Tracer::Scope scope(tracer_, Phase::ffn);
-  const LayerWeights& layer = weights_of(index);
-  const Tensor x = space_.residual(m);
-  const Tensor normed = space_.normed(m);
-  ops_.rms_norm(x, layer.ffn_norm.tensor(), part_.config.norm_eps, normed);
-  edges_.ffns.layer(index - part_.stage.layers().begin).forward(normed, x);
+  edges_.ffns.layer(index - part_.stage.layers().begin)
+      .forward(space_.normed(m), space_.residual(m), norm_before(2 * index + 2, m));
 }
 
 void Decoder::forward(const Batch& batch) {
@@ -123,6 +125,8 @@ void Decoder::forward(const Batch& batch) {
   } else {
     edges_.pipe.receive(space_.residual(rows_));
   }
+  const NextNorm first = norm_before(stage.sublayers.begin, rows_);
+  ops_.rms_norm(space_.residual(rows_), first.weight, first.eps, first.out);
   for (std::int64_t i = stage.sublayers.begin; i < stage.sublayers.end; ++i) {
     if (i % 2 == 0) {
       attention(i / 2, view);

@@ -47,6 +47,8 @@ class Decoder {
   [[nodiscard]] const LayerWeights& weights_of(std::int64_t layer) const;
   void upload(const std::vector<std::int32_t>& from, const Tensor& to);
   void embed(const Batch& batch);
+  /// The norm that a sub-layer of this stage reads: the sub-layer before it leaves it there.
+  [[nodiscard]] NextNorm norm_before(std::int64_t sublayer, std::int64_t rows) const;
   void attention(std::int64_t layer, const BatchView& batch);
   void ffn(std::int64_t layer, std::int64_t rows);
 

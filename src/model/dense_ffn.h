@@ -11,9 +11,9 @@ struct GatedBlock {
   const Matrix& down;       ///< [hidden, own columns]
   const ProductTree& tree;  ///< of down
 
-  /// x += down(silu(gate) * up) of normed [M, hidden] w; x [M, hidden] f32.
-  void forward(const Tensor& normed, const Tensor& x, const Workspace& space, Region& region,
-               Ops& ops) const;
+  /// x += down(silu(gate) * up) of normed [M, hidden] w; x [M, hidden] f32; then `next` of x.
+  void forward(const Tensor& normed, const Tensor& x, const NextNorm& next, const Workspace& space,
+               Region& region, Ops& ops) const;
 };
 
 /// The ffn of a layer without experts. Everything given must outlive it.
@@ -26,8 +26,8 @@ class DenseFfn final : public Ffn {
         region_(region),
         ops_(ops) {}
 
-  void forward(const Tensor& normed, const Tensor& x) override {
-    block_.forward(normed, x, space_, region_, ops_);
+  void forward(const Tensor& normed, const Tensor& x, const NextNorm& next) override {
+    block_.forward(normed, x, next, space_, region_, ops_);
   }
 
  private:

@@ -22,8 +22,9 @@ class Ffn {
  public:
   virtual ~Ffn() = default;
 
-  /// x += ffn(normed). normed [M, hidden] w, x [M, hidden] f32, equal on all ranks of the region.
-  virtual void forward(const Tensor& normed, const Tensor& x) = 0;
+  /// x += ffn(normed), then the norm of x that `next` asks for. normed [M, hidden] w, which `next`
+  /// may overwrite, x [M, hidden] f32, equal on all ranks of the region.
+  virtual void forward(const Tensor& normed, const Tensor& x, const NextNorm& next) = 0;
 };
 
 /// The feed-forward sub-layers of one rank, with and without experts.

@@ -15,7 +15,7 @@ MoeFfn::MoeFfn(const MoePartition& part, const MoeWeights& weights, const Worksp
       load_(load),
       shared_{weights.shared_gate_up, weights.shared_down, part.shared_tree} {}
 
-void MoeFfn::forward(const Tensor& normed, const Tensor& x) {
+void MoeFfn::forward(const Tensor& normed, const Tensor& x, const NextNorm& next) {
   const std::int64_t m = normed.rows();
   const Tensor logits = moe_space_.logits(m);
   const Tensor experts = moe_space_.experts(m);
@@ -36,7 +36,7 @@ void MoeFfn::forward(const Tensor& normed, const Tensor& x) {
   exchange_.combine(outputs, weights, sum);
   if (part_.shared()) add_shared(normed, sum);
   const TreeNode root{0, 0};
-  ops_.add_tree(std::span(&root, 1), std::span(&sum, 1), Tensor(), x);
+  ops_.add_tree_norm(std::span(&root, 1), std::span(&sum, 1), Tensor(), x, next);
 }
 
 void MoeFfn::add_shared(const Tensor& normed, const Tensor& sum) {
@@ -45,7 +45,7 @@ void MoeFfn::add_shared(const Tensor& normed, const Tensor& sum) {
   const Tensor shared = moe_space_.shared(m);
   ops_.linear(normed, weights_.shared_gate, gate);
   ops_.clear(shared);
-  shared_.forward(normed, shared, space_, region_, ops_);
+  shared_.forward(normed, shared, {}, space_, region_, ops_);
   ops_.add_gated(gate, shared, sum);
 }
 

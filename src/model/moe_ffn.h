@@ -13,7 +13,7 @@ class MoeFfn final : public Ffn {
          const MoeWorkspace& moe_space, Exchange& exchange, Region& region, Ops& ops,
          LoadCounter& load);
 
-  void forward(const Tensor& normed, const Tensor& x) override;
+  void forward(const Tensor& normed, const Tensor& x, const NextNorm& next) override;
 
  private:
   void add_shared(const Tensor& normed, const Tensor& sum);

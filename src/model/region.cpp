@@ -50,9 +50,9 @@ class SoloRegion final : public Region {
   explicit SoloRegion(Ops& ops) : ops_(ops) {}
 
   void leave(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-             const Tensor& residual) override {
+             const Tensor& residual, const NextNorm& next) override {
     const Tensor root(parts.data(), DType::f32, {residual.rows(), residual.row_elements()});
-    ops_.add_tree(tree.nodes, std::span(&root, 1), bias, residual);
+    ops_.add_tree_norm(tree.nodes, std::span(&root, 1), bias, residual, next);
   }
 
   void join_rows(const Tensor& owned, std::span<const std::int64_t> /*rows_of*/,
@@ -76,11 +76,11 @@ class TensorParallelRegion final : public Region {
   }
 
   void leave(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-             const Tensor& residual) override {
+             const Tensor& residual, const NextNorm& next) override {
     if (region_gathers(shape_.transport, residual.rows(), residual.row_elements())) {
-      leave_by_gather(tree, parts, bias, residual);
+      leave_by_gather(tree, parts, bias, residual, next);
     } else {
-      leave_by_slices(tree, parts, bias, residual);
+      leave_by_slices(tree, parts, bias, residual, next);
     }
   }
 
@@ -95,18 +95,18 @@ class TensorParallelRegion final : public Region {
 
  private:
   void leave_by_gather(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-                       const Tensor& residual) {
+                       const Tensor& residual, const NextNorm& next) {
     const std::int64_t rows = residual.rows();
     std::vector<Bytes> counts;
     for (const auto& nodes : tree.nodes_of) {
       counts.push_back(nodes.size() * bytes_of(rows, residual.row_elements()));
     }
     group_.all_gather(bytes_in(parts), {receive_.data(), receive_.bytes()}, counts);
-    finish(tree, rows, bias, residual);
+    finish(tree, rows, bias, residual, next);
   }
 
   void leave_by_slices(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-                       const Tensor& residual) {
+                       const Tensor& residual, const NextNorm& next) {
     const std::int64_t columns = residual.row_elements();
     const auto me = static_cast<std::size_t>(group_.rank());
     std::vector<Bytes> send_counts;
@@ -130,22 +130,23 @@ class TensorParallelRegion final : public Region {
                       {receive_.data(), receive_.bytes()}, receive_counts);
     const Range mine = rows_of(group_.rank(), residual.rows());
     const Tensor slice = residual.slice(mine.begin, mine.end);
-    finish(tree, mine.size(), bias, slice);
+    finish(tree, mine.size(), bias, slice, {});
     ops_.copy(slice, slice_.tensor(DType::f32, {slice.rows(), columns}));
     group_.all_gather({slice_.data(), slice.bytes()}, {residual.data(), residual.bytes()},
                       slice_counts);
+    if (next.out.defined()) ops_.rms_norm(residual, next.weight, next.eps, next.out);
   }
 
   /// Adds the tree over the received nodes, `rows` rows each, to the residual.
   void finish(const ProductTree& tree, std::int64_t rows, const Tensor& bias,
-              const Tensor& residual) {
+              const Tensor& residual, const NextNorm& next) {
     std::vector<Tensor> parts;
     for (std::size_t node = 0; node < tree.nodes.size(); ++node) {
       const Bytes offset = node * bytes_of(rows, residual.row_elements());
       parts.emplace_back(receive_.data() + offset, DType::f32,
                          std::initializer_list<std::int64_t>{rows, residual.row_elements()});
     }
-    ops_.add_tree(tree.nodes, parts, bias, residual);
+    ops_.add_tree_norm(tree.nodes, parts, bias, residual, next);
   }
 
   [[nodiscard]] Range rows_of(int rank, std::int64_t rows) const {

@@ -40,9 +40,9 @@ class Region {
 
   /// Ends a row-parallel product: residual [M, N] f32 += root of the tree (+ bias [N] f32 where
   /// defined). `parts` [own nodes, M, N] f32 are this rank's nodes of `tree`. The residual ends
-  /// equal on all ranks.
+  /// equal on all ranks, and so does the norm of it that `next` asks for.
   virtual void leave(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-                     const Tensor& residual) = 0;
+                     const Tensor& residual, const NextNorm& next) = 0;
 
   /// Ends a lookup in a table whose rows are spread over the ranks: row m of x [M, H] f32 becomes
   /// row order[m] of the ranks' `owned` [rows_of[rank], H] f32, one rank's rows behind the other's.

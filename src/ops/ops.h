@@ -56,6 +56,14 @@ struct QkvTail {
   Tensor sines;        ///< [M, head_dim/2] f32
 };
 
+/// The RMSNorm of a residual stream that the next sub-layer reads: `out` [M, H] w. Without `out`
+/// there is none.
+struct NextNorm {
+  Tensor weight;  ///< [H] f32
+  float eps = 0;
+  Tensor out;
+};
+
 /// Which columns of rows of logits are weighed, and how. All tensors are [R].
 struct MassQuery {
   Tensor scales;  ///< f32, inverse temperatures; a row with 0 is passed over: its masses are 0
@@ -158,11 +166,20 @@ class Ops : public OpSizes {
   /// out = silu(gate) * up. gate_up [M, 2F] f32 (F gates, then F ups), out [M, F] w.
   virtual void swiglu(const Tensor& gate_up, const Tensor& out) = 0;
 
+  /// linear, then swiglu of its only node: out [M, F] w of x [M, K] w and a matrix of 2F rows.
+  /// `wide` [M, 2F] f32 is room for what stands between the two and may be left alone.
+  virtual void linear_swiglu(const Tensor& x, const Matrix& gate_up, const Tensor& wide,
+                             const Tensor& out);
+
   /// residual += root(+ bias): finishes the tree over `parts` (part i has the value of node i,
   /// [M, N] f32, rows may be strided), adds bias [N] f32 (undefined: none) to the root, then the
   /// sum to residual [M, N] f32. The nodes ascend and together cover a whole tree.
   virtual void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts,
                         const Tensor& bias, const Tensor& residual) = 0;
+
+  /// add_tree, then the norm of the residual where there is one.
+  virtual void add_tree_norm(std::span<const TreeNode> nodes, std::span<const Tensor> parts,
+                             const Tensor& bias, const Tensor& residual, const NextNorm& next);
 
   /// out[i] = x[rows[i]]. x [M, H] f32 or bf16, rows [R] i32, out [R, H] of x's type.
   virtual void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) = 0;

@@ -152,6 +152,30 @@ TEST_CASE("products of strided rows", "[cuda][linear]") {
   }
 }
 
+TEST_CASE("linear_swiglu: products of gates and ups", "[cuda][linear][swiglu]") {
+  Random random(9);
+  for (const auto& [features, cap] : {std::pair{48, 4}, {16, 1}, {80, 8}, {160, 2}, {20, 4}}) {
+    for (const std::int64_t rows : {0, 1, 8, 13, 30, 50, 140}) {
+      const Segments segments = Segments::cut(200, 16, cap);
+      const Product p =
+          random_product(random, rows, 2 * features, segments, {0, segments.count()}, DType::bf16);
+      for (int variant = 0; variant < kVariants; ++variant) {
+        INFO("M=" << rows << " F=" << features << " " << cap << " leaves, variant " << variant);
+        const auto ops = make_subject(variant);
+        const auto run = [&](Ops& on) {
+          const Array x = array(on, p.x, p.dtype, {p.rows, p.cut.columns()});
+          const Matrix w = matrix(on, p.w, p.outputs, p.dtype, p.cut);
+          const Array wide = poisoned(on, DType::f32, {rows, p.outputs});
+          const Array out = poisoned(on, DType::bf16, {rows, p.outputs / 2});
+          on.linear_swiglu(x.tensor, w, wide.tensor, out.tensor);
+          return floats_of(on, out);
+        };
+        check_products(run(*ops), run(twin()), 1e-2);
+      }
+    }
+  }
+}
+
 TEST_CASE("weights come back from a packed table", "[cuda][embed]") {
   Random random(8);
   for (const DType dtype : {DType::bf16, DType::f32}) {

@@ -76,6 +76,44 @@ TEST_CASE("add_tree", "[cuda][tree]") {
   }
 }
 
+TEST_CASE("add_tree_norm: the sum and its norm", "[cuda][tree]") {
+  Random random(28);
+  const std::vector<std::vector<TreeNode>> covers = {{{0, 0}}, {{1, 0}, {0, 2}, {0, 3}, {2, 1}}};
+  for (const DType dtype : kTypes) {
+    for (const auto& nodes : covers) {
+      for (const auto& [rows, columns] :
+           {std::pair{0, 40}, {1, 15}, {3, 300}, {2, 5000}, {1, 50000}, {1, 70000}}) {
+        const std::vector<float> parts =
+            random.wides(static_cast<std::int64_t>(nodes.size()) * rows * columns);
+        const std::vector<float> bias = random.wides(columns);
+        const std::vector<float> residual = random.wides(rows * columns);
+        const std::vector<float> weight = random.wides(columns, 3);
+        INFO(nodes.size() << " nodes, " << rows << " x " << columns);
+        same_bits([&](Ops& ops) {
+          const Array all = array(ops, parts, DType::f32,
+                                  {static_cast<std::int64_t>(nodes.size()), rows, columns});
+          std::vector<Tensor> tensors;
+          for (std::size_t i = 0; i < nodes.size(); ++i) {
+            float* const from = reinterpret_cast<float*>(all.tensor.data()) + i * rows * columns;
+            tensors.emplace_back(from, DType::f32,
+                                 std::initializer_list<std::int64_t>{rows, columns});
+          }
+          const Array b = array(ops, bias, DType::f32, {columns});
+          const Array w = array(ops, weight, DType::f32, {columns});
+          const Array x = array(ops, residual, DType::f32, {rows, columns});
+          const Array out = poisoned(ops, dtype, {rows, columns});
+          ops.add_tree_norm(nodes, tensors, nodes.size() > 1 ? b.tensor : Tensor(), x.tensor,
+                            {w.tensor, 1e-6F, out.tensor});
+          std::vector<std::byte> bytes = bytes_of(ops, x);
+          const std::vector<std::byte> more = bytes_of(ops, out);
+          bytes.insert(bytes.end(), more.begin(), more.end());
+          return bytes;
+        });
+      }
+    }
+  }
+}
+
 TEST_CASE("gather_rows and copy", "[cuda][gather]") {
   Random random(17);
   const std::vector<float> x = random.wides(40 * 300);

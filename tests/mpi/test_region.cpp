@@ -84,7 +84,7 @@ std::vector<float> through_region(Group& group, Transport transport, std::int64_
   std::vector<float> nodes = nodes_of(leaves_of(rows), segments.owned(group.rank(), group.size()));
   std::vector<float> residual = residual_of(rows);
   region->leave(tree, Tensor(nodes.data(), DType::f32, {shape.own_nodes, rows, kColumns}), Tensor(),
-                Tensor(residual.data(), DType::f32, {rows, kColumns}));
+                Tensor(residual.data(), DType::f32, {rows, kColumns}), {});
   return residual;
 }
 

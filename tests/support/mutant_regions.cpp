@@ -12,19 +12,20 @@ namespace {
 class MutantRegion : public Region {
  public:
   MutantRegion(const RegionShape& shape, Ops& ops, Group& group)
-      : sound_(make_region(shape, ops, group)), group_(group) {}
+      : sound_(make_region(shape, ops, group)), ops_(ops), group_(group) {}
 
   void join_rows(const Tensor& owned, std::span<const std::int64_t> rows_of, const Tensor& order,
                  const Tensor& x) override {
     sound_->join_rows(owned, rows_of, order, x);
   }
   void leave(const ProductTree& /*tree*/, const Tensor& parts, const Tensor& bias,
-             const Tensor& residual) override {
+             const Tensor& residual, const NextNorm& next) override {
     std::vector<float> sum = total(sum_of_nodes(parts));
     for (std::size_t i = 0; i < sum.size(); ++i) {
       if (bias.defined()) sum[i] += bias.as<float>()[i % static_cast<std::size_t>(bias.rows())];
       residual.as<float>()[i] += sum[i];
     }
+    if (next.out.defined()) ops_.rms_norm(residual, next.weight, next.eps, next.out);
   }
 
  protected:
@@ -60,6 +61,7 @@ class MutantRegion : public Region {
   }
 
   std::unique_ptr<Region> sound_;
+  Ops& ops_;
   Group& group_;
 };
 
