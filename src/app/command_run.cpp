@@ -172,7 +172,7 @@ int finish(const Job& job, Opened& opened, RunReport& report, Group& world) {
     report.succeeded = counts.succeeded;
     report.failed = counts.failed;
     if (complete) report.results = (job.output.dir / "results.jsonl").string();
-    opened.runs->end(report.wall_seconds);
+    opened.runs->end(report.wall_seconds, report.experts);
     write_timings(job.output.dir);
     write_text(job.output.dir / "summary.json", to_json(report));
     std::fputs(to_text(report).c_str(), stdout);
@@ -247,6 +247,8 @@ int run(const RunOptions& options, bool terminal, Group& world) {
   report.own_phases = deployment.tracer().seconds();
   report.own_traffic = deployment.model().groups().traffic();
   report.dropped_spans = deployment.tracer().dropped();
+  // The ranks of a tensor-parallel group count the same tokens.
+  if (deployment.place().tp == 0) report.own_experts = deployment.model().expert_loads();
   merge_reports(report, world);
   if (job.output.trace) {
     clocks.measure_again(world);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/timings.h"
@@ -88,6 +90,29 @@ std::vector<AxisReport> compare_traffic(const Traffic& mine, Group& world) {
   return axes;
 }
 
+/// Adds up the ranks' counts, layer by layer; a rank has those of its own layers only.
+std::vector<ExpertLoad> add_experts(const std::vector<ExpertLoad>& mine, Group& world) {
+  std::vector<std::int64_t> flat;  // layer, experts, tokens…
+  for (const ExpertLoad& load : mine) {
+    flat.push_back(load.layer);
+    flat.push_back(static_cast<std::int64_t>(load.tokens.size()));
+    flat.insert(flat.end(), load.tokens.begin(), load.tokens.end());
+  }
+  const std::vector<std::int64_t> all = all_of(flat, world);
+  std::map<std::int64_t, ExpertLoad> by_layer;
+  for (std::size_t at = 0; at < all.size();) {
+    ExpertLoad& sum = by_layer[all[at]];
+    sum.layer = all[at];
+    const auto experts = static_cast<std::size_t>(all[at + 1]);
+    sum.tokens.resize(experts);
+    at += 2;
+    for (std::size_t expert = 0; expert < experts; ++expert) sum.tokens[expert] += all[at++];
+  }
+  std::vector<ExpertLoad> sums;
+  for (auto& [layer, load] : by_layer) sums.push_back(std::move(load));
+  return sums;
+}
+
 }  // namespace
 
 void merge_reports(RunReport& report, Group& world) {
@@ -95,6 +120,7 @@ void merge_reports(RunReport& report, Group& world) {
   take_together(report.tpot_seconds, world);
   report.phases = compare_phases(report.own_phases, world);
   report.communication = compare_traffic(report.own_traffic, world);
+  report.experts = add_experts(report.own_experts, world);
   take_sum(report.prompt_tokens, world);
   take_sum(report.completion_tokens, world);
   take_sum(report.preemptions, world);

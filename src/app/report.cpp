@@ -90,6 +90,15 @@ ordered_json json_of_communication(const RunReport& r) {
   return axes;
 }
 
+ordered_json json_of_experts(const RunReport& r) {
+  ordered_json layers = ordered_json::array();
+  for (const ExpertLoad& load : r.experts) {
+    layers.push_back(
+        {{"layer", load.layer}, {"imbalance", load.imbalance()}, {"tokens", load.tokens}});
+  }
+  return layers;
+}
+
 /// A line for each axis.
 std::string communication_lines(const RunReport& r) {
   std::string text;
@@ -147,6 +156,18 @@ double tokens_per_second(const RunReport& report) {
               report.wall_seconds - report.load_seconds);
 }
 
+ExpertImbalance expert_imbalance(const std::vector<ExpertLoad>& experts) {
+  ExpertImbalance found;
+  for (const ExpertLoad& load : experts) {
+    const double imbalance = load.imbalance();
+    found.mean += imbalance / static_cast<double>(experts.size());
+    if (imbalance <= found.most) continue;
+    found.most = imbalance;
+    found.worst_layer = load.layer;
+  }
+  return found;
+}
+
 double prefix_hit_rate(const RunReport& report) {
   return rate(static_cast<double>(report.prefix_tokens_taken_over),
               static_cast<double>(report.prefix_tokens_looked_up));
@@ -191,6 +212,13 @@ std::string to_text(const RunReport& r) {
                     100 * bubble_share(r));
   }
   text += communication_lines(r);
+  if (!r.experts.empty()) {
+    const ExpertImbalance found = expert_imbalance(r.experts);
+    text += fmt::format(
+        "  experts    the busiest of a layer has {:.2f} times the mean's tokens, {:.2f} in layer "
+        "{}\n",
+        found.mean, found.most, found.worst_layer);
+  }
   text += fmt::format("  memory     {} at most on a rank, {} planned\n", human_bytes(r.peak_memory),
                       human_bytes(r.planned_memory));
   if (r.prefix_tokens_looked_up > 0) {
@@ -246,6 +274,7 @@ std::string to_json(const RunReport& r) {
       {"seconds_by_phase", json_of_phases(r)},
       {"bubble_share", bubble_share(r)},
       {"communication", json_of_communication(r)},
+      {"experts", json_of_experts(r)},
       {"memory_bytes", {{"planned", r.planned_memory}, {"peak", r.peak_memory}}},
       {"dropped_trace_spans", r.dropped_spans},
       {"results", r.results}};

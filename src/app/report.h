@@ -75,6 +75,8 @@ struct RunReport {
   PhaseSeconds own_phases{};              ///< of this rank alone
   std::vector<PhaseReport> phases;        ///< of the main thread of each rank; see `phase_columns`
   Traffic own_traffic;                    ///< of this rank alone
+  std::vector<ExpertLoad> own_experts;    ///< of the tokens that this rank alone counts
+  std::vector<ExpertLoad> experts;        ///< of all tokens, by layer with experts
   std::vector<AxisReport> communication;  ///< along the axes on which anything travelled
   // Memory in bytes, of the rank that needs most.
   Bytes planned_memory = 0;
@@ -93,6 +95,14 @@ double tokens_per_second(const RunReport& report);
 
 /// Share of all ranks' time that went to waiting for other stages of a pipeline; 0 without phases.
 double bubble_share(const RunReport& report);
+
+/// The experts' imbalance (see ExpertLoad): over the layers on average, and in the worst of them.
+struct ExpertImbalance {
+  double mean = 0;
+  double most = 0;
+  std::int64_t worst_layer = 0;
+};
+ExpertImbalance expert_imbalance(const std::vector<ExpertLoad>& experts);
 
 /// Share of the tokens looked up that were taken over; 0 when none were.
 double prefix_hit_rate(const RunReport& report);

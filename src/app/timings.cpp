@@ -106,6 +106,16 @@ Table run_table() {
           .row_bytes = sizeof(R)};
 }
 
+Table expert_table() {
+  using E = ExpertTiming;
+  return {.name = "experts",
+          .columns = {{"run", ColumnType::i32, offsetof(E, run), {}},
+                      {"layer", ColumnType::i32, offsetof(E, layer), {}},
+                      {"expert", ColumnType::i32, offsetof(E, expert), {}},
+                      {"tokens", ColumnType::i64, offsetof(E, tokens), {}}},
+          .row_bytes = sizeof(E)};
+}
+
 /// Copies whole records of `files` to `offset` of `target`.
 void copy_records(const std::vector<File>& files, Bytes record, const File& target, Bytes offset) {
   std::vector<std::byte> piece;
@@ -206,7 +216,20 @@ RunLog::RunLog(const Path& output_dir, const Layout& layout)
   file_.write_all(std::as_bytes(std::span(&run_, 1)));
 }
 
-void RunLog::end(double seconds) {
+void RunLog::end(double seconds, const std::vector<ExpertLoad>& experts) {
+  std::vector<ExpertTiming> records;
+  for (const ExpertLoad& load : experts) {
+    for (std::size_t expert = 0; expert < load.tokens.size(); ++expert) {
+      records.push_back({.tokens = load.tokens[expert],
+                         .run = run_.run,
+                         .layer = static_cast<std::int32_t>(load.layer),
+                         .expert = static_cast<std::int32_t>(expert)});
+    }
+  }
+  if (!records.empty()) {
+    const auto path = std::filesystem::path(file_.path()).replace_filename("experts.bin");
+    open_records(path, sizeof(ExpertTiming)).write_all(std::as_bytes(std::span(records)));
+  }
   run_.seconds = seconds;
   // Not through file_: a positioned write to a file opened for appending goes to its end.
   const File file = File::open_update(file_.path());
@@ -229,7 +252,7 @@ void visit_requests(const Path& output_dir,
 }
 
 void write_timings(const Path& output_dir) {
-  std::vector<Table> tables = {request_table(), step_table(), run_table()};
+  std::vector<Table> tables = {request_table(), step_table(), run_table(), expert_table()};
   std::vector<std::vector<File>> files;
   for (Table& table : tables) {
     std::vector<File>& of_table = files.emplace_back();

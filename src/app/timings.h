@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "io/file.h"
 #include "layout/grid.h"
+#include "model/expert_load.h"
 
 namespace weft {
 
@@ -81,6 +82,15 @@ struct RunTiming {
   std::int32_t unused = 0;
 };
 
+/// How many tokens went to an expert in a run, over all replicas.
+struct ExpertTiming {
+  std::int64_t tokens = 0;
+  std::int32_t run = 0;
+  std::int32_t layer = 0;
+  std::int32_t expert = 0;
+  std::int32_t unused = 0;
+};
+
 /// Tells the steps of a rank apart by what its tracer and its engine have counted.
 class StepClock {
  public:
@@ -131,8 +141,9 @@ class RunLog {
 
   /// Number of the run that was added.
   [[nodiscard]] int number() const { return run_.run; }
-  /// The run has come to its end after that long.
-  void end(double seconds);
+  /// The run has come to its end after that long; appends how its tokens fell on the experts to
+  /// OUT/journal/timings/experts.bin. Throws Error.
+  void end(double seconds, const std::vector<ExpertLoad>& experts);
 
  private:
   File file_;

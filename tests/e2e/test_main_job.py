@@ -202,10 +202,23 @@ class MainJob(WeftTest):
         reference = None
         for number, (ranks, layout) in enumerate(EXPERT_LAYOUTS):
             with self.subTest(ranks=ranks, layout=layout):
-                results = self.run_job(job, self.folder / f"experts-{number}", f"model={model}",
-                                       *settings_of(layout), ranks=ranks)
+                output = self.folder / f"experts-{number}"
+                results = self.run_job(job, output, f"model={model}", *settings_of(layout),
+                                       ranks=ranks)
                 reference = reference or results
                 self.assert_same_rows(results, reference, f"{layout} on {ranks} ranks")
+                self.check_experts(output, config["num_hidden_layers"])
+
+    def check_experts(self, output, layers):
+        """Every layer's experts were chosen equally often in all, whichever ranks counted."""
+        experts = json.loads((output / "summary.json").read_text())["experts"]
+        self.assertEqual([layer["layer"] for layer in experts], list(range(layers)))
+        chosen = {sum(layer["tokens"]) for layer in experts}
+        self.assertEqual(len(chosen), 1, chosen)
+        self.assertGreater(min(chosen), 0)
+        for layer in experts:
+            self.assertEqual(len(layer["tokens"]), 8)
+            self.assertGreaterEqual(layer["imbalance"], 1.0)
 
     def test_engine_settings_do_not_show(self):
         alone = [

@@ -255,6 +255,7 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   report.load_seconds = 2;
   report.prefill_seconds = 1;
   report.decode_seconds = 2;
+  report.experts = {{2, {4, 0}}, {5, {3, 3}}};
   report.communication = {{Primitive::tp, {2, 3, 4}, {1024, 2048, 3072}, {0, 0, 0}}};
   report.results = "out/results.jsonl";
   add_completion(report, a_completion(), true);
@@ -276,6 +277,10 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   CHECK(summary["tokens"]["completion"] == 6);
   CHECK(summary["ttft_seconds"]["p99"] == 0.5);
   CHECK(summary["layout"]["dp"] == 2);
+  CHECK(summary["experts"][0]["imbalance"] == 2.0);
+  CHECK(summary["experts"][1]["tokens"] == nlohmann::json({3, 3}));
+  CHECK(expert_imbalance(report.experts).mean == 1.5);
+  CHECK(expert_imbalance(report.experts).worst_layer == 2);
   CHECK(summary["communication"]["tp"]["calls"]["max"] == 4);
   CHECK(summary["communication"]["tp"]["sent_bytes"]["avg"] == 2048);
   CHECK(summary["prefix_sharing"]["tokens_taken_over"] == 100);

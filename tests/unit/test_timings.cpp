@@ -63,7 +63,7 @@ TEST_CASE("records of all runs and replicas become tables", "[timings]") {
       log.add(step);
       log.flush();
     }
-    if (run == 2) runs.end(12.5);
+    if (run == 2) runs.end(12.5, {{3, {5, 0, 7}}, {4, {6, 6, 0}}});
   }
   write_timings(dir.path());
   const auto file = dir / "timings.h5";
@@ -79,6 +79,10 @@ TEST_CASE("records of all runs and replicas become tables", "[timings]") {
   CHECK(column(file, "steps", "decode_rows") == std::vector<double>(4, 4));
   CHECK(column(file, "runs", "run") == std::vector<double>{1, 2});
   CHECK(column(file, "runs", "seconds") == std::vector<double>{0, 12.5});
+  CHECK(column(file, "experts", "run") == std::vector<double>(6, 2));
+  CHECK(column(file, "experts", "layer") == std::vector<double>{3, 3, 3, 4, 4, 4});
+  CHECK(column(file, "experts", "expert") == std::vector<double>{0, 1, 2, 0, 1, 2});
+  CHECK(column(file, "experts", "tokens") == std::vector<double>{5, 0, 7, 6, 6, 0});
   CHECK(column(file, "runs", "dp") == std::vector<double>{3, 3});
   CHECK(column(file, "runs", "started")[0] > 1.6e9);
 
