@@ -48,13 +48,13 @@ class Control(WeftTest):
         cls.job = case.write_job("whole", cls.prompts, **SLOW)
         cls.whole = case.run_job(cls.job, cls.folder / "whole")
 
-    def start_job(self, output, ranks, tp, *settings):
+    def start_job(self, output, ranks, degree, axis="tp"):
         """Starts the job; returns its process and the processes of its ranks, in their order, once
         every replica has a row."""
-        words = [f"output.dir={output}", f"parallel.tp={tp}", *settings]
+        words = [f"output.dir={output}", f"parallel.{axis}={degree}"]
         process = start("run", self.job, *[w for item in words for w in ("--set", item)],
                         ranks=ranks, err=subprocess.PIPE)
-        parts = ranks // tp
+        parts = ranks // degree
         wait_until(lambda: process.poll() is not None
                    or sum(rows > 0 for rows in rows_of_parts(output).values()) == parts,
                    "a row of each replica")
@@ -124,11 +124,14 @@ class Control(WeftTest):
 
     def test_a_signal_to_one_rank_stops_all(self):
         """Whichever rank of whichever replica gets it."""
-        for ranks, tp, target, sent in [(3, 1, 2, signal.SIGUSR1), (4, 2, 3, signal.SIGTERM),
-                                        (4, 2, 0, signal.SIGINT), (3, 3, 1, signal.SIGUSR1)]:
-            with self.subTest(ranks=ranks, tp=tp, target=target, signal=sent.name):
-                output = self.folder / f"signal-{ranks}-{tp}-{target}"
-                process, pids = self.start_job(output, ranks, tp)
+        cases = [("tp", 3, 1, 2, signal.SIGUSR1), ("tp", 4, 2, 3, signal.SIGTERM),
+                 ("tp", 4, 2, 0, signal.SIGINT), ("tp", 3, 3, 1, signal.SIGUSR1),
+                 ("pp", 2, 2, 1, signal.SIGUSR1), ("sp", 2, 2, 1, signal.SIGUSR1)]
+        for axis, ranks, degree, target, sent in cases:
+            with self.subTest(axis=axis, ranks=ranks, degree=degree, target=target,
+                              signal=sent.name):
+                output = self.folder / f"signal-{axis}-{ranks}-{degree}-{target}"
+                process, pids = self.start_job(output, ranks, degree, axis)
                 send(pids[target], sent)
                 status, said = self.ends(process, pids, 20)
                 self.assertEqual((status, said), (EXIT_RESUMABLE, []))

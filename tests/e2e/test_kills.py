@@ -23,7 +23,9 @@ ARGUMENTS.add_argument("--kills", type=int, default=10)
 ARGUMENTS.add_argument("--seed", type=int, default=7)
 ARGUMENTS.add_argument("--requests", type=int, default=120)
 
-LAYOUTS = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 3), (4, 2), (4, 1), (4, 4)]  # (ranks, tp)
+# (ranks, degrees of parallelism); dp is what they leave
+LAYOUTS = [(1, "tp=1"), (2, "tp=1"), (2, "tp=2"), (2, "pp=2"), (2, "sp=2"), (3, "tp=1"),
+           (3, "tp=3"), (4, "tp=2"), (4, "pp=2"), (4, "sp=2"), (4, "tp=1"), (4, "tp=4")]
 KILLS_OF_A_JOB = 5
 
 
@@ -54,9 +56,10 @@ class Campaign(WeftTest):
         cls.whole = case.run_job(cls.job, cls.folder / "whole", status=3)
         cls.seconds = time.monotonic() - began
 
-    def launch(self, output, ranks, tp):
+    def launch(self, output, ranks, degrees):
         return start("run", self.job, "--set", f"output.dir={output}", "--set",
-                     f"parallel.tp={tp}", "--set", f"engine.max_sequences={ranks + 1}", ranks=ranks)
+                     f"parallel.{degrees}", "--set", f"engine.max_sequences={ranks + 1}",
+                     ranks=ranks)
 
     def strike(self, process, how, numbers):
         """Kills part of a job, and waits until all ranks are gone: none may be left waiting.
@@ -92,10 +95,11 @@ class Campaign(WeftTest):
             output = self.folder / f"job-{jobs}"
             jobs += 1
             before = sum(kills.values())
+            layout = None
             for _ in range(min(KILLS_OF_A_JOB, self.options.kills - before)):
-                ranks, tp = numbers.choice(LAYOUTS)
+                layout = numbers.choice([other for other in LAYOUTS if other != layout])
                 how = numbers.choice(["one rank", "half of the ranks", "launcher", "all"])
-                process = self.launch(output, ranks, tp)
+                process = self.launch(output, *layout)
                 try:
                     # Now and then before the first row, or among the last files that are written.
                     time.sleep(numbers.uniform(0, 1.5 * self.seconds))
@@ -110,9 +114,9 @@ class Campaign(WeftTest):
                         kill_family(process)
                 if (output / "results.jsonl").exists():
                     break
-            ranks, tp = numbers.choice(LAYOUTS)
-            results = self.run_job(self.job, output, f"parallel.tp={tp}", ranks=ranks, status=3)
-            self.assert_same_rows(results, self.whole, f"job {jobs} on {ranks} ranks, tp={tp}")
+            ranks, degrees = numbers.choice([other for other in LAYOUTS if other != layout])
+            results = self.run_job(self.job, output, f"parallel.{degrees}", ranks=ranks, status=3)
+            self.assert_same_rows(results, self.whole, f"job {jobs} on {ranks} ranks, {degrees}")
             self.assertTrue((output / "summary.json").exists())
         print(f"{sum(kills.values())} kills ({dict(kills)}) of {jobs} jobs; "
               f"{early} ended before they were killed; "

@@ -11,7 +11,9 @@ from weft_e2e import (EXIT_OK, EXIT_RESUMABLE, WeftTest, adder_requests, kill_fa
                       ranks_of, runs, send, start, wait_until, weft, write_rows)
 
 KILLS = 9
-LAYOUTS = [(None, 1), (2, 1), (2, 2), (3, 3), (4, 2), (3, 1), (4, 4)]  # (ranks, tp)
+# (ranks, degrees of parallelism); dp is what they leave
+LAYOUTS = [(None, "tp=1"), (2, "tp=1"), (2, "pp=2"), (2, "tp=2"), (2, "sp=2"), (3, "tp=3"),
+           (4, "tp=2"), (3, "tp=1"), (4, "tp=4")]
 
 # One sequence at a time, and ends that do not end: rows come slowly, one by one.
 SLOW = {"sampling__temperature": 1.5, "sampling__ignore_eos": True, "sampling__max_tokens": 64,
@@ -41,14 +43,14 @@ class Resume(WeftTest):
         cls.job = case.write_job("whole", cls.prompts, **SLOW)
         cls.whole = case.run_job(cls.job, cls.folder / "whole", status=3)
 
-    def start_job(self, output, ranks, tp):
+    def start_job(self, output, ranks, degrees):
         return start("run", self.job, "--set", f"output.dir={output}", "--set",
-                     f"parallel.tp={tp}", ranks=ranks)
+                     f"parallel.{degrees}", ranks=ranks)
 
-    def kill_after(self, output, rows, ranks=None, tp=1, delay=0.0):
+    def kill_after(self, output, rows, ranks=None, degrees="tp=1", delay=0.0):
         """Runs the job until it has that many new rows, and kills all of it a moment later."""
         before = journal_rows(output)
-        process = self.start_job(output, ranks, tp)
+        process = self.start_job(output, ranks, degrees)
         wait_until(lambda: journal_rows(output) >= before + rows or process.poll() is not None,
                    f"{rows} rows")
         time.sleep(delay)
@@ -56,50 +58,50 @@ class Resume(WeftTest):
         kill_family(process)
         return killed
 
-    def finish(self, output, ranks=None, tp=1):
+    def finish(self, output, ranks=None, degrees="tp=1"):
         """Runs the job to its end: the bytes are those of the whole run."""
-        results = self.run_job(self.job, output, f"parallel.tp={tp}", ranks=ranks, status=3)
-        self.assert_same_rows(results, self.whole, f"{output.name}, tp={tp} on {ranks} ranks")
+        results = self.run_job(self.job, output, f"parallel.{degrees}", ranks=ranks, status=3)
+        self.assert_same_rows(results, self.whole, f"{output.name}, {degrees} on {ranks} ranks")
 
     def test_kills_at_random_moments(self):
         """Each time on another layout; most in the middle, some at the start."""
         random_numbers = random.Random(2024)
         output = self.folder / "killed"
         for kill in range(KILLS):
-            ranks, tp = LAYOUTS[kill % len(LAYOUTS)]
+            ranks, degrees = LAYOUTS[kill % len(LAYOUTS)]
             rows = random_numbers.randint(1, 8)
             delay = random_numbers.uniform(0, 0.01)
-            self.assertTrue(self.kill_after(output, rows, ranks, tp, delay),
+            self.assertTrue(self.kill_after(output, rows, ranks, degrees, delay),
                             f"the job ended before kill {kill}")
             self.assertFalse((output / "results.jsonl").exists())
         for _ in range(3):  # before, while or after the model is loaded
-            process = self.start_job(output, 2, 2)
+            process = self.start_job(output, 2, "tp=2")
             time.sleep(random_numbers.uniform(0, 0.4))
             kill_family(process)
         done = journal_rows(output)
         self.assertGreaterEqual(done, KILLS)
-        self.finish(output, 3, 3)
+        self.finish(output, 3, "tp=3")
         summary = json.loads((output / "summary.json").read_text())
         self.assertGreaterEqual(summary["requests"]["resumed"], done - KILLS)
         self.assertEqual(summary["requests"]["total"], 300)
 
     def test_torn_and_damaged_journal(self):
         output = self.folder / "torn"
-        self.assertTrue(self.kill_after(output, 12, 2, 1))
+        self.assertTrue(self.kill_after(output, 12, 2, "tp=1"))
         parts = sorted((output / "journal").glob("part-*.jsonl"))
         for part in parts:  # a tail cut anywhere in the last line
             data = part.read_bytes()
             if data:
                 last = data.rstrip(b"\n").rfind(b"\n") + 1
                 part.write_bytes(data[:last + (len(data) - last) // 2])
-        self.assertTrue(self.kill_after(output, 3, 4, 2))
+        self.assertTrue(self.kill_after(output, 3, 4, "tp=2"))
         part = max(parts, key=lambda path: path.stat().st_size)
         lines = part.read_bytes().splitlines(True)
         lines[1] = lines[1].replace(b'"finish_reason":"length"', b'"finish_reason":"lengtH"')
         part.write_bytes(b"".join(lines) + b'{"index":7,"ok":true,"dig')
         with open(output / "journal" / "part-0042.jsonl", "wb") as stray:
             stray.write(b"\0" * 100)
-        self.finish(output, 3, 1)
+        self.finish(output, 3, "tp=1")
 
     def test_unfinished_results_are_not_results(self):
         output = self.folder / "half-merged"
@@ -107,7 +109,7 @@ class Resume(WeftTest):
         (output / "results.jsonl").rename(output / "results.jsonl.tmp")
         with open(output / "results.jsonl.tmp", "r+b") as partial:
             partial.truncate(1000)
-        self.finish(output, 2, 2)
+        self.finish(output, 2, "tp=2")
 
     def test_finished_job_is_left_alone(self):
         output = self.folder / "finished"
@@ -169,7 +171,7 @@ class Resume(WeftTest):
     def test_what_may_change(self):
         """Files may move, and everything that decides only about speed may change."""
         output = self.folder / "may-change"
-        self.assertTrue(self.kill_after(output, 5, 2, 2))
+        self.assertTrue(self.kill_after(output, 5, 2, "tp=2"))
         moved_model = self.folder / "moved-model"
         moved_prompts = self.folder / "moved.jsonl"
         shutil.copytree(self.model, moved_model)
@@ -184,7 +186,7 @@ class Resume(WeftTest):
 
     def test_two_runs_at_once(self):
         output = self.folder / "twice"
-        first = self.start_job(output, 2, 1)
+        first = self.start_job(output, 2, "tp=1")
         try:
             wait_until(lambda: journal_rows(output) > 0, "the first row")
             send(first.pid, signal.SIGSTOP)  # it cannot end before the second one has looked
@@ -207,7 +209,7 @@ class Resume(WeftTest):
         for victim, tp in [(0, 3), (2, 3), (1, 1)]:
             with self.subTest(rank=victim, tp=tp):
                 output = self.folder / f"victim-{victim}-{tp}"
-                process = self.start_job(output, 3, tp)
+                process = self.start_job(output, 3, f"tp={tp}")
                 try:
                     wait_until(lambda out=output: journal_rows(out) > 0, "the first row")
                     ranks = sorted(ranks_of(process.pid))
@@ -221,7 +223,7 @@ class Resume(WeftTest):
                     if process.poll() is None:
                         kill_family(process)
                 self.assertFalse((output / "results.jsonl").exists())
-                self.finish(output, 2, 1)
+                self.finish(output, 2, "tp=1")
 
     def test_signals_stop_between_steps(self):
         """What schedulers send before they kill: the job stops by itself, and can go on."""
@@ -229,7 +231,7 @@ class Resume(WeftTest):
                                                 (3, signal.SIGUSR1)]):
             with self.subTest(ranks=ranks, signal=sent.name):
                 output = self.folder / f"signal-{number}"
-                process = self.start_job(output, ranks, 1)
+                process = self.start_job(output, ranks, "tp=1")
                 try:
                     wait_until(lambda out=output: journal_rows(out) > 0, "the first row")
                     send(process.pid, sent)  # mpirun passes SIGUSR1 on to its ranks
@@ -238,7 +240,7 @@ class Resume(WeftTest):
                     if process.poll() is None:
                         kill_family(process)
                 self.assertFalse((output / "results.jsonl").exists())
-                self.finish(output, 2, 2)
+                self.finish(output, 2, "tp=2")
 
 
 if __name__ == "__main__":
