@@ -23,8 +23,8 @@ class RecordingOps final : public ReferenceOps {
  public:
   RecordingOps() : ReferenceOps(Probabilities::unrounded) {}
 
-  void route(const Tensor& logits, bool normalise, const Tensor& experts,
-             const Tensor& weights, const Tensor& loads) override {
+  void route(const Tensor& logits, bool normalise, const Tensor& experts, const Tensor& weights,
+             const Tensor& loads) override {
     ReferenceOps::route(logits, normalise, experts, weights, loads);
     const std::int32_t* const chosen = experts.as<std::int32_t>();
     routes_.emplace_back(chosen, chosen + experts.elements());

@@ -57,8 +57,8 @@ struct LinearTask {
   float* scratch = nullptr;  ///< linear_scratch() floats
 };
 
-/// Copies a part [rows, columns] of a weight matrix into panels of `panel_columns` columns, where it
-/// begins at row0, col0.
+/// Copies a part [rows, columns] of a weight matrix into panels of `panel_columns` columns, where
+/// it begins at row0, col0.
 struct PanelTask {
   const std::byte* from = nullptr;
   bool bf16 = false;
