@@ -1,14 +1,14 @@
 #include "base/digest.h"
 
 #include <fmt/format.h>
-#include <xxhash.h>
-#ifdef WEFT_XXHASH_DISPATCH
-#include <xxh_x86dispatch.h>  // gives the functions' names to those that look at the processor
-#endif
+#include <xxhash.h>  // not xxh_x86dispatch.h: its AVX-512 code leaves the vectors' upper halves dirty
 
 #include <charconv>
 
 #include "base/error.h"
+
+// (Seen with Debian's 0.8.1: after XXH3_128bits_dispatch all SSE code of the thread ran 25 times
+// slower, until the next vzeroupper.)
 
 namespace weft {
 
