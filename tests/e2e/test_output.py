@@ -325,19 +325,22 @@ class Output(WeftTest):
         binary.write_bytes(bytes(range(256)) * 4)
         shape = self.folder / "shape.jsonl"
         shape.write_text('{"prompt": "1+1="}\n' * 4 + "[1]\n7\n")
-        for file, lines in [(binary, 5), (shape, 6)]:
-            output = self.folder / f"wrong-{file.stem}"
-            self.run_job(self.job, output, f"input.file={file}", ranks=2, status=EXIT_SOME_FAILED)
-            rows = read_rows(output / "results.jsonl")
-            self.assertEqual(len(rows), lines)
-            self.assertTrue(all(row["error"]["message"] for row in rows))
+        refused = weft("run", self.job, "--set", f"input.file={binary}", "--set",
+                       f"output.dir={self.folder}/wrong-binary", ranks=2)
+        self.assert_refused(refused, r"binary\.jsonl", "none of the first 5 lines")
+        output = self.folder / "wrong-shape"
+        self.run_job(self.job, output, f"input.file={shape}", ranks=2, status=EXIT_SOME_FAILED)
+        rows = read_rows(output / "results.jsonl")
+        self.assertEqual(len(rows), 6)
+        self.assertTrue(all(row["error"]["message"] for row in rows))
 
     def test_memory_does_not_grow_with_the_file(self):
         """At most 64 bytes for each request, however long the lines: what tells ids apart."""
         peaks = []
-        for count in (5_000, 105_000):
+        for count in (100_000, 200_000):  # buffers are full by then
             prompts = self.folder / "many.jsonl"
             with open(prompts, "w", encoding="utf-8") as file:
+                file.write("{}\n")  # an object among the first lines: the file is of the right kind
                 for _ in range(count):  # not at once: the test's own memory counts at the start
                     file.write(f'{{"custom_id": {"1" * 500}}}\n')
             job = self.write_job(f"many-{count}", prompts)
