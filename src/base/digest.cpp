@@ -1,14 +1,15 @@
 #include "base/digest.h"
 
 #include <fmt/format.h>
-#include <xxhash.h>  // not xxh_x86dispatch.h: its AVX-512 code leaves the vectors' upper halves dirty
+#include <xxhash.h>  // not xxh_x86dispatch.h, see below
 
 #include <charconv>
 
 #include "base/error.h"
 
-// (Seen with Debian's 0.8.1: after XXH3_128bits_dispatch all SSE code of the thread ran 25 times
-// slower, until the next vzeroupper.)
+// With Debian's xxHash and its run-time dispatch on an AVX-512 machine, the plain operators ran 25
+// times slower than without. Probably it leaves the vectors' upper halves dirty, which slows SSE
+// code.
 
 namespace weft {
 

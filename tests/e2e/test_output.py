@@ -337,7 +337,7 @@ class Output(WeftTest):
     def test_memory_does_not_grow_with_the_file(self):
         """At most 64 bytes for each request, however long the lines: what tells ids apart."""
         peaks = []
-        for count in (100_000, 200_000):  # buffers are full by then
+        for count in (5_000, 100_000, 200_000):
             prompts = self.folder / "many.jsonl"
             with open(prompts, "w", encoding="utf-8") as file:
                 file.write("{}\n")  # an object among the first lines: the file is of the right kind
@@ -350,7 +350,10 @@ class Output(WeftTest):
                 process.returncode = os.waitstatus_to_exitcode(status)
             self.assertEqual(process.returncode, EXIT_SOME_FAILED)
             peaks.append(usage.ru_maxrss * 1024)
-        self.assertLess(peaks[1] - peaks[0], 100_000 * 64, peaks)
+        # Up to some 80,000 requests memory also grows by 8 MB in a few steps that do not come again;
+        # what they are is not known. Beyond, 64 bytes a request is all.
+        self.assertLess(peaks[1] - peaks[0], 95_000 * 64 + (8 << 20), peaks)
+        self.assertLess(peaks[2] - peaks[1], 100_000 * 64, peaks)
 
 
 if __name__ == "__main__":
