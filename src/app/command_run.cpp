@@ -51,22 +51,22 @@ Job without_paths(Job job) {
 }
 
 /// Reads all prompts once, unless a signal or the end of the job's time comes first. On rank 0.
-PromptSurvey survey(const Job& job, Deployment& deployment, bool terminal) {
-  ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, terminal},
+PromptSurvey survey(const Job& job, Deployment& deployment, int columns) {
+  ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, columns},
                         job.run.progress_seconds);
   progress.tell("reading the prompts");
   return survey_prompts(job.input.file, prompt_rules(job, deployment.reader().config().vocab),
                         [&] { return deployment.control().stop_asked(); });
 }
 
-Opened open_journal(const RunOptions& options, const Job& job, Deployment& deployment,
-                    bool terminal, Group& world) {
+Opened open_journal(const RunOptions& options, const Job& job, Deployment& deployment, int columns,
+                    Group& world) {
   Opened opened;
   std::int64_t header[4] = {0, 0, 0, 0};  // requests, complete, run, stopped
   agree(world, [&] {
     if (world.rank() != 0) return;
     const ModelReader& reader = deployment.reader();
-    const PromptSurvey prompts = survey(job, deployment, terminal);
+    const PromptSurvey prompts = survey(job, deployment, columns);
     header[3] = prompts.stopped ? 1 : 0;
     if (prompts.stopped) return;
     Journal& journal =
@@ -202,7 +202,7 @@ struct RunClocks {
   RunStart start;
 };
 
-int run(const RunOptions& options, bool terminal, Group& world) {
+int run(const RunOptions& options, int columns, Group& world) {
   const Stopwatch wall;
   const std::int64_t begin = Tracer::now();
   StopRequest stop_request;
@@ -212,7 +212,7 @@ int run(const RunOptions& options, bool terminal, Group& world) {
   Deployment deployment(job.model, job.parallel, job.engine, world);
   if (job.output.trace) deployment.tracer().keep_spans(kTraceSpans);
   deployment.check_same_everywhere(to_yaml(without_paths(job)), job.input.file, world);
-  Opened opened = open_journal(options, job, deployment, terminal, world);
+  Opened opened = open_journal(options, job, deployment, columns, world);
   if (opened.stopped) return stopped_early(world);
   if (opened.complete) return already_complete(job, deployment, opened, world);
 
@@ -227,7 +227,7 @@ int run(const RunOptions& options, bool terminal, Group& world) {
   std::optional<ProgressLine> progress;
   if (world.rank() == 0) {
     progress.emplace(ProgressLine::Job{job.output.dir, report.layout.dp, report.requests,
-                                       report.resumed, terminal},
+                                       report.resumed, columns},
                      job.run.progress_seconds);
     progress->tell("loading the model");
   }
@@ -263,8 +263,8 @@ int run(const RunOptions& options, bool terminal, Group& world) {
 }  // namespace
 
 int command_run(const RunOptions& options) {
-  const bool terminal = output_is_terminal();
-  return with_session([&](Group& world) { return run(options, terminal, world); });
+  const int columns = terminal_columns();
+  return with_session([&](Group& world) { return run(options, columns, world); });
 }
 
 }  // namespace weft

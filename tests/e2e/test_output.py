@@ -218,27 +218,6 @@ class Output(WeftTest):
                              run__time_limit="10m")
         self.run_job(few, self.folder / "slow-few")
 
-    def test_progress(self):
-        """Lines in a log, the first after a second."""
-        prompts = write_rows(self.folder / "long.jsonl",
-                             adder_requests(1000, max_tokens=64, n=64, temperature=1))
-        job = self.write_job("long", prompts, sampling__ignore_eos=True, engine__max_sequences=1,
-                             run__time_limit="4s")
-        for ranks in (None, 2):
-            with self.subTest(ranks=ranks):
-                result = weft("run", job, "--set", f"output.dir={self.folder}/progress-{ranks}",
-                              "--set", "run.progress_seconds=1", ranks=ranks)
-                lines = re.findall(r"^weft: \d+ s: (\d+) of 1000 requests done; [\d.]+ tokens/s",
-                                   result.out, flags=re.MULTILINE)
-                self.assertGreaterEqual(len(lines), 2, result)
-                counts = [int(count) for count in lines]
-                self.assertEqual(counts, sorted(counts))
-                self.assertGreater(counts[-1], 0)
-                self.assertNotIn("\x1b", result.out)
-        quiet = weft("run", job, "--set", f"output.dir={self.folder}/quiet", "--set",
-                     "run.progress_seconds=0")
-        self.assertNotRegex(quiet.out, r"requests done;")
-
     def test_retry_failed(self):
         """Rows that failed are computed again, the others kept; the file is replaced as a whole."""
         output = self.folder / "retry"
