@@ -40,8 +40,9 @@ constexpr std::array<std::string_view, 20> kHonoured = {"max_tokens",
                                                         "allowed_token_ids",
                                                         "bad_words"};
 
-/// Parameters that cannot change what is generated.
-constexpr std::array<std::string_view, 2> kIgnored = {"user", "metadata"};
+/// Parameters that cannot change what is generated: who asks, and what a service keeps for it.
+constexpr std::array<std::string_view, 5> kIgnored = {"user", "safety_identifier", "metadata",
+                                                      "prompt_cache_key", "prompt_cache_retention"};
 
 /// Parameters of every request that may only ask for nothing.
 constexpr std::array<NeutralParameter, 8> kNeutral = {{

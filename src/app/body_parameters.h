@@ -43,7 +43,7 @@ struct Parameters {
                              const nlohmann::json& value);
 
 /// Throws RequestFault for every parameter that is not known, or asks for what is not supported:
-/// none is dropped but "user" and "metadata", which cannot matter to a result.
+/// none is dropped but those that cannot matter to a result, such as "user".
 void check_parameters(const nlohmann::json& body, const Parameters& own);
 
 /// The value of a parameter; null when it is absent or null, which mean the same.

@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/deployment.h"
+#include "app/finished_job.h"
 #include "app/job.h"
 #include "app/journal.h"
 #include "app/merge_reports.h"
@@ -30,11 +31,15 @@ namespace {
 /// The output directory as rank 0 finds it, told to all ranks.
 struct Opened {
   std::optional<Journal> journal;  ///< on rank 0
-  std::optional<RunLog> runs;      ///< on rank 0, unless the job is complete
+  std::optional<RunLog> runs;      ///< on rank 0, when there is anything to compute
   std::vector<RowState> rows;
-  bool complete = false;
-  bool stopped = false;  ///< while the prompts were read: there is nothing else
+  bool complete = false;  ///< results.jsonl is there
+  bool stopped = false;   ///< while the prompts were read: there is nothing else
   int run = 0;
+
+  [[nodiscard]] bool all_rows() const {
+    return std::find(rows.begin(), rows.end(), RowState::missing) == rows.end();
+  }
 };
 
 /// The job with what `auto` stands for, so that its identity does not depend on how it was written.
@@ -51,22 +56,22 @@ Job without_paths(Job job) {
 }
 
 /// Reads all prompts once, unless a signal or the end of the job's time comes first. On rank 0.
-PromptSurvey survey(const Job& job, Deployment& deployment, bool terminal) {
-  ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, terminal},
+PromptSurvey survey(const Job& job, Deployment& deployment, int columns) {
+  ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, columns},
                         job.run.progress_seconds);
   progress.tell("reading the prompts");
   return survey_prompts(job.input.file, prompt_rules(job, deployment.reader().config().vocab),
                         [&] { return deployment.control().stop_asked(); });
 }
 
-Opened open_journal(const RunOptions& options, const Job& job, Deployment& deployment,
-                    bool terminal, Group& world) {
+Opened open_journal(const RunOptions& options, const Job& job, Deployment& deployment, int columns,
+                    Group& world) {
   Opened opened;
   std::int64_t header[4] = {0, 0, 0, 0};  // requests, complete, run, stopped
   agree(world, [&] {
     if (world.rank() != 0) return;
     const ModelReader& reader = deployment.reader();
-    const PromptSurvey prompts = survey(job, deployment, terminal);
+    const PromptSurvey prompts = survey(job, deployment, columns);
     header[3] = prompts.stopped ? 1 : 0;
     if (prompts.stopped) return;
     Journal& journal =
@@ -75,8 +80,8 @@ Opened open_journal(const RunOptions& options, const Job& job, Deployment& deplo
                                            prompts.digest, deployment.device().kind),
                                prompts.requests);
     if (options.retry_failed) journal.forget_failed();
-    if (!journal.complete()) opened.runs.emplace(job.output.dir, deployment.layout());
     opened.rows = journal.rows();
+    if (!opened.all_rows()) opened.runs.emplace(job.output.dir, deployment.layout());
     header[0] = static_cast<std::int64_t>(opened.rows.size());
     header[1] = journal.complete() ? 1 : 0;
     header[2] = opened.runs ? opened.runs->number() : 0;
@@ -88,32 +93,6 @@ Opened open_journal(const RunOptions& options, const Job& job, Deployment& deplo
   opened.run = static_cast<int>(header[2]);
   opened.stopped = header[3] != 0;
   return opened;
-}
-
-RunReport begin_report(const Job& job, const Deployment& deployment, const Opened& opened) {
-  RunReport report;
-  report.model = job.model.string();
-  report.numerics = name(job.engine.numerics);
-  report.processor = deployment.ops().description();
-  report.layout = deployment.layout();
-  report.requests = static_cast<std::int64_t>(opened.rows.size());
-  report.resumed =
-      report.requests - std::count(opened.rows.begin(), opened.rows.end(), RowState::missing);
-  return report;
-}
-
-/// Makes the files that a run which was killed at its very end had not come to. On rank 0.
-void complete_files(const Job& job, const Deployment& deployment, const Opened& opened) {
-  const std::filesystem::path& directory = job.output.dir;
-  if (!std::filesystem::exists(directory / "timings.h5")) write_timings(directory);
-  if (std::filesystem::exists(directory / "summary.json")) return;
-  RunReport report = begin_report(job, deployment, opened);
-  const RowCounts counts = opened.journal->counts();
-  report.succeeded = counts.succeeded;
-  report.failed = counts.failed;
-  report.results = (directory / "results.jsonl").string();
-  visit_requests(directory, [&](const RequestTiming& request) { add_recorded(report, request); });
-  write_text(directory / "summary.json", to_json(report));
 }
 
 /// The job goes no further than its prompts; gives its exit status.
@@ -129,12 +108,33 @@ int already_complete(const Job& job, const Deployment& deployment, const Opened&
   const bool failed =
       std::find(opened.rows.begin(), opened.rows.end(), RowState::failed) != opened.rows.end();
   if (world.rank() == 0) {
-    complete_files(job, deployment, opened);
+    make_missing_files(job, deployment, *opened.journal);
     fmt::print("{} is complete already ({} requests): nothing to do{}\n",
                (job.output.dir / "results.jsonl").string(), opened.rows.size(),
                failed ? "; --retry-failed computes those that failed again" : "");
   }
   return failed ? kExitSomeFailed : kExitSuccess;
+}
+
+/// A run was killed behind its last row, or there are no requests: the weights are not needed.
+int write_results_only(const Job& job, const Deployment& deployment, Opened& opened, int columns,
+                       Group& world) {
+  std::int64_t failed = 0;
+  if (world.rank() == 0) {
+    {
+      ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, columns},
+                            job.run.progress_seconds);
+      progress.tell("writing the results");
+      write_text(job.output.dir / "job.yaml", to_yaml(job));
+      failed = make_results(*opened.journal).failed;
+      make_missing_files(job, deployment, *opened.journal);
+    }
+    fmt::print(
+        "weft: no request of {} is without its row; {} is written without loading the model\n",
+        opened.rows.size(), (job.output.dir / "results.jsonl").string());
+  }
+  world.broadcast(std::as_writable_bytes(std::span(&failed, 1)), 0);
+  return failed > 0 ? kExitSomeFailed : kExitSuccess;
 }
 
 void announce(const Job& job, Deployment& deployment, const RunReport& report,
@@ -167,7 +167,7 @@ void announce(const Job& job, Deployment& deployment, const RunReport& report,
 int finish(const Job& job, Opened& opened, RunReport& report, Group& world) {
   int status = kExitSuccess;
   if (world.rank() == 0) {
-    const RowCounts counts = opened.journal->finish();
+    const RowCounts counts = make_results(*opened.journal);
     const bool complete = opened.journal->complete();
     report.succeeded = counts.succeeded;
     report.failed = counts.failed;
@@ -202,7 +202,7 @@ struct RunClocks {
   RunStart start;
 };
 
-int run(const RunOptions& options, bool terminal, Group& world) {
+int run(const RunOptions& options, int columns, Group& world) {
   const Stopwatch wall;
   const std::int64_t begin = Tracer::now();
   StopRequest stop_request;
@@ -212,12 +212,13 @@ int run(const RunOptions& options, bool terminal, Group& world) {
   Deployment deployment(job.model, job.parallel, job.engine, world);
   if (job.output.trace) deployment.tracer().keep_spans(kTraceSpans);
   deployment.check_same_everywhere(to_yaml(without_paths(job)), job.input.file, world);
-  Opened opened = open_journal(options, job, deployment, terminal, world);
+  Opened opened = open_journal(options, job, deployment, columns, world);
   if (opened.stopped) return stopped_early(world);
   if (opened.complete) return already_complete(job, deployment, opened, world);
+  if (opened.all_rows()) return write_results_only(job, deployment, opened, columns, world);
 
   RunClocks clocks(world, begin, opened.run);
-  RunReport report = begin_report(job, deployment, opened);
+  RunReport report = begin_report(job, deployment, opened.rows);
   if (world.rank() == 0) {
     announce(job, deployment, report, opened);
     for (const std::string& line : deployment.device().map) fmt::print("{}\n", line);
@@ -227,7 +228,7 @@ int run(const RunOptions& options, bool terminal, Group& world) {
   std::optional<ProgressLine> progress;
   if (world.rank() == 0) {
     progress.emplace(ProgressLine::Job{job.output.dir, report.layout.dp, report.requests,
-                                       report.resumed, terminal},
+                                       report.resumed, columns},
                      job.run.progress_seconds);
     progress->tell("loading the model");
   }
@@ -263,8 +264,8 @@ int run(const RunOptions& options, bool terminal, Group& world) {
 }  // namespace
 
 int command_run(const RunOptions& options) {
-  const bool terminal = output_is_terminal();
-  return with_session([&](Group& world) { return run(options, terminal, world); });
+  const int columns = terminal_columns();
+  return with_session([&](Group& world) { return run(options, columns, world); });
 }
 
 }  // namespace weft

@@ -16,7 +16,7 @@ using Path = std::filesystem::path;
 
 /// How long a process of a killed run may take to end before its part is given up on.
 constexpr std::chrono::seconds kPatience(10);
-constexpr std::size_t kWriteBuffer = std::size_t{4} << 20;
+constexpr std::size_t kWriteBuffer = std::size_t{1} << 20;
 
 /// All parts, locked: no straggler of an earlier run writes to them.
 std::vector<File> locked(const std::vector<Path>& parts) {
@@ -35,6 +35,7 @@ void write_succeeded(const std::vector<Path>& parts, std::size_t requests, const
   const File target = File::create(path);
   std::vector<bool> written(requests, false);
   std::string buffer;
+  buffer.reserve(kWriteBuffer);
   std::string line;
   const auto put = [&] {
     target.write_all(std::as_bytes(std::span(buffer)));
@@ -45,9 +46,9 @@ void write_succeeded(const std::vector<Path>& parts, std::size_t requests, const
     if (!row.succeeded || i >= written.size() || written[i]) return;
     written[i] = true;
     write_journal_line(row, line);
+    if (buffer.size() + line.size() + 1 > kWriteBuffer) put();
     buffer += line;
     buffer += '\n';
-    if (buffer.size() >= kWriteBuffer) put();
   });
   put();
   target.sync();

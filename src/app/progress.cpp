@@ -1,6 +1,8 @@
 #include "app/progress.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,9 +21,10 @@
 namespace weft {
 namespace {
 
-constexpr std::size_t kPiece = std::size_t{1} << 20;
+constexpr std::size_t kPiece = std::size_t{64} << 10;
 constexpr double kFirst = 1.0;    ///< seconds until the first line
 constexpr double kRewrite = 0.5;  ///< between two versions of a terminal's line
+constexpr int kUnknownColumns = 80;
 
 std::uintmax_t size_of(const std::filesystem::path& path) {
   std::error_code missing;
@@ -35,6 +38,12 @@ std::string rounded(double seconds) {
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
   return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+}
+
+int columns_of(int terminal) {
+  winsize size{};
+  const bool known = ::ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : kUnknownColumns;
 }
 
 /// The number behind the last `key` in `text`; 0 when there is none.
@@ -124,9 +133,9 @@ void ProgressLine::watch() {
   while (!wake_.wait_for(lock, pause, [this] { return ended_; })) {
     print(clock_.seconds());
     printed = true;
-    pause = std::chrono::duration<double>(job_.terminal ? kRewrite : interval_);
+    pause = std::chrono::duration<double>(job_.columns > 0 ? kRewrite : interval_);
   }
-  if (printed && job_.terminal) {
+  if (printed && job_.columns > 0) {
     std::fputs("\r\x1b[K", stdout);
     std::fflush(stdout);
   }
@@ -144,23 +153,28 @@ void ProgressLine::print(double seconds) {
       return;  // the next time, perhaps: progress must not end a job
     }
   }
-  if (job_.terminal) {
-    fmt::print("\r\x1b[Kweft: {}", text);
+  text = "weft: " + text;
+  if (job_.columns > 0) {  // what wraps would not be rewritten
+    fmt::print("\r\x1b[K{}", text.substr(0, static_cast<std::size_t>(job_.columns - 1)));
   } else {
-    fmt::print("weft: {}\n", text);
+    fmt::print("{}\n", text);
   }
   std::fflush(stdout);
 }
 
-bool output_is_terminal() {
-  if (::isatty(STDOUT_FILENO) == 0) return false;
-  if (!launched_as_rank()) return true;
+int terminal_columns() {
+  if (::isatty(STDOUT_FILENO) == 0) return 0;
+  if (!launched_as_rank()) return columns_of(STDOUT_FILENO);
   // Launchers give their ranks terminals of their own whatever becomes of the output.
   std::error_code unknown;
   const std::filesystem::path launcher = std::filesystem::read_symlink(
       fmt::format("/proc/{}/fd/{}", ::getppid(), STDOUT_FILENO), unknown);
   const std::string target = launcher.string();
-  return !unknown && (target.starts_with("/dev/pts/") || target.starts_with("/dev/tty"));
+  if (unknown || !(target.starts_with("/dev/pts/") || target.starts_with("/dev/tty"))) return 0;
+  const int terminal = ::open(target.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  const int columns = columns_of(terminal);
+  if (terminal >= 0) ::close(terminal);
+  return columns;
 }
 
 }  // namespace weft

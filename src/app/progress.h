@@ -59,7 +59,7 @@ class ProgressLine {
     int replicas = 1;
     std::int64_t requests = 0;
     std::int64_t done = 0;  ///< by earlier runs
-    bool terminal = false;  ///< see `output_is_terminal`
+    int columns = 0;        ///< see `terminal_columns`
   };
 
   /// The first line comes after a second, the others every `interval` seconds; 0: none.
@@ -90,8 +90,9 @@ class ProgressLine {
   std::thread thread_;
 };
 
-/// Whether standard output ends at a terminal; under mpirun: the launcher's does. To be asked
-/// before MPI starts, which makes itself a launcher where there was none.
-bool output_is_terminal();
+/// Columns of the terminal that standard output ends at, 80 where it does not say; 0: it is none.
+/// Under mpirun: the launcher's output. To be asked before MPI starts, which makes itself a
+/// launcher where there was none.
+int terminal_columns();
 
 }  // namespace weft

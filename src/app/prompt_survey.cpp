@@ -1,6 +1,5 @@
 // The pass over the whole prompt file at the start of a job.
 #include <algorithm>
-#include <compare>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -13,45 +12,47 @@
 namespace weft {
 namespace {
 
-/// A custom_id by its hash, and where it stands: 16 bytes for each request.
-struct Seen {
-  std::uint64_t hash = 0;
-  std::int64_t line = 0;
-  auto operator<=>(const Seen&) const = default;
-};
+std::uint64_t hash_of(const std::string& custom_id) { return digest_of(custom_id).low; }
 
-/// Lines whose ids have one hash: very probably duplicates.
-struct Suspects {
-  std::int64_t first = 0;
-  std::int64_t second = 0;
-};
-
-/// Suspects in the order of their second line. Sorts `seen`.
-std::vector<Suspects> suspects_among(std::vector<Seen>& seen) {
-  std::sort(seen.begin(), seen.end());
-  std::vector<Suspects> suspects;
-  for (std::size_t i = 1; i < seen.size(); ++i) {
-    if (seen[i].hash == seen[i - 1].hash) suspects.push_back({seen[i - 1].line, seen[i].line});
-  }
-  std::sort(suspects.begin(), suspects.end(),
-            [](const Suspects& a, const Suspects& b) { return a.second < b.second; });
-  return suspects;
-}
-
-/// The ids on two lines, from the file itself.
-std::pair<std::string, std::string> ids_on(const std::filesystem::path& file,
-                                           const PromptRules& rules, const Suspects& suspects) {
-  std::pair<std::string, std::string> ids;
+/// The custom_id on a line.
+std::string id_on(const std::filesystem::path& file, const PromptRules& rules, std::int64_t line) {
   PromptReader reader(file, rules);
   while (const auto prompt = reader.next()) {
     const PromptSource& source = source_of(*prompt);
-    if (source.line == suspects.first) ids.first = source.custom_id.value_or("");
-    if (source.line == suspects.second) {
-      ids.second = source.custom_id.value_or("");
-      break;
+    if (source.line == line) return source.custom_id.value_or("");
+  }
+  return {};
+}
+
+/// Throws UserError about the first custom_id that was given before. `hashes` are those of all ids,
+/// in any order; only where some are equal the file is read again, for the lines.
+void refuse_repeated(const std::filesystem::path& file, const PromptRules& rules,
+                     std::vector<std::uint64_t> hashes) {
+  std::sort(hashes.begin(), hashes.end());
+  std::vector<std::uint64_t> repeated;
+  for (std::size_t i = 1; i < hashes.size(); ++i) {
+    if (hashes[i] == hashes[i - 1]) repeated.push_back(hashes[i]);
+  }
+  if (repeated.empty()) return;
+  const std::size_t copies = repeated.size();
+  repeated.erase(std::unique(repeated.begin(), repeated.end()), repeated.end());
+  std::vector<std::int64_t> first_lines(repeated.size(), 0);
+  PromptReader reader(file, rules);
+  while (const auto prompt = reader.next()) {
+    const PromptSource& source = source_of(*prompt);
+    if (!source.custom_id) continue;
+    const std::uint64_t hash = hash_of(*source.custom_id);
+    const auto found = std::lower_bound(repeated.begin(), repeated.end(), hash);
+    if (found == repeated.end() || *found != hash) continue;
+    std::int64_t& first = first_lines[static_cast<std::size_t>(found - repeated.begin())];
+    if (first == 0) {
+      first = source.line;
+    } else if (id_on(file, rules, first) == *source.custom_id) {  // else two ids of one hash
+      fail_user("{}:{}: custom_id '{}' was already given on line {}{}", file.string(), source.line,
+                source.custom_id->substr(0, 100), first,
+                copies > 1 ? fmt::format("; {} such lines in all", copies) : "");
     }
   }
-  return ids;
 }
 
 /// Tells a file of another kind from one with faulty lines, by its first requests.
@@ -99,27 +100,19 @@ PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules
                             const std::function<bool()>& stop) {
   Digester digest;
   PromptSurvey survey;
-  std::vector<Seen> seen;
+  std::vector<std::uint64_t> hashes;  // what is held of each request
   PromptReader reader(file, rules, &digest);
   FormatCheck format(file, rules);
   while (const auto prompt = reader.next()) {
     if (stop && stop()) return {.requests = 0, .digest = {}, .stopped = true};
     format.add(*prompt);
     const PromptSource& source = source_of(*prompt);
-    if (source.custom_id) seen.push_back({digest_of(*source.custom_id).low, source.line});
+    if (source.custom_id) hashes.push_back(hash_of(*source.custom_id));
   }
   format.end();
   survey.requests = reader.position();
   survey.digest = digest.result();
-
-  const std::vector<Suspects> suspects = suspects_among(seen);
-  for (const Suspects& pair : suspects) {
-    const auto [first, second] = ids_on(file, rules, pair);
-    if (first != second) continue;  // different ids of one hash
-    fail_user("{}:{}: custom_id '{}' was already given on line {}{}", file.string(), pair.second,
-              first.substr(0, 100), pair.first,
-              suspects.size() > 1 ? fmt::format("; {} such lines in all", suspects.size()) : "");
-  }
+  refuse_repeated(file, rules, std::move(hashes));
   return survey;
 }
 

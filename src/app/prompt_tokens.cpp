@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/body_parameters.h"
 #include "base/error.h"
 
 namespace weft {
@@ -52,6 +53,11 @@ std::vector<std::vector<TokenId>> PromptTokens::bad_words(
 
 std::vector<TokenId> PromptTokens::of(const Conversation& conversation) {
   const ChatTemplate& chat_template = this->chat_template();
+  const chat::List* tools = conversation.tools.list();
+  if (tools != nullptr && !tools->items().empty() && !chat_template.asks_for_tools(conversation)) {
+    refuse_parameter("tools", "unsupported_value",
+                     "'tools' is given, but the model's chat template does not ask for any");
+  }
   return encode_chat(*tokenizer_, chat_template.render(conversation));
 }
 

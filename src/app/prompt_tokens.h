@@ -21,7 +21,8 @@ class PromptTokens {
   PromptTokens(std::filesystem::path model_dir, const Tokenizer* tokenizer)
       : model_dir_(std::move(model_dir)), tokenizer_(tokenizer) {}
 
-  /// Token ids of each of a request's prompts. UserError if the model cannot do that.
+  /// Token ids of each of a request's prompts. UserError if the model cannot do that; RequestFault
+  /// for tools that its chat template does not ask for.
   std::vector<std::vector<TokenId>> of(const PromptLine& line);
   std::vector<TokenId> of(const Conversation& conversation);
   std::vector<TokenId> of(const std::string& text) const;

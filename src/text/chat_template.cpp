@@ -105,6 +105,7 @@ json contents_of(const std::filesystem::path& file) {
 
 struct ChatTemplate::Program {
   chat::Block block;
+  bool tools = false;  ///< occurs in the source
 };
 
 Value user_text(std::string_view text) {
@@ -151,7 +152,8 @@ void ChatTemplate::add(const std::string& name, const std::string& source) {
   chat::Place place;
   try {
     programs_[name] =
-        std::make_unique<const Program>(Program{chat::parse(chat::tokenize(source, place), place)});
+        std::make_unique<const Program>(Program{chat::parse(chat::tokenize(source, place), place),
+                                                source.find("tools") != std::string::npos});
   } catch (const chat::Fault& fault) {
     fail_user(
         "{}: line {} of the chat template: {}. Put a chat_template.jinja without it into the model "
@@ -247,6 +249,10 @@ chat::Text ChatTemplate::render(const Conversation& conversation) const {
   } catch (const UserError&) {
     return attempt(true);  // a template that cannot do without a content
   }
+}
+
+bool ChatTemplate::asks_for_tools(const Conversation& conversation) const {
+  return choose(conversation).tools;
 }
 
 std::vector<TokenId> encode_chat(const Tokenizer& tokenizer, const chat::Text& text) {

@@ -57,6 +57,9 @@ class ChatTemplate {
   /// does not, or if it takes too long or writes too much.
   [[nodiscard]] chat::Text render(const Conversation& conversation) const;
 
+  /// Whether the template for this conversation asks for its tools at all: by the name in its text.
+  [[nodiscard]] bool asks_for_tools(const Conversation& conversation) const;
+
  private:
   struct Program;
   ChatTemplate(std::string name, std::map<std::string, std::string> variables);

@@ -218,27 +218,6 @@ class Output(WeftTest):
                              run__time_limit="10m")
         self.run_job(few, self.folder / "slow-few")
 
-    def test_progress(self):
-        """Lines in a log, the first after a second."""
-        prompts = write_rows(self.folder / "long.jsonl",
-                             adder_requests(1000, max_tokens=64, n=64, temperature=1))
-        job = self.write_job("long", prompts, sampling__ignore_eos=True, engine__max_sequences=1,
-                             run__time_limit="4s")
-        for ranks in (None, 2):
-            with self.subTest(ranks=ranks):
-                result = weft("run", job, "--set", f"output.dir={self.folder}/progress-{ranks}",
-                              "--set", "run.progress_seconds=1", ranks=ranks)
-                lines = re.findall(r"^weft: \d+ s: (\d+) of 1000 requests done; [\d.]+ tokens/s",
-                                   result.out, flags=re.MULTILINE)
-                self.assertGreaterEqual(len(lines), 2, result)
-                counts = [int(count) for count in lines]
-                self.assertEqual(counts, sorted(counts))
-                self.assertGreater(counts[-1], 0)
-                self.assertNotIn("\x1b", result.out)
-        quiet = weft("run", job, "--set", f"output.dir={self.folder}/quiet", "--set",
-                     "run.progress_seconds=0")
-        self.assertNotRegex(quiet.out, r"requests done;")
-
     def test_retry_failed(self):
         """Rows that failed are computed again, the others kept; the file is replaced as a whole."""
         output = self.folder / "retry"
@@ -335,7 +314,12 @@ class Output(WeftTest):
         self.assertTrue(all(row["error"]["message"] for row in rows))
 
     def test_memory_does_not_grow_with_the_file(self):
-        """At most 64 bytes for each request, however long the lines: what tells ids apart."""
+        """A few bytes for each request, however long the lines.
+
+        Measured: 14 to 25 bytes, of which 16 are the place of its row, for the merge in the order of
+        the input. Buffers of files have fixed sizes, so that nothing else may come with the number
+        of requests; they are filled before 5,000.
+        """
         peaks = []
         for count in (5_000, 100_000, 200_000):
             prompts = self.folder / "many.jsonl"
@@ -350,10 +334,8 @@ class Output(WeftTest):
                 process.returncode = os.waitstatus_to_exitcode(status)
             self.assertEqual(process.returncode, EXIT_SOME_FAILED)
             peaks.append(usage.ru_maxrss * 1024)
-        # Up to some 80,000 requests memory also grows by 8 MB in a few steps that do not come again;
-        # what they are is not known. Beyond, 64 bytes a request is all.
-        self.assertLess(peaks[1] - peaks[0], 95_000 * 64 + (8 << 20), peaks)
-        self.assertLess(peaks[2] - peaks[1], 100_000 * 64, peaks)
+        for i, more in [(1, 95_000), (2, 100_000)]:
+            self.assertLess(peaks[i] - peaks[i - 1], more * 40, peaks)
 
 
 if __name__ == "__main__":

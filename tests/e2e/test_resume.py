@@ -111,6 +111,40 @@ class Resume(WeftTest):
             partial.truncate(1000)
         self.finish(output, 2, "tp=2")
 
+    def test_results_need_no_weights(self):
+        """Killed between its last row and its results, a job is completed without the weights."""
+        output = self.folder / "all-rows"
+        self.run_job(self.job, output, status=3)
+        whole = json.loads((output / "summary.json").read_text())
+        model = self.folder / "no-weights"
+        shutil.copytree(self.model, model)
+        for shard in model.glob("*.h5"):
+            shard.unlink()
+        (output / "summary.json").write_text("of an earlier run")
+        for ranks, degrees in [(None, "tp=1"), (3, "tp=3")]:
+            with self.subTest(ranks=ranks):
+                (output / "results.jsonl").unlink()
+                (output / "timings.h5").unlink()
+                found = self.run_job(self.job, output, f"model={model}", f"parallel.{degrees}",
+                                     ranks=ranks, status=3)
+                self.assert_same_rows(found, self.whole, "without weights")
+                summary = json.loads((output / "summary.json").read_text())
+                self.assertEqual(summary["requests"], {**whole["requests"], "resumed": 300})
+                self.assertEqual(summary["seconds"]["load"], 0)
+                for kind in ("prompt", "completion"):
+                    self.assertEqual(summary["tokens"][kind], whole["tokens"][kind])
+                self.assertTrue((output / "timings.h5").exists())
+        (output / "results.jsonl").unlink()
+        other = weft("run", self.job, "--set", f"output.dir={output}", "--set", f"model={model}",
+                     "--set", "sampling.seed=9", ranks=2)
+        self.assert_refused(other, "sampling.seed was 0, is 9")
+        self.assertFalse((output / "results.jsonl").exists())
+        part = next((output / "journal").glob("part-*.jsonl"))
+        part.write_bytes(part.read_bytes()[:-1])  # one row less: now they are needed
+        needed = weft("run", self.job, "--set", f"output.dir={output}", "--set", f"model={model}")
+        self.assert_refused(needed, r"\.h5")
+        self.finish(output, 2, "tp=2")
+
     def test_finished_job_is_left_alone(self):
         output = self.folder / "finished"
         few = write_rows(self.folder / "few.jsonl", adder_requests(5))

@@ -1,8 +1,10 @@
 // Requests to /v1/chat/completions, from the line of a prompt file to token ids.
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "app/body_parameters.h"
 #include "app/prompt_tokens.h"
 #include "app/prompts.h"
 #include "base/error.h"
@@ -30,6 +32,14 @@ PromptLine accepted(const std::string& body) {
 /// The request rendered by a template.
 std::string rendered(const std::string& source, const std::string& body) {
   return ChatTemplate("t", source).render(std::get<Conversation>(accepted(body).prompt)).str();
+}
+
+/// Of the letters of "hi", one token each.
+std::unique_ptr<Tokenizer> hi_tokenizer(const TempDir& dir) {
+  dir.write("tokenizer.json",
+            R"({"model":{"type":"BPE","vocab":{"h":0,"i":1},"merges":[]},"added_tokens":[],)"
+            R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}})");
+  return load_tokenizer(dir.path());
 }
 
 const std::string kHello = R"("messages":[{"role":"user","content":"hi"}])";
@@ -129,10 +139,7 @@ TEST_CASE("what a chat request may not ask for is named", "[prompts][chat]") {
 
 TEST_CASE("a model without a chat template refuses chats and nothing else", "[prompts][chat]") {
   const TempDir dir;
-  dir.write("tokenizer.json",
-            R"({"model":{"type":"BPE","vocab":{"h":0,"i":1},"merges":[]},"added_tokens":[],)"
-            R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}})");
-  const auto tokenizer = load_tokenizer(dir.path());
+  const auto tokenizer = hi_tokenizer(dir);
   PromptTokens tokens(dir.path(), tokenizer.get());
   PromptLine text;
   text.prompt = "hi";
@@ -150,4 +157,26 @@ TEST_CASE("a model without a chat template refuses chats and nothing else", "[pr
         std::vector<std::vector<TokenId>>{{0, 1, 0, 1}});
   CHECK_THAT(message_of<UserError>([&] { PromptTokens(dir.path(), nullptr).of(chat); }),
              Catch::Matchers::Contains("no tokenizer"));
+}
+
+TEST_CASE("tools are refused where the template does not ask for them", "[prompts][chat]") {
+  const TempDir dir;
+  const auto tokenizer = hi_tokenizer(dir);
+  const auto tokens = [&](const std::string& source, const std::string& tools) {
+    dir.write("chat_template.jinja", source);
+    const PromptLine chat = accepted("{" + kHello + R"(,"tools":)" + tools + "}");
+    return PromptTokens(dir.path(), tokenizer.get()).of(chat).front();
+  };
+  const std::string one = R"([{"type":"function","function":{"name":"h"}}])";
+  const std::string deaf = "{{ messages[0].content }}";
+  CHECK(tokens("{{ tools[0].function.name }}", one) == std::vector<TokenId>{0});
+  CHECK(tokens(deaf, "[]") == std::vector<TokenId>{0, 1});
+  CHECK(tokens(deaf, "null") == std::vector<TokenId>{0, 1});
+  try {
+    tokens(deaf, one);
+    FAIL("tools were dropped");
+  } catch (const RequestFault& fault) {
+    CHECK(fault.param == "tools");
+    CHECK(fault.code == "unsupported_value");
+  }
 }

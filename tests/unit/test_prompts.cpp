@@ -146,7 +146,8 @@ TEST_CASE("parameters that ask for nothing are accepted", "[prompts]") {
        {R"("n":1)", R"("n":null,"best_of":1)", R"("echo":false)", R"("logprobs":null)",
         R"("stream":false,"stream_options":null)", R"("suffix":"")", R"("logit_bias":{})",
         R"("presence_penalty":0,"frequency_penalty":0.0)", R"("repetition_penalty":1.0)",
-        R"("user":"u","metadata":{"a":1})", R"("bad_words":[])"}) {
+        R"("user":"u","metadata":{"a":1})", R"("bad_words":[])",
+        R"("safety_identifier":"s","prompt_cache_key":"k","prompt_cache_retention":"24h")"}) {
     INFO(parameters);
     CHECK(std::holds_alternative<PromptLine>(parse(with(parameters))));
   }
