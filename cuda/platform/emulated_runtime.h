@@ -61,7 +61,8 @@ class Opened {
 };
 
 /// Counts launches, each a microsecond. Marks are passed when the host waits, as late as may be;
-/// those that are set during a recording together with the one before them.
+/// those that are set during a recording together with the one before them. None is seen passed
+/// meanwhile.
 class LaunchClock final : public DeviceClock {
  public:
   void launch() { gap_ += 1000; }
@@ -72,7 +73,7 @@ class LaunchClock final : public DeviceClock {
     set_.clear();
   }
   void read(std::vector<std::int64_t>& gaps) override {
-    require(!recording_, "the clock is read while work is recorded");
+    if (recording_) return;
     gaps.insert(gaps.end(), passed_.begin(), passed_.end());
     passed_.clear();
   }

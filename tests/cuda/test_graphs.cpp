@@ -5,6 +5,7 @@
 
 #include "catch.h"
 #include "compare.h"
+#include "cuda/devices.h"
 #include "model/footprint.h"
 #include "support/moe_configs.h"
 #include "support/replica.h"
@@ -14,7 +15,7 @@ namespace {
 
 /// Sequences that begin and end at different steps, so that steps have all numbers of rows.
 std::vector<Request> requests_for(const nlohmann::json& config) {
-  std::vector<Request> requests = varied_requests(6, config["vocab_size"], 31, 40, 1);
+  std::vector<Request> requests = varied_requests(4, config["vocab_size"], 31, 26, 1);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     requests[i].sampling.max_tokens = static_cast<std::int64_t>(2 + 3 * i);
     requests[i].sampling.ignore_eos = true;
@@ -71,7 +72,7 @@ TEST_CASE("recorded steps have the bits of others", "[cuda][layout][graphs]") {
     CHECK(one.digest == plain.digest);
     CHECK(one.counts.dropped == one.counts.recorded - 1);
     // No more rows of padding than there is room for.
-    options.max_batch_tokens = 43;
+    options.max_batch_tokens = 30;
     options.max_sequences = 3;
     const Outcome narrow = run(model, config, with_graphs(64), options);
     CHECK(narrow.digest == plain.digest);
@@ -113,6 +114,37 @@ TEST_CASE("fast numerics are recorded, too", "[cuda][fast][graphs]") {
   GpuOptions options = with_graphs(64);
   options.fast = true;
   CHECK(run(model, config, options).counts.replayed > 0);
+}
+
+TEST_CASE("recorded steps take the memory that they are reckoned to take", "[.graph-memory]") {
+  if (testing::has_plain_products()) {
+    WARN("skipped: there is no GPU");
+    return;
+  }
+  nlohmann::json config = small_config("llama");
+  config["num_hidden_layers"] = 32;
+  const SyntheticModel model(config, DType::bf16, 46);
+  ReplicaOptions replica_options;
+  replica_options.page_tokens = 16;
+  const auto alone = make_self_group();
+  std::int64_t taken[2] = {};  // without recordings: what kernels take when they are first run
+  RecorderCounts counts;
+  Bytes reckoned = 0;
+  for (const int most : {0, 64}) {
+    const auto ops = testing::make_subject(with_graphs(most));
+    replica_options.borrowed_ops = ops.get();
+    Replica replica(model.path(), replica_options, *alone);
+    const auto before = static_cast<std::int64_t>(gpu_free_memory(0));
+    replica.complete(requests_for(config));
+    taken[most > 0 ? 1 : 0] = before - static_cast<std::int64_t>(gpu_free_memory(0));
+    counts = replica.model().decoder().recorder_counts();
+    if (most > 0) reckoned = ops->recorder_bytes(64) / static_cast<Bytes>(most);
+  }
+  REQUIRE(counts.recorded > 0);
+  WARN(counts.recorded << " recordings of 64 sub-layers took " << taken[1] << " bytes, without any "
+                       << taken[0] << "; reckoned for each: " << reckoned);
+  // The driver takes pieces of two MiB.
+  CHECK(taken[1] <= counts.recorded * static_cast<std::int64_t>(reckoned) + (4 << 20));
 }
 
 }  // namespace weft::test

@@ -81,14 +81,19 @@ TEST_CASE("NCCL moves what staging moves", "[.nccl]") {
   const Case test = cases()[0];
   const SyntheticModel model(test.config, test.dtype, 3);
   const Digest expected = run(model, test, {}, make_self_group());
-  for (const Transport transport : {Transport::all_gather, Transport::all_to_all}) {
-    const auto ops = testing::make_subject();
-    const auto group = make_nccl_group(world->split(0), *ops, 60, "a rank under test");
-    ReplicaOptions options;
-    options.transport = transport;
-    options.borrowed_ops = ops.get();
-    Replica replica(model.path(), options, *group);
-    CHECK(digest_of_completions(replica.complete(requests_of(test))) == expected);
+  // The first variant records no steps, the second does.
+  for (const int variant : {0, 1}) {
+    for (const Transport transport : {Transport::all_gather, Transport::all_to_all}) {
+      INFO("variant " << variant << ", transport " << static_cast<int>(transport));
+      const auto ops = testing::make_subject(variant);
+      const auto group = make_nccl_group(world->split(0), *ops, 60, "a rank under test");
+      ReplicaOptions options;
+      options.transport = transport;
+      options.borrowed_ops = ops.get();
+      Replica replica(model.path(), options, *group);
+      CHECK(digest_of_completions(replica.complete(requests_of(test))) == expected);
+      CHECK((replica.model().decoder().recorder_counts().replayed > 0) == (variant == 1));
+    }
   }
 }
 
