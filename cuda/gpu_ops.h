@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -19,6 +20,14 @@ class GpuOps : public Ops {
   [[nodiscard]] virtual void* stream() const = 0;
   /// Returns when everything asked for so far is done. For measurements.
   virtual void wait() = 0;
+
+  /// Whether what is asked for now is recorded, to be done in replays (ops/recorder.h). What others
+  /// put on the stream is recorded, too. Copies between host and device throw Error meanwhile.
+  [[nodiscard]] virtual bool recording() const = 0;
+  /// For others that put work on the stream while it is recorded: `replayed` is called behind each
+  /// replay of it; once, also when `owner` says so several times. The owner must outlive the
+  /// recorder.
+  virtual void note_recorded(const void* owner, std::function<void()> replayed) = 0;
 };
 
 /// Memory that the operators of a GPU take for themselves: partial sums of products and of
@@ -26,7 +35,8 @@ class GpuOps : public Ops {
 inline constexpr Bytes kGpuScratch = Bytes{256} << 20;
 
 /// Which GPU, and what its operators reckon with. All but `device` and `fast` decides between
-/// kernels, never bits: tests make a GPU out to be a smaller or a larger one.
+/// kernels and ways to launch them, never bits: tests make a GPU out to be a smaller or a larger
+/// one.
 struct GpuOptions {
   int device = 0;
   int multiprocessors = 0;  ///< 0: as many as it has
@@ -35,6 +45,9 @@ struct GpuOptions {
   bool fast = false;  ///< `numerics: fast`: products add in whatever order is quick
   /// Kernels begin before those in front of them have ended, on Hopper and later.
   bool early_launches = true;
+  /// Steps that come again are recorded as CUDA graphs.
+  bool graphs = true;
+  int most_graphs = 64;  ///< of a model at a time
 };
 
 /// Operators on a GPU, which becomes this thread's. Throws Error when the build has no CUDA or the
@@ -42,6 +55,6 @@ struct GpuOptions {
 std::unique_ptr<GpuOps> make_gpu_ops(const GpuOptions& options);
 
 /// The sizes that such operators would tell, without a GPU: for plans.
-std::unique_ptr<OpSizes> make_gpu_sizes();
+std::unique_ptr<OpSizes> make_gpu_sizes(bool graphs = true);
 
 }  // namespace weft

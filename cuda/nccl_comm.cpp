@@ -47,8 +47,23 @@ void NcclComm::start_split(NcclComm& whole, int color, int key) {
 }
 
 void NcclComm::run(const char* operation, const std::function<void()>& calls) {
-  operation_ = operation;
   ++sequence_;
+  call(operation, calls);
+  expect(operation);
+}
+
+void NcclComm::record(const char* operation, const std::function<void()>& calls) {
+  call(operation, calls);
+}
+
+void NcclComm::replayed() {
+  operation_ = "recorded step";
+  ++sequence_;
+  expect(operation_);
+}
+
+void NcclComm::call(const char* operation, const std::function<void()>& calls) {
+  operation_ = operation;
   check(setting_.api.GroupStart());
   try {
     calls();
@@ -58,6 +73,10 @@ void NcclComm::run(const char* operation, const std::function<void()>& calls) {
     throw;
   }
   check(settle(setting_.api.GroupEnd()));
+}
+
+/// The watcher waits for the end of what is on the stream.
+void NcclComm::expect(const char* operation) {
   const StreamMarks::Mark done = setting_.marks->set();
   const std::lock_guard lock(mutex_);
   pending_.push_back({operation, sequence_, Clock::now(), done});

@@ -48,6 +48,10 @@ class NcclComm {
 
   /// Puts an operation on the stream: `calls` are NCCL's calls, made as one group. Throws Error.
   void run(const char* operation, const std::function<void()>& calls);
+  /// The same while the stream is recorded: the operation is done in replays.
+  void record(const char* operation, const std::function<void()>& calls);
+  /// A replay of what was recorded has been put on the stream: one operation, for whoever watches.
+  void replayed();
   /// For a call inside a group: to be in progress is no error.
   void check_call(ncclResult_t result) {
     if (result != ncclInProgress) check(result);
@@ -63,6 +67,8 @@ class NcclComm {
     StreamMarks::Mark done;
   };
 
+  void call(const char* operation, const std::function<void()>& calls);
+  void expect(const char* operation);
   [[nodiscard]] bool late(Clock::time_point since) const;
   ncclResult_t settle(ncclResult_t result);
   void check(ncclResult_t result) const;

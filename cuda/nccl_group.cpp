@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <utility>
 
 #include "base/error.h"
@@ -35,7 +36,7 @@ class NcclGroup final : public Group {
     const auto me = static_cast<std::size_t>(rank());
     bool equal = true;
     for (const Bytes count : counts) equal = equal && count == counts.front();
-    comm_->run("all_gather", [&] {
+    run("all_gather", [&] {
       if (equal) {
         return comm_->check_call(setting_.api.AllGather(send.data(), recv.data(), counts[me],
                                                         ncclInt8, comm_->get(), stream()));
@@ -51,7 +52,7 @@ class NcclGroup final : public Group {
   void all_to_all(ByteView send, std::span<const Bytes> send_counts, ByteSpan recv,
                   std::span<const Bytes> recv_counts) override {
     if (!on_device(send, recv)) return group_->all_to_all(send, send_counts, recv, recv_counts);
-    comm_->run("all_to_all", [&] {
+    run("all_to_all", [&] {
       Bytes from = 0;
       Bytes to = 0;
       for (int peer = 0; peer < size(); ++peer) {
@@ -64,20 +65,20 @@ class NcclGroup final : public Group {
   }
   void broadcast(ByteSpan bytes, int root) override {
     if (!ops_.owns(bytes)) return group_->broadcast(bytes, root);
-    comm_->run("broadcast", [&] {
+    run("broadcast", [&] {
       comm_->check_call(setting_.api.Broadcast(bytes.data(), bytes.data(), bytes.size(), ncclInt8,
                                                root, comm_->get(), stream()));
     });
   }
   SendTicket start_send(ByteView bytes, int to) override {
     if (!ops_.owns(bytes)) return group_->start_send(bytes, to);
-    comm_->run("send", [&] { exchange(bytes, {}, to); });
+    run("send", [&] { exchange(bytes, {}, to); });
     return 0;  // the stream keeps what overwrites the bytes behind the send
   }
   void finish_sends(SendTicket last) override { group_->finish_sends(last); }
   void receive(ByteSpan bytes, int from) override {
     if (!ops_.owns(bytes)) return group_->receive(bytes, from);
-    comm_->run("receive", [&] { exchange({}, bytes, from); });
+    run("receive", [&] { exchange({}, bytes, from); });
   }
   void barrier() override { group_->barrier(); }
 
@@ -94,6 +95,12 @@ class NcclGroup final : public Group {
     return ops_.owns(recv) || ops_.owns(send);
   }
   [[nodiscard]] cudaStream_t stream() const { return static_cast<cudaStream_t>(ops_.stream()); }
+
+  void run(const char* operation, const std::function<void()>& calls) {
+    if (!ops_.recording()) return comm_->run(operation, calls);
+    comm_->record(operation, calls);
+    ops_.note_recorded(comm_.get(), [comm = comm_.get()] { comm->replayed(); });
+  }
 
   void exchange(ByteView send, ByteSpan recv, int peer) {
     if (!send.empty()) {

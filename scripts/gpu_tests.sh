@@ -63,6 +63,7 @@ part version 20 "$run" weft --version
 part tests 90 "$run" weft_cuda_tests '~[layout]~[nccl]' -d yes
 part variants 30 "$run" weft_cuda_lab variants
 part layouts-1 45 "$run" weft_cuda_tests '[layout],[footprint]' -d yes
+part graph-memory 30 "$run" weft_cuda_tests '[.graph-memory]'
 part layouts-4 90 $(mpi 4 weft_cuda_tests) '[layout]'
 part nccl-hostid 45 env NCCL_SOCKET_IFNAME=lo NCCL_NVLS_ENABLE=0 NCCL_MAX_CTAS=2 NCCL_DEBUG=WARN \
   $(mpi 2 bash) -c 'NCCL_HOSTID=weft-$OMPI_COMM_WORLD_RANK exec weft_cuda_tests "[.nccl]"'
@@ -78,6 +79,7 @@ model() {
   python3 "$bundle/gpu_model.py" qwen3-4b config.json 12 &&
     "$run" weft synth config.json model &&
     "$run" weft bench model --long &&
+    "$run" weft bench model --no-graphs &&
     "$run" weft generate model --ids 1,2,3 --max-tokens 8
 }
 export -f model

@@ -28,6 +28,7 @@ struct AttentionF32 {
     if (item >= rows * heads) return;
     const std::int64_t m = item / heads;
     const auto head = static_cast<int>(item % heads);
+    if (m >= task.query_begin[task.sequences]) return;  // the row of no sequence
     int kv_head = 0;
     while (task.group_begin[kv_head + 1] <= head) ++kv_head;
     int sequence = 0;

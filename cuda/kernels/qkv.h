@@ -61,6 +61,7 @@ struct FinishQkv {
       for (int d = lane; d < head_dim; d += 32) q[row][head * head_dim + d] = narrow<T>(x[d]);
       return;
     }
+    if (slots[row] < 0) return;
     const int kv_head = (head - query_heads) % kv_heads;
     const std::int64_t page = slots[row] / cache.page_tokens;
     const int token = slots[row] % cache.page_tokens;

@@ -2,15 +2,18 @@
 // by cuda/gpu/*.cu and cuda/emulated/*.cpp.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "cuda/gpu_ops.h"
 #include "cuda/kernels/attention_task.h"
 #include "cuda/kernels/linear_few.h"
 #include "cuda/ops/device_sizes.h"
+#include "cuda/ops/step_recorder.h"
 #include "cuda/platform/runtime.h"
 
 namespace weft::WEFT_PLATFORM {
@@ -27,8 +30,9 @@ inline Cache device_cache(const KvLayer& cache) {
 
 class DeviceOps final : public GpuOps {
  public:
-  explicit DeviceOps(const RuntimeOptions& options)
+  DeviceOps(const RuntimeOptions& options, const GpuOptions& gpu)
       : runtime_(options),
+        most_graphs_(gpu.graphs ? gpu.most_graphs : 0),
         products_(runtime_.library_products()),
         description_(runtime_.description()) {}
 
@@ -41,7 +45,21 @@ class DeviceOps final : public GpuOps {
   [[nodiscard]] void* stream() const override { return runtime_.stream(); }
   void wait() override { runtime_.wait(); }
 
+  [[nodiscard]] bool recording() const override { return runtime_.recording(); }
+  void note_recorded(const void* owner, std::function<void()> replayed) override {
+    runtime_.note_foreign();
+    replay_calls_.add(owner, std::move(replayed));
+  }
+
   DeviceClock* clock() override { return &runtime_.clock(); }
+
+  std::unique_ptr<Recorder> make_recorder() override {
+    if (most_graphs_ == 0) return GpuOps::make_recorder();
+    return std::make_unique<StepRecorder>(runtime_, replay_calls_, most_graphs_);
+  }
+  [[nodiscard]] Bytes recorder_bytes(std::int64_t sublayers) const override {
+    return device_recorder_bytes(sublayers, most_graphs_);
+  }
 
   [[nodiscard]] Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                       std::int64_t head_dim) const override;
@@ -129,6 +147,8 @@ class DeviceOps final : public GpuOps {
                       std::int64_t table_width);
 
   Runtime runtime_;
+  int most_graphs_;  ///< 0: none
+  ReplayCalls replay_calls_;
   std::unique_ptr<LibraryProducts> products_;  ///< in `numerics: fast`
   std::string description_;
   Buffer scratch_;

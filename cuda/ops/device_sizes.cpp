@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cuda/gpu_ops.h"
+#include "cuda/ops/recorded_sizes.h"
 #include "ops/checks.h"
 
 namespace weft {
@@ -63,6 +64,8 @@ namespace {
 
 class GpuSizes final : public OpSizes {
  public:
+  explicit GpuSizes(bool graphs) : most_graphs_(graphs ? GpuOptions{}.most_graphs : 0) {}
+
   [[nodiscard]] Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                       std::int64_t /*head_dim*/) const override {
     return max_rows > 0 && max_columns > 0 ? kGpuScratch : 0;
@@ -74,10 +77,16 @@ class GpuSizes final : public OpSizes {
                                     std::int64_t page_tokens, DType dtype) const override {
     return device_page_bytes(heads, head_dim, page_tokens, dtype);
   }
+  [[nodiscard]] Bytes recorder_bytes(std::int64_t sublayers) const override {
+    return device_recorder_bytes(sublayers, most_graphs_);
+  }
+
+ private:
+  int most_graphs_;
 };
 
 }  // namespace
 
-std::unique_ptr<OpSizes> make_gpu_sizes() { return std::make_unique<GpuSizes>(); }
+std::unique_ptr<OpSizes> make_gpu_sizes(bool graphs) { return std::make_unique<GpuSizes>(graphs); }
 
 }  // namespace weft

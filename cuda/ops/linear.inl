@@ -67,6 +67,7 @@ void DeviceOps::linear_fast(const ProductTask& task) {
                            task.rows, task.outputs, leaf.end - begin, out},
                           scratch(),
                           std::min(LibraryProducts::kWorkspace, runtime_.scratch_bytes()));
+      runtime_.note_foreign();
     }
     begin = leaf.end;
   }

@@ -17,9 +17,14 @@ Bytes rounded(Bytes bytes) { return (bytes + kAlignment - 1) / kAlignment * kAli
 
 class LoopProducts final : public LibraryProducts {
  public:
-  explicit LoopProducts(DeviceMemory& memory) : memory_(memory) {}
+  LoopProducts(EmulatedStream& stream, DeviceMemory& memory) : stream_(stream), memory_(memory) {}
 
-  void multiply(const LibraryProduct& p, std::byte* /*workspace*/, Bytes /*bytes*/) override {
+  void multiply(const LibraryProduct& product, std::byte* /*workspace*/, Bytes /*bytes*/) override {
+    stream_.ask([this, product] { compute(product); });
+  }
+
+ private:
+  void compute(const LibraryProduct& p) {
     const Opened opened(memory_);
     for (std::int64_t row = 0; row < p.rows; ++row) {
       for (std::int64_t output = 0; output < p.outputs; ++output) {
@@ -33,7 +38,7 @@ class LoopProducts final : public LibraryProducts {
     }
   }
 
- private:
+  EmulatedStream& stream_;
   DeviceMemory& memory_;
 };
 
@@ -57,6 +62,7 @@ void DeviceMemory::close() noexcept {
 }
 
 void* DeviceMemory::take(Bytes bytes) {
+  require(!frozen_, "device memory is taken while work is recorded");
   // One unit lies between allocations, so that the end of one is not the beginning of the next.
   const Bytes size = rounded(bytes) + kAlignment;
   for (auto piece = free_.begin(); piece != free_.end(); ++piece) {
@@ -90,21 +96,70 @@ void DeviceMemory::give(void* data, Bytes bytes) noexcept {
 }
 
 std::unique_ptr<LibraryProducts> Runtime::library_products() {
-  return fast_ ? std::make_unique<LoopProducts>(memory_) : nullptr;
+  return fast_ ? std::make_unique<LoopProducts>(*this, memory_) : nullptr;
 }
 
-void Runtime::copy_in(const void* from, void* to, Bytes bytes) { copy_across(from, to, bytes); }
+void Runtime::step_of_host(const char* what) {
+  require(!recording(), "{} while work is recorded", what);
+  ++host_steps_;
+}
+
+void Runtime::wait() {
+  step_of_host("waiting");
+  clock_.wait();
+}
+void Runtime::copy_in(const void* from, void* to, Bytes bytes) {
+  step_of_host("a copy to the device");
+  copy_across(from, to, bytes);
+}
 void Runtime::copy_out(const void* from, void* to, Bytes bytes) {
+  step_of_host("a copy from the device");
   copy_across(from, to, bytes);
   wait();
 }
 void Runtime::copy_across(const void* from, void* to, Bytes bytes) {
-  const Opened opened(memory_);
-  if (bytes > 0) std::memmove(to, from, bytes);
+  ask([=, this] {
+    const Opened opened(memory_);
+    if (bytes > 0) std::memmove(to, from, bytes);
+  });
 }
 void Runtime::clear(void* to, Bytes bytes) {
-  const Opened opened(memory_);
-  if (bytes > 0) std::memset(to, 0, bytes);
+  ask([=, this] {
+    const Opened opened(memory_);
+    if (bytes > 0) std::memset(to, 0, bytes);
+  });
+}
+
+void Runtime::ask(std::function<void()> work) {
+  if (recording()) {
+    recording_->push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
+void Runtime::begin_recording() {
+  require(!recording(), "a recording within a recording");
+  recording_.emplace();
+  memory_.freeze(true);
+  clock_.record(true);
+}
+
+Recording Runtime::end_recording() {
+  Recording recording = std::move(*recording_);
+  abandon_recording();
+  return recording;
+}
+
+void Runtime::abandon_recording() noexcept {
+  recording_.reset();
+  memory_.freeze(false);
+  clock_.record(false);
+}
+
+void Runtime::replay(const Recording& recording) {
+  require(!this->recording(), "a replay while work is recorded");
+  for (const auto& work : recording) work();
 }
 
 }  // namespace weft::emulated

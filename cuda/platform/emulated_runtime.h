@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/device_clock.h"
 #include "base/error.h"
+#include "cuda/emulated/emulated_ops.h"
 #include "cuda/gpu_ops.h"
 #include "cuda/ops/library_products.h"
 #include "cuda/platform/emulator.h"
@@ -31,12 +34,15 @@ class DeviceMemory final : public Memory {
   [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return pieces_.hold(bytes); }
   void open() noexcept;
   void close() noexcept;
+  /// While it holds, nothing can be taken.
+  void freeze(bool frozen) { frozen_ = frozen; }
 
  private:
   void* take(Bytes bytes) override;
   void give(void* data, Bytes bytes) noexcept override;
 
   bool guarded_;
+  bool frozen_ = false;
   std::byte* base_ = nullptr;
   std::map<Bytes, Bytes> free_;  ///< offset -> size
   Pieces pieces_;
@@ -54,22 +60,27 @@ class Opened {
   DeviceMemory& memory_;
 };
 
-/// Counts launches, each a microsecond. Marks are passed when the host waits, as late as may be.
+/// Counts launches, each a microsecond. Marks are passed when the host waits, as late as may be;
+/// those that are set during a recording together with the one before them. None is seen passed
+/// meanwhile.
 class LaunchClock final : public DeviceClock {
  public:
   void launch() { gap_ += 1000; }
-  void mark() override { set_.push_back(std::exchange(gap_, 0)); }
+  void record(bool recording) { recording_ = recording; }
+  void mark() override { set_.push_back(recording_ ? 0 : std::exchange(gap_, 0)); }
   void wait() {
     passed_.insert(passed_.end(), set_.begin(), set_.end());
     set_.clear();
   }
   void read(std::vector<std::int64_t>& gaps) override {
+    if (recording_) return;
     gaps.insert(gaps.end(), passed_.begin(), passed_.end());
     passed_.clear();
   }
 
  private:
   std::int64_t gap_ = 0;
+  bool recording_ = false;
   std::vector<std::int64_t> set_;
   std::vector<std::int64_t> passed_;
 };
@@ -83,7 +94,10 @@ struct RuntimeOptions {
   bool guarded = false;
 };
 
-class Runtime {
+/// Work that can be done again: each kernel, copy or function with its arguments as they were.
+using Recording = std::vector<std::function<void()>>;
+
+class Runtime final : public EmulatedStream {
  public:
   explicit Runtime(const RuntimeOptions& options)
       : multiprocessors_(options.gpu.multiprocessors > 0 ? options.gpu.multiprocessors : 4),
@@ -105,9 +119,9 @@ class Runtime {
   void copy_out(const void* from, void* to, Bytes bytes);
   void copy_across(const void* from, void* to, Bytes bytes);
   void clear(void* to, Bytes bytes);
-  void wait() { clock_.wait(); }
+  void wait();
   [[nodiscard]] DeviceClock& clock() { return clock_; }
-  [[nodiscard]] void* stream() const { return nullptr; }
+  [[nodiscard]] EmulatedStream* stream() const { return stream_; }
   /// Shared memory that a block can have.
   [[nodiscard]] std::size_t shared_bytes() const { return shared_bytes_; }
   /// What operators may take for themselves.
@@ -117,17 +131,38 @@ class Runtime {
   void launch(const char* name, const Grid& grid, int threads, std::size_t shared_bytes,
               const Kernel& kernel) {
     if (grid.blocks() == 0) return;
-    const Opened opened(memory_);
-    clock_.launch();
     require(shared_bytes <= shared_bytes_, "{}: {} bytes of shared memory", name, shared_bytes);
-    run(name, grid, threads, shared_bytes, [&] {
-      if constexpr (!kWaitsItself<Kernel>) note_waited();
-      kernel();
-      check_waited(name);
+    ask([=, this] {
+      const Opened opened(memory_);
+      clock_.launch();
+      run(name, grid, threads, shared_bytes, [&] {
+        if constexpr (!kWaitsItself<Kernel>) note_waited();
+        kernel();
+        check_waited(name);
+      });
     });
   }
 
+  /// Work of others on the stream: done now, or recorded.
+  void ask(std::function<void()> work) override;
+
+  /// From here on, work is stored instead of done; until `end_recording`. Copies between host and
+  /// device, waiting and taking memory are errors meanwhile.
+  void begin_recording();
+  Recording end_recording();
+  /// The work that was stored is forgotten.
+  void abandon_recording() noexcept;
+  [[nodiscard]] bool recording() const { return recording_.has_value(); }
+  void replay(const Recording& recording);
+
+  /// Copies between host and device and waits so far: what can be recorded has none.
+  [[nodiscard]] std::int64_t host_steps() const { return host_steps_; }
+  /// What is asked for next must not begin before the work of others in front of it has ended.
+  void note_foreign() const {}
+
  private:
+  void step_of_host(const char* what);
+
   int multiprocessors_;
   Bytes scratch_bytes_;
   std::size_t shared_bytes_;
@@ -135,6 +170,9 @@ class Runtime {
   DeviceMemory memory_;
   HostMemory host_memory_;
   LaunchClock clock_;
+  EmulatedStream* stream_ = this;
+  std::optional<Recording> recording_;
+  std::int64_t host_steps_ = 0;
 };
 
 }  // namespace weft::emulated

@@ -5,10 +5,14 @@
 
 namespace weft::gpu {
 
-void GpuClock::mark() {
+bool GpuClock::recording() const {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   WEFT_CUDA(cudaStreamIsCapturing(stream_, &status));
-  if (status != cudaStreamCaptureStatusNone) {
+  return status != cudaStreamCaptureStatusNone;
+}
+
+void GpuClock::mark() {
+  if (recording()) {
     set_.emplace_back();
     return;
   }
@@ -24,6 +28,8 @@ void GpuClock::mark() {
 }
 
 void GpuClock::read(std::vector<std::int64_t>& gaps) {
+  // The thread that captures must not ask after events: that would end the capture in an error.
+  if (recording()) return;
   while (!set_.empty()) {
     if (set_.front().get() == nullptr) {
       gaps.push_back(0);

@@ -12,7 +12,8 @@
 namespace weft::gpu {
 
 /// Marks are timed events, which are kept for later marks. A mark that is set while the stream is
-/// captured into a graph counts as passed together with the one before it.
+/// captured into a graph counts as passed together with the one before it, and no mark is seen
+/// passed meanwhile.
 class GpuClock final : public DeviceClock {
  public:
   /// `stream` must outlive it.
@@ -22,6 +23,8 @@ class GpuClock final : public DeviceClock {
   void read(std::vector<std::int64_t>& gaps) override;
 
  private:
+  [[nodiscard]] bool recording() const;
+
   cudaStream_t stream_;
   std::vector<Event> free_;
   std::deque<Event> set_;  ///< in the order of the stream; null: set during a capture

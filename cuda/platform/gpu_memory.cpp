@@ -7,6 +7,9 @@
 namespace weft::gpu {
 
 void* DeviceMemory::take(Bytes bytes) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  WEFT_CUDA(cudaStreamIsCapturing(stream_, &status));
+  require(status == cudaStreamCaptureStatusNone, "GPU memory is taken while work is recorded");
   void* data = nullptr;
   if (cudaMalloc(&data, bytes) != cudaSuccess) {
     (void)cudaGetLastError();

@@ -50,7 +50,13 @@ std::unique_ptr<LibraryProducts> Runtime::library_products() const {
   return fast_ ? make_cublaslt_products(stream_.get()) : nullptr;
 }
 
+void Runtime::step_of_host(const char* what) {
+  require(!recording_, "{} while work is recorded", what);
+  ++host_steps_;
+}
+
 void Runtime::copy_in(const void* from, void* to, Bytes bytes) {
+  step_of_host("a copy to the device");
   if (bytes == 0) return;
   if (bytes > kSmall) {
     WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()));
@@ -67,6 +73,7 @@ void Runtime::copy_in(const void* from, void* to, Bytes bytes) {
 }
 
 void Runtime::copy_out(const void* from, void* to, Bytes bytes) {
+  step_of_host("a copy from the device");
   if (bytes == 0) return;
   WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_.get()));
   wait();
@@ -75,14 +82,50 @@ void Runtime::copy_out(const void* from, void* to, Bytes bytes) {
 void Runtime::copy_across(const void* from, void* to, Bytes bytes) {
   if (bytes == 0) return;
   WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_.get()));
+  note_foreign();
 }
 
 void Runtime::clear(void* to, Bytes bytes) {
   if (bytes == 0) return;
   WEFT_CUDA(cudaMemsetAsync(to, 0, bytes, stream_.get()));
+  note_foreign();
 }
 
-void Runtime::wait() { WEFT_CUDA(cudaStreamSynchronize(stream_.get())); }
+void Runtime::wait() {
+  step_of_host("waiting");
+  WEFT_CUDA(cudaStreamSynchronize(stream_.get()));
+}
+
+// Other threads keep asking after events meanwhile (NCCL's watchdog): the capture is this thread's.
+void Runtime::begin_recording() {
+  require(!recording_, "a recording within a recording");
+  WEFT_CUDA(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal));
+  recording_ = true;
+  alone_ = true;
+}
+
+Recording Runtime::end_recording() {
+  recording_ = false;
+  Graph graph;
+  WEFT_CUDA(cudaStreamEndCapture(stream_.get(), graph.out()));
+  Recording recording;
+  WEFT_CUDA(cudaGraphInstantiateWithFlags(recording.out(), graph.get(), 0));
+  WEFT_CUDA(cudaGraphUpload(recording.get(), stream_.get()));
+  return recording;
+}
+
+void Runtime::abandon_recording() noexcept {
+  recording_ = false;
+  Graph graph;  // none where the capture had failed already
+  (void)cudaStreamEndCapture(stream_.get(), graph.out());
+  (void)cudaGetLastError();
+}
+
+void Runtime::replay(const Recording& recording) {
+  require(!recording_, "a replay while work is recorded");
+  WEFT_CUDA(cudaGraphLaunch(recording.get(), stream_.get()));
+  alone_ = true;
+}
 
 void Runtime::check(cudaError_t status, const char* kernel) {
   if (status == cudaSuccess) return;

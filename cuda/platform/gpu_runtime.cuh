@@ -22,6 +22,9 @@ __global__ void __launch_bounds__(Kernel::kThreads) enter(const __grid_constant_
   kernel();
 }
 
+/// Work that can be done again: a graph, with the arguments of its kernels as they were.
+using Recording = GraphExec;
+
 class Runtime {
  public:
   /// Makes the device current for this thread and a stream on it.
@@ -60,6 +63,22 @@ class Runtime {
   /// Returns when all work of the stream is done.
   void wait();
 
+  /// From here on, this thread's work for the stream is captured instead of done; until
+  /// `end_recording`. Copies between host and device, waiting and taking memory are errors
+  /// meanwhile.
+  void begin_recording();
+  Recording end_recording();
+  /// The work that was captured is forgotten.
+  void abandon_recording() noexcept;
+  [[nodiscard]] bool recording() const { return recording_; }
+  /// Behind all work of the stream.
+  void replay(const Recording& recording);
+
+  /// Copies between host and device and waits so far: what can be recorded has none.
+  [[nodiscard]] std::int64_t host_steps() const { return host_steps_; }
+  /// What is asked for next must not begin before the work of others in front of it has ended.
+  void note_foreign() { alone_ = alone_ || recording_; }
+
   template <class Kernel>
   void launch(const char* name, const Grid& grid, int threads, std::size_t shared_bytes,
               const Kernel& kernel) {
@@ -81,13 +100,15 @@ class Runtime {
     config.dynamicSmemBytes = shared_bytes;
     config.stream = stream_.get();
     config.attrs = &early;
-    config.numAttrs = early_ && !packed_ ? 1 : 0;
+    config.numAttrs = early_ && !packed_ && !alone_ ? 1 : 0;
     packed_ = kWritesWeights<Kernel>;
+    alone_ = false;
     check(cudaLaunchKernelEx(&config, enter<Kernel>, kernel), name);
   }
 
  private:
   static void check(cudaError_t status, const char* kernel);
+  void step_of_host(const char* what);
 
   int device_;
   cudaDeviceProp properties_{};
@@ -97,6 +118,11 @@ class Runtime {
   bool fast_;
   bool early_;           ///< kernels may begin before those in front of them have ended
   bool packed_ = false;  ///< the latest launch wrote weights
+  /// The next launch waits for all before it: within a graph only kernels of ours begin early, and
+  /// only behind each other.
+  bool alone_ = false;
+  bool recording_ = false;
+  std::int64_t host_steps_ = 0;
   Stream stream_;
   GpuClock clock_;
   DeviceMemory memory_;

@@ -298,6 +298,8 @@ void add_bench(CLI::App& app, Action& action) {
   add_integer<int>(command, "--runs", options->runs, 1, 1000, "timed steps of each case");
   command->add_flag("--long", options->long_cases,
                     "also 4,096 prompt tokens, and decode behind 8,192");
+  command->add_flag("--no-graphs", options->no_graphs,
+                    "on GPUs: launch every step kernel by kernel");
 }
 
 void add_selftest(CLI::App& app, Action& action) {

@@ -31,6 +31,7 @@ JobEngine engine_for(const BenchOptions& options, const std::vector<StepCase>& c
   JobEngine engine;
   engine.isa = options.isa;
   engine.threads = options.threads;
+  if (options.no_graphs) engine.cuda_graphs = false;
   engine.max_sequences = 0;
   for (const StepCase& step : cases) {
     engine.max_batch_tokens = std::max(engine.max_batch_tokens, step.tokens());

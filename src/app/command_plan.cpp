@@ -189,6 +189,7 @@ void set_processor(const PlanOptions& options, Setting& setting) {
   const bool cuda = device == Device::cuda ||
                     (device == Device::automatic && (options.gpu_memory || !gpus.empty()));
   check_numerics(setting.engine, cuda);
+  check_graphs(setting.engine, cuda, setting.model.config);
   if (!cuda) {
     if (options.gpu_memory) fail_user("--gpu-memory, but engine.device is cpu");
     setting.memory = memory_share(setting.ranks_per_node);
@@ -207,7 +208,7 @@ void set_processor(const PlanOptions& options, Setting& setting) {
   setting.memory = gpu_memory_share(free, 1);
   setting.memory_source = options.gpu_memory ? "nineteen twentieths of --gpu-memory"
                                              : "nineteen twentieths of what is free on this GPU";
-  setting.ops = make_gpu_sizes();
+  setting.ops = make_gpu_sizes(setting.engine.cuda_graphs.value_or(true));
 }
 
 std::optional<MachineLimits> limits_of(const PlanOptions& options, const Setting& setting) {

@@ -102,6 +102,7 @@ struct BenchOptions {
   std::optional<int> threads;  ///< nothing: the rank's share of its host's cores
   Isa isa = Isa::automatic;
   int runs = 7;             ///< timed steps of each case
+  bool no_graphs = false;   ///< on GPUs: nothing is recorded
   bool long_cases = false;  ///< also 4,096 prompt tokens, and decode behind 8,192
 };
 int command_bench(const BenchOptions& options);

@@ -109,6 +109,16 @@ void check_numerics(const JobEngine& engine, bool cuda) {
   }
 }
 
+void check_graphs(const JobEngine& engine, bool cuda, const ModelConfig& model) {
+  if (!engine.cuda_graphs.value_or(false)) return;
+  if (!cuda) fail_user("engine.cuda_graphs is true, and nothing runs on GPUs: use auto");
+  if (model.has_experts()) {
+    fail_user(
+        "engine.cuda_graphs is true, but steps of models with experts are not recorded: use "
+        "auto");
+  }
+}
+
 Deployment::Deployment(const std::filesystem::path& model, const JobParallel& parallel,
                        const JobEngine& engine, Group& world, bool may_shorten) {
   const int ranks_on_host = host_share(world).ranks;
@@ -116,6 +126,7 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
   device_ = choose_device(engine, world);
   agree(world, [&] { check_numerics(engine, device_.cuda); });
   agree(world, [&] { open(model, parallel, engine, world, on_cores); });
+  agree(world, [&] { check_graphs(engine, device_.cuda, reader_->config()); });
   control_ = std::make_unique<JobControl>(world, engine.watchdog_seconds, &StopRequest::pending);
   replica_ = make_timed_group(control_->watch(replica_of(engine, world)), tracer_);
   groups_ = std::make_unique<ReplicaGroups>(*replica_, layout_);
@@ -151,6 +162,7 @@ void Deployment::open(const std::filesystem::path& model, const JobParallel& par
   GpuOptions options;
   options.device = device_.device;
   options.fast = engine.numerics == Numerics::fast;
+  options.graphs = engine.cuda_graphs.value_or(true);
   std::unique_ptr<GpuOps> gpu = make_gpu_ops(options);
   gpu_ops_ = gpu.get();
   ops_ = std::move(gpu);
@@ -172,6 +184,13 @@ std::unique_ptr<Group> Deployment::replica_of(const JobEngine& engine, Group& wo
   // NCCL refuses ranks that share a GPU unless it is told otherwise.
   const bool nccl = engine.collectives == Collectives::nccl ||
                     (engine.collectives == Collectives::automatic && found && !engine.share_gpus);
+  if (engine.cuda_graphs.value_or(false) && layout_.tp > 1 && !nccl) {
+    agree(world, [] {
+      fail_user(
+          "engine.cuda_graphs is true, but steps of ranks that exchange data by way of the "
+          "hosts' memory are not recorded: use auto");
+    });
+  }
   if (nccl && group->size() > 1) {
     return make_nccl_group(
         std::move(group), *gpu_ops_, engine.watchdog_seconds,

@@ -49,6 +49,9 @@ std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader);
 /// Refuses numerics that the processor does not have. Throws UserError.
 void check_numerics(const JobEngine& engine, bool cuda);
 
+/// Refuses `engine.cuda_graphs: true` where no step can be recorded. Throws UserError.
+void check_graphs(const JobEngine& engine, bool cuda, const ModelConfig& model);
+
 /// Everything of one rank that exists while a job runs.
 class Deployment {
  public:

@@ -243,6 +243,13 @@ const JobKey kKeys[] = {
      "`invariant`: the same bits on every layout; `fast`, on GPUs only, gives that up.", false,
      [](const Value& v, Job& j) { j.engine.numerics = Numerics{v.choice({"invariant", "fast"})}; },
      [](const Job& j) { return std::string(name(j.engine.numerics)); }},
+    {"engine.cuda_graphs", "`auto`, `true`, `false`",
+     "Record decode steps as CUDA graphs; `auto`: on GPUs, where the layout and the model allow it; the bits do not depend on it.", false,
+     [](const Value& v, Job& j) {
+       const int choice = v.choice({"auto", "true", "false"});
+       j.engine.cuda_graphs = choice == 0 ? std::optional<bool>() : choice == 1;
+     },
+     [](const Job& j) { return j.engine.cuda_graphs ? written(*j.engine.cuda_graphs) : "auto"; }},
     {"engine.isa", "`auto`, `avx512`, `avx2`, `plain`",
      "Instruction set of CPU ranks; the bits do not depend on it.", false,
      [](const Value& v, Job& j) { j.engine.isa = isa(v); },

@@ -32,6 +32,8 @@ class ReplicaGroups {
   [[nodiscard]] Group& pp() { return *counted_pp_; }
   /// What has travelled so far in the groups along the axes.
   [[nodiscard]] const Traffic& traffic() const { return traffic_; }
+  /// For what travels without the groups being asked: in steps that are repeated.
+  [[nodiscard]] Traffic& traffic() { return traffic_; }
 
  private:
   Group& replica_;

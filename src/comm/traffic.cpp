@@ -38,6 +38,13 @@ Transfer& Transfer::operator+=(const Transfer& other) {
   return *this;
 }
 
+Transfer& Transfer::operator-=(const Transfer& other) {
+  calls -= other.calls;
+  sent -= other.sent;
+  received -= other.received;
+  return *this;
+}
+
 std::span<const Primitive> communicating_axes() { return kAxesInOrder; }
 std::span<const Operation> moving_operations() { return kOperationsInOrder; }
 
@@ -62,6 +69,11 @@ Transfer Traffic::total(Primitive axis) const {
 
 Traffic& Traffic::operator+=(const Traffic& other) {
   for (std::size_t i = 0; i < transfers_.size(); ++i) transfers_[i] += other.transfers_[i];
+  return *this;
+}
+
+Traffic& Traffic::operator-=(const Traffic& other) {
+  for (std::size_t i = 0; i < transfers_.size(); ++i) transfers_[i] -= other.transfers_[i];
   return *this;
 }
 

@@ -21,6 +21,7 @@ struct Transfer {
   Bytes received = 0;
 
   Transfer& operator+=(const Transfer& other);
+  Transfer& operator-=(const Transfer& other);
   bool operator==(const Transfer&) const = default;
 };
 
@@ -37,6 +38,8 @@ class Traffic {
   /// Over all operations.
   [[nodiscard]] Transfer total(Primitive axis) const;
   Traffic& operator+=(const Traffic& other);
+  /// For what was counted since `other`.
+  Traffic& operator-=(const Traffic& other);
   bool operator==(const Traffic&) const = default;
 
   /// Adds an operation with the arguments that Group has, as rank `rank` of the group sees it.

@@ -7,7 +7,8 @@
 namespace weft {
 
 Decoder::Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
-                 const Workspace& workspace, DecoderEdges edges, Ops& ops, Tracer& tracer)
+                 const Workspace& workspace, DecoderEdges edges, Traffic& traffic, Ops& ops,
+                 Tracer& tracer)
     : part_(part),
       weights_(weights),
       cache_(cache),
@@ -17,7 +18,8 @@ Decoder::Decoder(const Partition& part, const Weights& weights, const KvCache& c
       tracer_(tracer),
       vocabulary_of_(vocabulary_ranges(part)),
       frequencies_(ops.memory(), decoder_bytes(part)),
-      attention_scale_(1.0F / std::sqrt(static_cast<float>(part.config.head_dim))) {
+      attention_scale_(1.0F / std::sqrt(static_cast<float>(part.config.head_dim))),
+      recorded_(part, workspace.shape(), ops, traffic) {
   const Rotary rotary = rotary_of(part.config);
   rotary_scale_ = rotary.scale;
   ops_.upload(std::as_bytes(std::span(rotary.inverse_frequencies)),
@@ -28,41 +30,12 @@ const LayerWeights& Decoder::weights_of(std::int64_t layer) const {
   return weights_.layers[static_cast<std::size_t>(layer - part_.stage.layers().begin)];
 }
 
-void Decoder::upload(const std::vector<std::int32_t>& from, const Tensor& to) {
-  ops_.upload(std::as_bytes(std::span(from)), to);
-}
-
-void Decoder::embed(const Batch& batch) {
-  std::vector<std::int64_t> rows_of(vocabulary_of_.size(), 0);
-  std::vector<std::int32_t> owner(batch.tokens.size());
-  std::vector<std::int32_t> own_rows;
-  for (std::size_t i = 0; i < batch.tokens.size(); ++i) {
-    const TokenId token = batch.tokens[i];
-    std::size_t rank = 0;
-    while (rank < vocabulary_of_.size() && !vocabulary_of_[rank].contains(token)) ++rank;
-    require(rank < vocabulary_of_.size(), "token {} is outside the vocabulary of {}", token,
-            part_.config.vocab);
-    owner[i] = static_cast<std::int32_t>(rank);
-    ++rows_of[rank];
-    if (static_cast<int>(rank) == part_.rank) {
-      own_rows.push_back(static_cast<std::int32_t>(token - part_.shard.vocab.begin));
-    }
-  }
-  // Where each rank's rows begin in the joined sequence, then each token's row in it.
-  std::vector<std::int32_t> next(rows_of.size(), 0);
-  for (std::size_t rank = 1; rank < next.size(); ++rank) {
-    next[rank] = next[rank - 1] + static_cast<std::int32_t>(rows_of[rank - 1]);
-  }
-  std::vector<std::int32_t> order;
-  for (const std::int32_t rank : owner) order.push_back(next[static_cast<std::size_t>(rank)]++);
-
-  const auto own = static_cast<std::int64_t>(own_rows.size());
-  upload(own_rows, space_.table_rows(own));
-  upload(order, space_.order(batch.rows()));
+void Decoder::embed(const TableLookup& lookup, const StepIndices& indices) {
+  const auto own = static_cast<std::int64_t>(lookup.table_rows.size());
   const Tensor embedded = space_.embedded(own);
-  ops_.embed(weights_.embedding, space_.table_rows(own), embedded);
-  edges_.region.join_rows(embedded, rows_of, space_.order(batch.rows()),
-                          space_.residual(batch.rows()));
+  ops_.embed(weights_.embedding, indices.table_rows.slice(0, own), embedded);
+  edges_.region.join_rows(embedded, lookup.rows_of, indices.order,
+                          space_.residual(indices.order.rows()));
 }
 
 NextNorm Decoder::norm_before(std::int64_t sublayer, std::int64_t m) const {
@@ -107,34 +80,46 @@ void Decoder::forward(const Batch& batch) {
   if (rows_ == 0 && batch.shared.slots.empty() && part_.moe.place.domains() == 1) return;
   require(rows_ <= space_.shape().max_rows && batch.sequences() <= space_.shape().max_sequences,
           "a batch of {} rows of {} sequences exceeds the workspace", rows_, batch.sequences());
-  const BatchView view{space_.positions(rows_), space_.slots(rows_),
-                       space_.query_begin(batch.sequences()),
-                       space_.page_table(batch.sequences(), batch.table_width)};
-  upload(batch.positions, view.positions);
-  upload(batch.slots, view.slots);
-  upload(batch.query_begin, view.query_begin);
-  upload(batch.page_table, view.page_table);
-  ops_.rotary_table(view.positions, frequencies_.tensor(DType::f32, {part_.config.head_dim / 2}),
-                    rotary_scale_, space_.cosines(rows_), space_.sines(rows_));
-  edges_.kv_exchange.begin(batch.shared);
-
-  edges_.ffns.begin(rows_);
   const Stage& stage = part_.stage;
+  const std::optional<StepSize> recorded = recorded_.size_of(batch);
+  const IndexShape shape = recorded
+                               ? IndexShape{recorded->rows, recorded->rows, recorded->table_width}
+                               : IndexShape{rows_, batch.sequences(), batch.table_width};
+  const TableLookup lookup =
+      stage.first() ? TableLookup::of(batch.tokens, vocabulary_of_, part_.rank) : TableLookup{};
+  const StepIndices indices = StepIndices::in(space_.indices(index_count(shape)), shape);
+  const std::vector<std::int32_t> arrays = index_arrays(batch, lookup, shape);
+  ops_.upload(std::as_bytes(std::span(arrays)),
+              space_.indices(static_cast<std::int64_t>(arrays.size())));
+  edges_.kv_exchange.begin(batch.shared);
+  edges_.ffns.begin(rows_);
   if (stage.first()) {
-    embed(batch);
+    embed(lookup, indices);
   } else {
     edges_.pipe.receive(space_.residual(rows_));
   }
-  const NextNorm first = norm_before(stage.sublayers.begin, rows_);
-  ops_.rms_norm(space_.residual(rows_), first.weight, first.eps, first.out);
-  for (std::int64_t i = stage.sublayers.begin; i < stage.sublayers.end; ++i) {
-    if (i % 2 == 0) {
-      attention(i / 2, view);
-    } else {
-      ffn(i / 2, rows_);
-    }
+  if (recorded) {
+    recorded_.run(*recorded, [&] { compute(indices.batch); });
+  } else {
+    compute(indices.batch);
   }
   if (!stage.last()) edges_.pipe.send(space_.residual(rows_));
+}
+
+void Decoder::compute(const BatchView& batch) {
+  const std::int64_t m = batch.positions.rows();
+  ops_.rotary_table(batch.positions, frequencies_.tensor(DType::f32, {part_.config.head_dim / 2}),
+                    rotary_scale_, space_.cosines(m), space_.sines(m));
+  const Range sublayers = part_.stage.sublayers;
+  const NextNorm first = norm_before(sublayers.begin, m);
+  ops_.rms_norm(space_.residual(m), first.weight, first.eps, first.out);
+  for (std::int64_t i = sublayers.begin; i < sublayers.end; ++i) {
+    if (i % 2 == 0) {
+      attention(i / 2, batch);
+    } else {
+      ffn(i / 2, m);
+    }
+  }
 }
 
 Tensor Decoder::logits(std::span<const std::int32_t> rows) {

@@ -11,8 +11,10 @@
 #include "model/kv_exchange.h"
 #include "model/partition.h"
 #include "model/pipe.h"
+#include "model/recorded_steps.h"
 #include "model/region.h"
 #include "model/rotary.h"
+#include "model/step_indices.h"
 #include "model/weights.h"
 #include "model/workspace.h"
 #include "ops/ops.h"
@@ -31,7 +33,8 @@ struct DecoderEdges {
 class Decoder {
  public:
   Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
-          const Workspace& workspace, DecoderEdges edges, Ops& ops, Tracer& tracer);
+          const Workspace& workspace, DecoderEdges edges, Traffic& traffic, Ops& ops,
+          Tracer& tracer);
 
   /// Computes this stage's sub-layers for all rows of the batch, appending their keys and values to
   /// the cache. The batch must be the same on all ranks of the region and in all stages; it
@@ -43,10 +46,15 @@ class Decoder {
   /// only.
   Tensor logits(std::span<const std::int32_t> rows);
 
+  /// How many steps were recorded and repeated.
+  [[nodiscard]] RecorderCounts recorder_counts() const { return recorded_.counts(); }
+
  private:
   [[nodiscard]] const LayerWeights& weights_of(std::int64_t layer) const;
-  void upload(const std::vector<std::int32_t>& from, const Tensor& to);
-  void embed(const Batch& batch);
+  void embed(const TableLookup& lookup, const StepIndices& indices);
+  /// All sub-layers. Asks for the same whenever the arrays of the batch have the same sizes; a step
+  /// that is recorded consists of this.
+  void compute(const BatchView& batch);
   /// The norm that a sub-layer of this stage reads: the sub-layer before it leaves it there.
   [[nodiscard]] NextNorm norm_before(std::int64_t sublayer, std::int64_t rows) const;
   void attention(std::int64_t layer, const BatchView& batch);
@@ -63,6 +71,7 @@ class Decoder {
   Buffer frequencies_;                ///< [head_dim / 2] f32
   float rotary_scale_;
   float attention_scale_;
+  RecordedSteps recorded_;
   std::int64_t rows_ = 0;  ///< of the batch just computed
 };
 

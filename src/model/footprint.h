@@ -25,7 +25,9 @@ struct Footprint {
   Bytes weights = 0;
   Bytes kv_cache = 0;
   Bytes activations = 0;
-  Bytes buffers = 0;  ///< communication, experts' rows, logits brought together, scratch
+  /// Communication, experts' rows, logits brought together, scratch, recorded steps.
+  Bytes buffers = 0;
+  Bytes recorded = 0;  ///< the last of them: reckoned, and not from `ops.memory()`
 
   [[nodiscard]] Bytes total() const { return weights + kv_cache + activations + buffers; }
 };
@@ -39,7 +41,8 @@ RegionShape region_shape(const Partition& part, const EngineShape& shape);
 /// Input features of the rank's widest product.
 std::int64_t largest_k(const Partition& part);
 
-/// Exactly the bytes that a `Model` of these shapes takes from `ops.memory()`.
+/// Exactly the bytes that a `Model` of these shapes takes from `ops.memory()`, and what it is
+/// reckoned to take for recorded steps.
 Footprint footprint_of(const Partition& part, const EngineShape& shape, const OpSizes& ops);
 
 }  // namespace weft

@@ -21,8 +21,8 @@ Model::Model(ModelReader& reader, const Partition& part, const EngineShape& shap
       vocabulary_(part_.stage.last()
                       ? std::make_unique<Vocabulary>(part_, shape.step.logit_rows, ops, groups.tp())
                       : nullptr),
-      decoder_(part_, weights_, cache_, workspace_, {*region_, ffns_, kv_exchange_, pipe_}, ops,
-               tracer) {
+      decoder_(part_, weights_, cache_, workspace_, {*region_, ffns_, kv_exchange_, pipe_},
+               groups.traffic(), ops, tracer) {
   require(shape.sp == groups.sp().size(), "a model for {} sp ranks in a group of {}", shape.sp,
           groups.sp().size());
   ops.reserve_workspace(largest_rows(part_, shape.step), largest_k(part_), part_.config.head_dim);

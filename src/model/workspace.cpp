@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/step_indices.h"
+
 namespace weft {
 
 std::array<Workspace::Extent, Workspace::kPieces> Workspace::extents(const Partition& part,
@@ -18,11 +20,7 @@ std::array<Workspace::Extent, Workspace::kPieces> Workspace::extents(const Parti
   const auto set = [&](Piece piece, DType dtype, std::int64_t elements) {
     all[static_cast<std::size_t>(piece)] = {dtype, elements};
   };
-  for (const Piece piece : {Piece::table_rows, Piece::order, Piece::positions, Piece::slots}) {
-    set(piece, DType::i32, m);
-  }
-  set(Piece::query_begin, DType::i32, shape.max_sequences + 1);
-  set(Piece::page_table, DType::i32, shape.max_sequences * shape.table_width);
+  set(Piece::indices, DType::i32, index_count({m, shape.max_sequences, shape.table_width}));
   set(Piece::logit_rows, DType::i32, r);
   set(Piece::residual, DType::f32, m * config.hidden);
   set(Piece::normed, w, m * config.hidden);

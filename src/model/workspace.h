@@ -29,17 +29,9 @@ class Workspace {
 
   [[nodiscard]] const StepShape& shape() const { return shape_; }
 
-  // Index arrays, i32.
-  [[nodiscard]] Tensor table_rows(std::int64_t m) const { return view(Piece::table_rows, m, 1); }
-  [[nodiscard]] Tensor order(std::int64_t m) const { return view(Piece::order, m, 1); }
-  [[nodiscard]] Tensor positions(std::int64_t m) const { return view(Piece::positions, m, 1); }
-  [[nodiscard]] Tensor slots(std::int64_t m) const { return view(Piece::slots, m, 1); }
-  [[nodiscard]] Tensor query_begin(std::int64_t b) const {
-    return view(Piece::query_begin, b + 1, 1);
-  }
-  [[nodiscard]] Tensor page_table(std::int64_t b, std::int64_t width) const {
-    return view(Piece::page_table, b, width);
-  }
+  /// [count] i32: the index arrays of a step (model/step_indices.h)
+  [[nodiscard]] Tensor indices(std::int64_t count) const { return view(Piece::indices, count, 1); }
+  /// [R] i32
   [[nodiscard]] Tensor logit_rows(std::int64_t r) const { return view(Piece::logit_rows, r, 1); }
 
   // Activations; w is the weights' type.
@@ -75,12 +67,7 @@ class Workspace {
 
  private:
   enum class Piece : std::size_t {
-    table_rows,
-    order,
-    positions,
-    slots,
-    query_begin,
-    page_table,
+    indices,
     logit_rows,
     residual,
     normed,

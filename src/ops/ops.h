@@ -14,6 +14,7 @@
 #include "base/device_clock.h"
 #include "base/tensor.h"
 #include "ops/matrix.h"
+#include "ops/recorder.h"
 
 namespace weft {
 
@@ -30,10 +31,12 @@ struct KvLayer {
 
 /// Where the rows of a ragged batch belong. Arrays are i32 and live where the operators run.
 struct BatchView {
-  Tensor positions;    ///< [M] absolute position of each row in its sequence
-  Tensor slots;        ///< [M] where the row's K/V go: page * page_tokens + offset
-  Tensor query_begin;  ///< [B+1] first row of each sequence; the last entry is M
-  Tensor page_table;   ///< [B, max_pages] pages of each sequence, by position / page_tokens
+  Tensor positions;  ///< [M] absolute position of each row in its sequence
+  Tensor slots;      ///< [M] where the row's K/V go: page * page_tokens + offset; -1: nowhere
+  /// [B+1] first row of each sequence. The last entry is M, or less: rows from there on belong to
+  /// none, and what attention yields for them is not said.
+  Tensor query_begin;
+  Tensor page_table;  ///< [B, max_pages] pages of each sequence, by position / page_tokens
 };
 
 /// Which heads a rank computes: query head `i` of the rank attends to the rank's KV head
@@ -83,6 +86,8 @@ class OpSizes {
                                               std::int64_t head_dim) const = 0;
   /// Bytes that a packed matrix takes.
   [[nodiscard]] virtual Bytes matrix_bytes(const MatrixShape& shape) const = 0;
+  /// At most what a recorder takes, beside `memory()`, for steps of that many sub-layers.
+  [[nodiscard]] virtual Bytes recorder_bytes(std::int64_t /*sublayers*/) const { return 0; }
   /// Bytes of one page (of one layer).
   [[nodiscard]] virtual Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                             std::int64_t page_tokens, DType dtype) const = 0;
@@ -102,6 +107,9 @@ class Ops : public OpSizes {
 
   /// The clock of a processor that is still at work when calls return; null where none is.
   virtual DeviceClock* clock() { return nullptr; }
+
+  /// What runs steps of which there are many alike. These operators must outlive it.
+  virtual std::unique_ptr<Recorder> make_recorder() { return std::make_unique<Recorder>(); }
 
   /// Takes `workspace_bytes` of memory now, so that no later call within those bounds takes any.
   virtual void reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,
@@ -145,8 +153,8 @@ class Ops : public OpSizes {
   virtual void linear(const Tensor& x, const Matrix& w, const Tensor& out) = 0;
 
   /// Finishes q/k/v: bias, per-head norm, rotary embedding, rounding to w; appends keys and values
-  /// to the cache at batch.slots. qkv [M, (query_heads + 2*kv_heads) * head_dim] f32 (overwritten),
-  /// q [M, query_heads * head_dim] w.
+  /// to the cache at batch.slots, but for rows whose slot is negative. qkv [M, (query_heads +
+  /// 2*kv_heads) * head_dim] f32 (overwritten), q [M, query_heads * head_dim] w.
   virtual void finish_qkv(const Tensor& qkv, const HeadMap& heads, const QkvTail& tail,
                           const BatchView& batch, const KvLayer& cache, const Tensor& q) = 0;
 

@@ -13,6 +13,8 @@ namespace weft::testing {
 inline constexpr int kVariants = 5;
 GpuOptions options_of(int variant);
 std::unique_ptr<GpuOps> make_subject(int variant = 0);
+/// In the emulation the host cannot touch the memory of these.
+std::unique_ptr<GpuOps> make_subject(const GpuOptions& options);
 
 /// Operators in `numerics: fast`.
 std::unique_ptr<GpuOps> make_fast_subject();

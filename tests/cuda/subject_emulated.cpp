@@ -7,6 +7,10 @@ std::unique_ptr<GpuOps> make_subject(int variant) {
   return make_emulated_ops(options_of(variant), variant == 1);
 }
 
+std::unique_ptr<GpuOps> make_subject(const GpuOptions& options) {
+  return make_emulated_ops(options, true);
+}
+
 std::unique_ptr<GpuOps> make_fast_subject() {
   GpuOptions options;
   options.fast = true;

@@ -9,6 +9,8 @@ namespace weft::testing {
 
 std::unique_ptr<GpuOps> make_subject(int variant) { return make_gpu_ops(options_of(variant)); }
 
+std::unique_ptr<GpuOps> make_subject(const GpuOptions& options) { return make_gpu_ops(options); }
+
 std::unique_ptr<GpuOps> make_fast_subject() {
   GpuOptions options;
   options.fast = true;

@@ -8,9 +8,11 @@
 #include <cstring>
 #include <functional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "cuda/emulated/emulated_ops.h"
 
 /// Starting, gathering and ending on one rank call nothing of MPI: a process that was forked off
 /// must not.
@@ -41,18 +43,20 @@ void NcclScript::reset() {
 
 namespace {
 
-/// Calls of the open group, and the communicator that they are on.
+/// Calls of the open group, the communicator and the stream that they are on.
 thread_local std::vector<std::function<void()>> t_calls;
 thread_local ncclComm_t t_comm = nullptr;
+thread_local cudaStream_t t_stream = nullptr;
 
 ncclResult_t begin(ncclComm_t comm) {
   comm->in_progress = nccl_script().in_progress;
   return comm->in_progress > 0 || nccl_script().stuck ? ncclInProgress : ncclSuccess;
 }
 
-ncclResult_t later(ncclComm_t comm, std::function<void()> call) {
+ncclResult_t later(ncclComm_t comm, cudaStream_t stream, std::function<void()> call) {
   require(nccl_script().open_groups == 1, "a call outside a group");
   t_comm = comm;
+  t_stream = stream;
   t_calls.push_back(std::move(call));
   ++nccl_script().operations;
   return nccl_script().in_progress > 0 ? ncclInProgress : ncclSuccess;
@@ -66,6 +70,17 @@ thread_local Transfers t_transfers;
 MPI_Request* next_request() {
   t_transfers.requests.emplace_back(MPI_REQUEST_NULL);
   return &t_transfers.requests.back();
+}
+
+/// The calls of a group.
+void move(const std::vector<std::function<void()>>& calls) {
+  std::vector<MPI_Request>& requests = t_transfers.requests;
+  requests.reserve(calls.size());  // their places must not move
+  for (const auto& call : calls) call();
+  if (!requests.empty()) {
+    MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
+  }
+  requests.clear();
 }
 
 }  // namespace
@@ -147,20 +162,22 @@ ncclResult_t ncclGroupStart() {
 }
 ncclResult_t ncclGroupEnd() {
   --nccl_script().open_groups;
-  std::vector<MPI_Request>& requests = weft::testing::t_transfers.requests;
-  requests.reserve(weft::testing::t_calls.size());  // their places must not move
-  for (const auto& call : weft::testing::t_calls) call();
-  if (!requests.empty()) {
-    MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
+  const auto work = [calls = std::exchange(weft::testing::t_calls, {})] {
+    weft::testing::move(calls);
+  };
+  const cudaStream_t stream = std::exchange(weft::testing::t_stream, nullptr);
+  if (stream == nullptr) {
+    work();
+  } else {
+    // The emulation's, which may keep the work for its replays.
+    reinterpret_cast<weft::EmulatedStream*>(stream)->ask(work);
   }
-  requests.clear();
-  weft::testing::t_calls.clear();
   const ncclComm_t comm = std::exchange(weft::testing::t_comm, nullptr);
   return comm == nullptr ? ncclSuccess : begin(comm);
 }
 ncclResult_t ncclAllGather(const void* send, void* recv, std::size_t count, ncclDataType_t /*type*/,
-                           ncclComm_t comm, cudaStream_t /*stream*/) {
-  return later(comm, [=] {
+                           ncclComm_t comm, cudaStream_t stream) {
+  return later(comm, stream, [=] {
     if (comm->ranks == 1) {
       std::memmove(recv, send, count);
       return;
@@ -170,23 +187,23 @@ ncclResult_t ncclAllGather(const void* send, void* recv, std::size_t count, nccl
   });
 }
 ncclResult_t ncclBroadcast(const void* send, void* recv, std::size_t count, ncclDataType_t /*type*/,
-                           int root, ncclComm_t comm, cudaStream_t /*stream*/) {
-  return later(comm, [=] {
+                           int root, ncclComm_t comm, cudaStream_t stream) {
+  return later(comm, stream, [=] {
     weft::require(send == recv, "broadcasts are in place");
     MPI_Bcast(recv, static_cast<int>(count), MPI_BYTE, root, comm->mpi);
   });
 }
 ncclResult_t ncclSend(const void* send, std::size_t count, ncclDataType_t /*type*/, int peer,
-                      ncclComm_t comm, cudaStream_t /*stream*/) {
+                      ncclComm_t comm, cudaStream_t stream) {
   if (nccl_script().send_fails != ncclSuccess) return nccl_script().send_fails;
-  return later(comm, [=] {
+  return later(comm, stream, [=] {
     MPI_Isend(send, static_cast<int>(count), MPI_BYTE, peer, 0, comm->mpi,
               weft::testing::next_request());
   });
 }
 ncclResult_t ncclRecv(void* recv, std::size_t count, ncclDataType_t /*type*/, int peer,
-                      ncclComm_t comm, cudaStream_t /*stream*/) {
-  return later(comm, [=] {
+                      ncclComm_t comm, cudaStream_t stream) {
+  return later(comm, stream, [=] {
     MPI_Irecv(recv, static_cast<int>(count), MPI_BYTE, peer, 0, comm->mpi,
               weft::testing::next_request());
   });

@@ -127,6 +127,26 @@ TEST_CASE("an operation that does not end is named with its group and number", "
   CHECK(ended.seconds < 10);
 }
 
+TEST_CASE("a replay is watched as one operation, a recording is not", "[nccl]") {
+  nccl_script().reset();
+  const Ended ended = in_child([] {
+    Alone alone(0.5);
+    alone.start();
+    alone.marks->stream = Stream::stands;
+    for (int operation = 0; operation < 2; ++operation) {
+      alone.comm->record("all_gather", [&] { alone.comm->check_call(ncclSuccess); });
+    }
+    rest(0.8);
+    if (alone.marks->out != 0) std::_Exit(2);
+    alone.comm->replayed();
+    rest(20);
+  });
+  CHECK(ended.status == 1);
+  CHECK(contains(ended.text,
+                 "rank 5 of 8 on node7: recorded step (number 1) in group tp (rank 0 of 1): no end "
+                 "in 0.5 s"));
+}
+
 TEST_CASE("errors of the library and of the device end the process", "[nccl]") {
   nccl_script().reset();
   const Ended remote = in_child([] {

@@ -63,7 +63,9 @@ std::vector<std::byte> attend(Ops& ops, const Scene& scene) {
 
   std::vector<std::int32_t> positions;
   std::vector<std::int32_t> slots;
-  std::vector<std::int32_t> table(static_cast<std::size_t>(count * widest), 0x7fffffff);
+  const auto padding = static_cast<std::size_t>(scene.padding);
+  std::vector<std::int32_t> table(static_cast<std::size_t>((count + scene.padding) * widest),
+                                  0x7fffffff);
   std::vector<float> rows;
   std::size_t next_page = 0;
   for (std::size_t b = 0; b < scene.sequences.size(); ++b) {
@@ -76,6 +78,8 @@ std::vector<std::byte> attend(Ops& ops, const Scene& scene) {
     }
     rows.insert(rows.end(), scene.qkv[b].begin(), scene.qkv[b].end());
   }
+  slots.resize(slots.size() + padding, -1);
+  rows.resize(rows.size() + padding * features(scene), 1e30F);
   KvLayer cache{nullptr,
                 ops.kv_page_bytes(heads.kv_heads, heads.head_dim, scene.page_tokens, scene.dtype),
                 scene.page_tokens,
@@ -87,8 +91,9 @@ std::vector<std::byte> attend(Ops& ops, const Scene& scene) {
                {pages, static_cast<std::int64_t>(cache.page_bytes / size_of(scene.dtype))});
   cache.data = storage.tensor.data();
 
-  const Array all = array(ops, rows, DType::f32, {tokens, columns});
-  const Array q_all = poisoned(ops, scene.dtype, {tokens, heads.query_heads * heads.head_dim});
+  const Array all = array(ops, rows, DType::f32, {tokens + scene.padding, columns});
+  const Array q_all =
+      poisoned(ops, scene.dtype, {tokens + scene.padding, heads.query_heads * heads.head_dim});
   const Array slot_array = ints(ops, slots);
   BatchView append;
   append.slots = slot_array.tensor;
@@ -111,6 +116,10 @@ std::vector<std::byte> attend(Ops& ops, const Scene& scene) {
     base += static_cast<std::size_t>(sequence.length);
     begins.push_back(static_cast<std::int32_t>(at.size()));
   }
+  const std::size_t bytes = q.size() * size_of(scene.dtype);
+  q.resize(q.size() + padding * q_width, 1e30F);
+  at.resize(at.size() + padding, 0);
+  begins.resize(begins.size() + padding, begins.back());
   const auto m = static_cast<std::int64_t>(at.size());
   const Array queries = array(ops, q, scene.dtype, {m, heads.query_heads * heads.head_dim});
   const Array out = poisoned(ops, scene.dtype, {m, heads.query_heads * heads.head_dim});
@@ -120,9 +129,11 @@ std::vector<std::byte> attend(Ops& ops, const Scene& scene) {
   BatchView batch;
   batch.positions = at_array.tensor;
   batch.query_begin = begin_array.tensor;
-  batch.page_table = Tensor(table_array.tensor.data(), DType::i32, {count, widest});
+  batch.page_table = Tensor(table_array.tensor.data(), DType::i32, {count + scene.padding, widest});
   ops.attention(queries.tensor, heads, batch, cache, scene.scale, scene.window, out.tensor);
-  return bytes_of(ops, out);
+  std::vector<std::byte> result = bytes_of(ops, out);
+  result.resize(bytes);
+  return result;
 }
 
 }  // namespace weft::testing

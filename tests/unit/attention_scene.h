@@ -21,6 +21,7 @@ struct Scene {
   std::int64_t window = 0;
   float scale = 0.25F;
   std::vector<Sequence> sequences;
+  std::int64_t padding = 0;  ///< rows and sequences behind all others: rows of no sequence
   std::vector<std::vector<float>> qkv;  // by sequence: [length, features]
 };
 

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "app/deployment.h"
 #include "app/job.h"
 #include "app/prompts.h"
 #include "app/yaml_document.h"
@@ -80,6 +81,7 @@ parallel: {tp: 2, pp: 3, sp: 4, ep: 5, dp: 6}
 engine:
   device: cpu
   numerics: invariant
+  cuda_graphs: false
   isa: avx2
   threads: 3
   max_batch_tokens: 512
@@ -104,6 +106,7 @@ run: {time_limit: 1h, progress_seconds: 0}
   CHECK(job.sampling.stop_token_ids == std::vector<TokenId>{5, 0});
   CHECK(job.parallel.dp == 6);
   CHECK(job.engine.device == Device::cpu);
+  CHECK(job.engine.cuda_graphs == false);
   CHECK(job.engine.isa == Isa::avx2);
   CHECK(job.engine.threads == 3);
   CHECK(job.engine.kv_memory.bytes == Bytes{2} << 30);
@@ -114,6 +117,26 @@ run: {time_limit: 1h, progress_seconds: 0}
   CHECK(job.output.trace);
   CHECK(job.run.time_limit == 3600);
   CHECK(job.run.progress_seconds == 0);
+}
+
+TEST_CASE("graphs that are asked for and cannot be are refused", "[job]") {
+  const TempDir dir;
+  JobEngine engine = load(dir, kSmall).engine;
+  ModelConfig dense;
+  ModelConfig sparse;
+  sparse.moe.experts = 4;
+  sparse.moe.sparse = {true};
+  CHECK(!engine.cuda_graphs);
+  for (const bool cuda : {false, true}) {
+    engine.cuda_graphs.reset();
+    check_graphs(engine, cuda, sparse);
+    engine.cuda_graphs = false;
+    check_graphs(engine, cuda, sparse);
+  }
+  engine.cuda_graphs = true;
+  check_graphs(engine, true, dense);
+  CHECK_THROWS_AS(check_graphs(engine, true, sparse), UserError);
+  CHECK_THROWS_AS(check_graphs(engine, false, dense), UserError);
 }
 
 TEST_CASE("the effective job is a job file that gives the same job", "[job]") {
@@ -218,6 +241,8 @@ TEST_CASE("what is wrong is refused with file, line and a hint", "[job]") {
       {with_engine("  kv_memory: -1GiB\n"), engine + "kv_memory must be auto, a size"},
       {with_engine("  isa: sse\n"),
        engine + "isa must be one of auto, avx512, avx2, plain, not sse"},
+      {with_engine("  cuda_graphs: yes\n"),
+       engine + "cuda_graphs must be one of auto, true, false"},
       {with_engine("  watchdog_seconds: .nan\n"), engine + "watchdog_seconds must be a plain"},
       {with_engine("  watchdog_seconds: .inf\n"), engine + "watchdog_seconds must be a plain"},
       {with_engine("  watchdog_seconds: 1e999\n"), engine + "watchdog_seconds must be from"},

@@ -74,6 +74,21 @@ TEST_CASE("attention accepts an empty batch", "[ops][attention]") {
   compare(scene);
 }
 
+TEST_CASE("rows of no sequence change nothing", "[ops][attention]") {
+  Random random(25);
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    Scene scene;
+    scene.heads = head_map(6, 2, 16);
+    scene.dtype = dtype;
+    scene.sequences = {{140, last(140, 1)}, {17, last(17, 1)}};
+    fill(random, scene);
+    const std::vector<std::byte> expected = attend(reference(), scene);
+    scene.padding = 3;
+    CHECK((attend(reference(), scene) == expected));
+    for (const auto& ops : implementations()) CHECK((attend(*ops, scene) == expected));
+  }
+}
+
 TEST_CASE("a query does not depend on the rest of the batch", "[ops][attention]") {
   Random random(24);
   Scene whole;

@@ -104,6 +104,7 @@ void finish_row(const FinishTask& task, std::int64_t m) {
     turn(row + h * dim, task.q_norm);
     round_head(row + h * dim, q + h * dim, dim);
   }
+  if (task.slots[m] < 0) return;
   const std::int64_t token = task.slots[m] % task.page_tokens;
   const std::int64_t page = task.slots[m] / task.page_tokens;
   T* const base =

@@ -176,6 +176,7 @@ void ReferenceOps::finish_qkv(const Tensor& qkv, const HeadMap& heads, const Qkv
       }
     }
     const std::int64_t slot = batch.slots.as<std::int32_t>()[m];
+    if (slot < 0) continue;
     const std::int64_t page = slot / cache.page_tokens;
     const std::int64_t offset = slot % cache.page_tokens;
     for (std::int64_t h = 0; h < heads.kv_heads; ++h) {

@@ -1,0 +1,150 @@
+// Decode steps of whole models, recorded and not: the same bits.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "compare.h"
+#include "cuda/devices.h"
+#include "model/footprint.h"
+#include "support/moe_configs.h"
+#include "support/replica.h"
+
+namespace weft::test {
+namespace {
+
+/// Sequences that begin and end at different steps, so that steps have all numbers of rows.
+std::vector<Request> requests_for(const nlohmann::json& config) {
+  std::vector<Request> requests = varied_requests(4, config["vocab_size"], 31, 26, 1);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i].sampling.max_tokens = static_cast<std::int64_t>(2 + 3 * i);
+    requests[i].sampling.ignore_eos = true;
+  }
+  return requests;
+}
+
+struct Outcome {
+  Digest digest;
+  RecorderCounts counts;
+};
+
+Outcome run(const SyntheticModel& model, const nlohmann::json& config, const GpuOptions& gpu,
+            ReplicaOptions options = {}) {
+  const auto alone = make_self_group();
+  const auto ops = testing::make_subject(gpu);
+  options.borrowed_ops = ops.get();
+  Replica replica(model.path(), options, *alone);
+  const Digest digest = digest_of_completions(replica.complete(requests_for(config)));
+  return {digest, replica.model().decoder().recorder_counts()};
+}
+
+nlohmann::json small_config(const std::string& family) {
+  nlohmann::json config = tiny_config(family);
+  config["vocab_size"] = 300;
+  return config;
+}
+
+GpuOptions with_graphs(int most) {
+  GpuOptions options = testing::options_of(1);
+  options.graphs = most > 0;
+  options.most_graphs = most;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("recorded steps have the bits of others", "[cuda][layout][graphs]") {
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    INFO(name(dtype));
+    const nlohmann::json config = small_config("llama");
+    const SyntheticModel model(config, dtype, 41);
+    const Outcome plain = run(model, config, with_graphs(0));
+    CHECK(plain.counts.replayed == 0);
+    // Pages of 16 tokens: the tables become wider as the sequences grow.
+    ReplicaOptions options;
+    options.page_tokens = 16;
+    const Outcome all = run(model, config, with_graphs(64), options);
+    CHECK(all.digest == plain.digest);
+    CHECK(all.counts.recorded >= 3);
+    CHECK(all.counts.replayed > all.counts.recorded);
+    CHECK(all.counts.dropped == 0);
+    const Outcome one = run(model, config, with_graphs(1), options);
+    CHECK(one.digest == plain.digest);
+    CHECK(one.counts.dropped == one.counts.recorded - 1);
+    // No more rows of padding than there is room for.
+    options.max_batch_tokens = 30;
+    options.max_sequences = 3;
+    const Outcome narrow = run(model, config, with_graphs(64), options);
+    CHECK(narrow.digest == plain.digest);
+    CHECK(narrow.counts.replayed > 0);
+  }
+}
+
+TEST_CASE("recorded steps of a model that ends belong to it alone", "[cuda][layout][graphs]") {
+  // The second model has other weights in the very places of the first one's.
+  const nlohmann::json config = small_config("llama");
+  const auto alone = make_self_group();
+  const auto ops = testing::make_subject(with_graphs(64));
+  const auto plain = testing::make_subject(with_graphs(0));
+  for (const std::uint64_t seed : {42, 43}) {
+    const SyntheticModel model(config, DType::f32, seed);
+    std::vector<Digest> digests;
+    for (GpuOps* const some : {ops.get(), plain.get()}) {
+      ReplicaOptions options;
+      options.borrowed_ops = some;
+      Replica replica(model.path(), options, *alone);
+      digests.push_back(digest_of_completions(replica.complete(requests_for(config))));
+    }
+    CHECK(digests[0] == digests[1]);
+  }
+}
+
+TEST_CASE("steps of models with experts are not recorded", "[cuda][layout][graphs][experts]") {
+  MoeCase test = moe_cases().front();
+  test.config["vocab_size"] = 300;
+  const SyntheticModel model(test.config, test.dtype, 44);
+  const Outcome outcome = run(model, test.config, with_graphs(64));
+  CHECK(outcome.counts.recorded == 0);
+  CHECK(outcome.digest == run(model, test.config, with_graphs(0)).digest);
+}
+
+TEST_CASE("fast numerics are recorded, too", "[cuda][fast][graphs]") {
+  const nlohmann::json config = small_config("llama");
+  const SyntheticModel model(config, DType::bf16, 45);
+  GpuOptions options = with_graphs(64);
+  options.fast = true;
+  CHECK(run(model, config, options).counts.replayed > 0);
+}
+
+TEST_CASE("recorded steps take the memory that they are reckoned to take", "[.graph-memory]") {
+  if (testing::has_plain_products()) {
+    WARN("skipped: there is no GPU");
+    return;
+  }
+  nlohmann::json config = small_config("llama");
+  config["num_hidden_layers"] = 32;
+  const SyntheticModel model(config, DType::bf16, 46);
+  ReplicaOptions replica_options;
+  replica_options.page_tokens = 16;
+  const auto alone = make_self_group();
+  std::int64_t taken[2] = {};  // without recordings: what kernels take when they are first run
+  RecorderCounts counts;
+  Bytes reckoned = 0;
+  for (const int most : {0, 64}) {
+    const auto ops = testing::make_subject(with_graphs(most));
+    replica_options.borrowed_ops = ops.get();
+    Replica replica(model.path(), replica_options, *alone);
+    const auto before = static_cast<std::int64_t>(gpu_free_memory(0));
+    replica.complete(requests_for(config));
+    taken[most > 0 ? 1 : 0] = before - static_cast<std::int64_t>(gpu_free_memory(0));
+    counts = replica.model().decoder().recorder_counts();
+    if (most > 0) reckoned = ops->recorder_bytes(64) / static_cast<Bytes>(most);
+  }
+  REQUIRE(counts.recorded > 0);
+  WARN(counts.recorded << " recordings of 64 sub-layers took " << taken[1] << " bytes, without any "
+                       << taken[0] << "; reckoned for each: " << reckoned);
+  // The driver takes pieces of two MiB.
+  CHECK(taken[1] <= counts.recorded * static_cast<std::int64_t>(reckoned) + (4 << 20));
+}
+
+}  // namespace weft::test

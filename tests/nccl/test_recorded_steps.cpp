@@ -1,0 +1,82 @@
+// Recorded decode steps of ranks that exchange data by NCCL, with a fake of the library.
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#include "catch.h"
+#include "comm/mpi_group.h"
+#include "cuda/emulated/emulated_ops.h"
+#include "cuda/nccl_group.h"
+#include "fake_nccl.h"
+#include "support/replica.h"
+
+namespace weft::testing {
+namespace {
+
+struct Outcome {
+  Digest digest;
+  Traffic traffic;
+  RecorderCounts counts;
+  int operations = 0;           ///< NCCL's calls
+  StreamMarks::Mark marks = 0;  ///< that the watchers were given
+};
+
+Outcome run(const test::SyntheticModel& model, const std::vector<Request>& requests,
+            Transport transport, bool graphs) {
+  nccl_script().reset();
+  nccl_script().in_progress = 3;
+  const auto marks = std::make_shared<FakeMarks>();
+  GpuOptions gpu;
+  gpu.scratch = Bytes{8} << 20;
+  gpu.graphs = graphs;
+  const auto ops = make_emulated_ops(gpu);
+  const auto group =
+      make_nccl_group(make_world_group(), *ops, NcclSetting{fake_nccl_api(), marks, 60, "a rank"});
+  ReplicaOptions options;
+  options.borrowed_ops = ops.get();
+  options.transport = transport;
+  Replica replica(model.path(), options, *group);
+  Outcome outcome;
+  outcome.digest = test::digest_of_completions(replica.complete(requests));
+  outcome.traffic = std::as_const(replica.model().groups()).traffic();
+  outcome.counts = replica.model().decoder().recorder_counts();
+  outcome.operations = nccl_script().operations;
+  outcome.marks = marks->last;
+  return outcome;
+}
+
+TEST_CASE("recorded steps over NCCL", "[nccl]") {
+  nlohmann::json config = test::tiny_config("llama");
+  config["vocab_size"] = 300;
+  const test::SyntheticModel model(config, DType::f32, 51);
+  // Four rows in every decode step: nothing is padded, and the same bytes travel.
+  std::vector<Request> requests = test::varied_requests(4, 300, 52, 20, 1);
+  for (Request& request : requests) {
+    request.sampling.max_tokens = 6;
+    request.sampling.ignore_eos = true;
+  }
+  // f32 models have the CPU's bits.
+  const auto alone = make_self_group();
+  Replica cpu(model.path(), {}, *alone);
+  const Digest expected = test::digest_of_completions(cpu.complete(requests));
+  for (const Transport transport : {Transport::all_gather, Transport::all_to_all}) {
+    INFO("transport " << static_cast<int>(transport));
+    const Outcome plain = run(model, requests, transport, false);
+    const Outcome recorded = run(model, requests, transport, true);
+    CHECK(plain.digest == expected);
+    CHECK(recorded.digest == expected);
+    CHECK(plain.counts.recorded == 0);
+    CHECK(recorded.counts.recorded == 1);
+    CHECK(recorded.counts.replayed == 4);  // of five decode steps
+    CHECK(recorded.traffic == plain.traffic);
+    if (make_world_group()->size() == 1) continue;  // nothing travels
+    // A replay calls nothing of NCCL, and has one mark for all its operations: each of the four
+    // sub-layers gathers, or sends slices and gathers them.
+    CHECK(recorded.operations < plain.operations);
+    const StreamMarks::Mark operations = transport == Transport::all_gather ? 4 : 8;
+    CHECK(recorded.marks == plain.marks - 4 * (operations - 1));
+  }
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -1,0 +1,92 @@
+// The index arrays of a step: where they lie, what they hold, and what padding is.
+#include <vector>
+
+#include "base/error.h"
+#include "catch.h"
+#include "comm/traffic.h"
+#include "model/step_indices.h"
+
+namespace weft {
+namespace {
+
+using Numbers = std::vector<std::int32_t>;
+
+Batch three_decodes() {
+  Batch batch;
+  batch.tokens = {5, 12, 7};
+  batch.positions = {40, 3, 17};
+  batch.slots = {72, 35, 17};
+  batch.query_begin = {0, 1, 2, 3};
+  batch.page_table = {9, 2, 1, 0, 0, 0};
+  batch.table_width = 2;
+  return batch;
+}
+
+TEST_CASE("rows of the embedding table by rank", "[step]") {
+  const std::vector<TokenId> tokens = {5, 12, 7, 12, 0};
+  const std::vector<Range> ranks = {{0, 6}, {6, 8}, {8, 20}};
+  const TableLookup lookup = TableLookup::of(tokens, ranks, 2);
+  CHECK(lookup.rows_of == std::vector<std::int64_t>{2, 1, 2});
+  CHECK(lookup.table_rows == Numbers{4, 4});
+  CHECK(lookup.order == Numbers{0, 3, 2, 4, 1});
+  CHECK(TableLookup::of(tokens, ranks, 0).table_rows == Numbers{5, 0});
+  const std::vector<TokenId> outside = {20};
+  CHECK_THROWS_AS(TableLookup::of(outside, ranks, 0), Error);
+}
+
+TEST_CASE("index arrays lie where their shape says", "[step]") {
+  const Batch batch = three_decodes();
+  const TableLookup lookup = TableLookup::of(batch.tokens, std::vector<Range>{{0, 20}}, 0);
+  const IndexShape shape{3, 3, 2};
+  Numbers all = index_arrays(batch, lookup, shape);
+  REQUIRE(static_cast<std::int64_t>(all.size()) == index_count(shape));
+  const StepIndices indices = StepIndices::in(
+      Tensor(all.data(), DType::i32, {static_cast<std::int64_t>(all.size()), 1}), shape);
+  const auto numbers = [](const Tensor& array) {
+    const auto span = array.span<std::int32_t>();
+    return Numbers(span.begin(), span.end());
+  };
+  CHECK(numbers(indices.batch.positions) == batch.positions);
+  CHECK(numbers(indices.batch.slots) == batch.slots);
+  CHECK(numbers(indices.batch.query_begin) == batch.query_begin);
+  CHECK(numbers(indices.batch.page_table) == batch.page_table);
+  CHECK(indices.batch.page_table.row_stride() == 2);
+  CHECK(numbers(indices.order) == lookup.order);
+  CHECK(numbers(indices.table_rows) == lookup.table_rows);
+}
+
+TEST_CASE("padding is rows of no sequence", "[step]") {
+  const Batch batch = three_decodes();
+  const TableLookup lookup{{1, 2}, {7}, {0, 2, 1}};
+  const Numbers all = index_arrays(batch, lookup, {4, 5, 3});
+  const Numbers expected = {40, 3,  17, 0,                   // positions
+                            72, 35, 17, -1,                  // slots
+                            0,  2,  1,  0,                   // order
+                            7,  -1, -1, -1,                  // rows of the table
+                            0,  1,  2,  3,  3, 3,            // query_begin
+                            9,  2,  0,  1,  0, 0, 0, 0, 0};  // tables of the batch's sequences
+  CHECK(all == expected);
+  CHECK_THROWS_AS(index_arrays(batch, lookup, {2, 3, 2}), Error);
+  CHECK_THROWS_AS(index_arrays(batch, lookup, {3, 3, 1}), Error);
+  // A rank without rows.
+  CHECK(index_arrays(Batch{}, {}, {}) == Numbers{0});
+}
+
+TEST_CASE("traffic since an earlier count", "[step][traffic]") {
+  Traffic traffic;
+  const std::vector<Bytes> counts = {8, 4};
+  traffic.all_gather(Primitive::tp, 0, counts);
+  const Traffic before = traffic;
+  traffic.send(Primitive::pp, 100);
+  traffic.all_gather(Primitive::tp, 0, counts);
+  Traffic since = traffic;
+  since -= before;
+  CHECK(since.total(Primitive::pp) == Transfer{1, 100, 0});
+  CHECK(since.total(Primitive::tp) == Transfer{1, 8, 4});
+  Traffic sum = before;
+  sum += since;
+  CHECK(sum == traffic);
+}
+
+}  // namespace
+}  // namespace weft
