@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <optional>
 #include <span>
 #include <vector>
@@ -202,15 +203,32 @@ struct RunClocks {
   RunStart start;
 };
 
-int run(const RunOptions& options, bool terminal, Group& world) {
+/// A job file, read before MPI starts: it tells how long the watch has patience.
+struct JobReading {
+  explicit JobReading(const RunOptions& options) {
+    try {
+      job = load_job(options.job, options.overrides);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  Job job;
+  std::exception_ptr failure;  ///< what the ranks will speak of together
+};
+
+int run(const RunOptions& options, const JobReading& reading, bool terminal, Group& world,
+        JobControl& control) {
   const Stopwatch wall;
   const std::int64_t begin = Tracer::now();
   StopRequest stop_request;
-  Job job;
-  agree(world, [&] { job = load_job(options.job, options.overrides); });
+  agree(world, [&] {
+    if (reading.failure) std::rethrow_exception(reading.failure);
+  });
+  const Job& job = reading.job;
   if (job.run.time_limit) stop_request.limit(static_cast<double>(*job.run.time_limit));
-  Deployment deployment(job.model, job.parallel, job.engine, world);
+  Deployment deployment(job.model, job.parallel, job.engine, world, control);
   if (job.output.trace) deployment.tracer().keep_spans(kTraceSpans);
+  control.activity().begin_phase(JobPhase::prompts);
   deployment.check_same_everywhere(to_yaml(without_paths(job)), job.input.file, world);
   Opened opened = open_journal(options, job, deployment, terminal, world);
   if (opened.stopped) return stopped_early(world);
@@ -237,6 +255,7 @@ int run(const RunOptions& options, bool terminal, Group& world) {
   report.planned_memory = deployment.footprint().total();
   if (progress) progress->tell(nullptr);
   replica->run();
+  control.activity().begin_phase(JobPhase::results);
   {
     const Tracer::Scope scope(deployment.tracer(), Phase::waiting);
     world.barrier();
@@ -264,7 +283,11 @@ int run(const RunOptions& options, bool terminal, Group& world) {
 
 int command_run(const RunOptions& options) {
   const bool terminal = output_is_terminal();
-  return with_session([&](Group& world) { return run(options, terminal, world); });
+  const JobReading reading(options);
+  const SessionWatch watch{reading.job.engine.watchdog_seconds, &StopRequest::pending};
+  return with_session(watch, [&](Group& world, JobControl& control) {
+    return run(options, reading, terminal, world, control);
+  });
 }
 
 }  // namespace weft

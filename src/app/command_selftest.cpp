@@ -67,7 +67,8 @@ int selftest(const SelftestOptions& options, Group& world) {
 }  // namespace
 
 int command_selftest(const SelftestOptions& options) {
-  return with_session([&](Group& world) { return selftest(options, world); });
+  return with_session(
+      {}, [&](Group& world, JobControl& /*control*/) { return selftest(options, world); });
 }
 
 }  // namespace weft

@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "comm/mpi_api.h"
-#include "comm/mpi_group.h"
 
 namespace weft {
 namespace {
@@ -42,15 +41,18 @@ int largest(Group& world, int status) {
 
 }  // namespace
 
-int with_session(const std::function<int(Group& world)>& body) {
+int with_session(const SessionWatch& watch,
+                 const std::function<int(Group& world, JobControl& control)>& body) {
+  JobControl control(watch.seconds, watch.stop_requested);
   int provided = 0;
   // Job control has a thread of its own that sends messages; it makes do with less.
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
+  control.connect();
   int status = 1;
   try {
-    const std::unique_ptr<Group> world = make_world_group();
+    const std::unique_ptr<Group> world = control.make_world();
     try {
-      status = largest(*world, body(*world));
+      status = largest(*world, body(*world, control));
     } catch (const AgreedError& error) {
       if (world->rank() == 0) std::fprintf(stderr, "weft: %s\n", error.what());
       status = kUserErrorStatus;
@@ -62,6 +64,7 @@ int with_session(const std::function<int(Group& world)>& body) {
   } catch (...) {
     abort_job("unknown exception", 1);
   }
+  control.close();
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Finalize();

@@ -6,8 +6,15 @@
 #include <string>
 
 #include "comm/group.h"
+#include "comm/job_control.h"
 
 namespace weft {
+
+/// How a session is watched: see JobControl.
+struct SessionWatch {
+  double seconds = 300;
+  bool (*stop_requested)() = nullptr;
+};
 
 /// Runs `body` with the group of all ranks and returns this process's exit status. Rank 0 speaks
 /// for all of them, the others return 0, since launchers end everybody as soon as one fails:
@@ -16,7 +23,9 @@ namespace weft {
 /// Any other exception prints rank, host and message and aborts the whole job (with status 2 for a
 /// UserError that the ranks had no chance to agree on, 1 otherwise), so that no rank is left
 /// waiting. Starts and ends MPI; may be called once in a process. Without mpirun there is one rank.
-int with_session(const std::function<int(Group& world)>& body);
+/// All of it is watched, from before MPI starts until after it has ended.
+int with_session(const SessionWatch& watch,
+                 const std::function<int(Group& world, JobControl& control)>& body);
 
 /// Whether threads beside the main one may call MPI, which `with_session` asks for and not every
 /// MPI has (MPI_THREAD_MULTIPLE).

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/pulse.h"
 #include "base/version.h"
 #include "io/file.h"
 #include "io/json.h"
@@ -218,6 +219,7 @@ Digest digest_of_file(const std::filesystem::path& path) {
   Digester digester;
   for (Bytes offset = 0; offset < size; offset += piece) {
     const std::span part(buffer.data(), std::min(piece, size - offset));
+    beat();
     file.pread_all(part, offset);
     digester.add(part);
   }

@@ -1,7 +1,9 @@
-/* Preloaded into the program by the tests: makes a system call fail for files of one name.
+/* Preloaded into the program by the tests: makes a system call fail, or never return, for files of
+ * one name.
  *
- * WEFT_FAULT_CALL: write, fsync or rename. WEFT_FAULT_FILE: part of the path. WEFT_FAULT_AFTER: how
- * many such calls still work. WEFT_FAULT_ERRNO: what the others fail with. */
+ * WEFT_FAULT_CALL: read, write, fsync or rename. WEFT_FAULT_FILE: part of the path.
+ * WEFT_FAULT_AFTER: how many such calls still work. WEFT_FAULT_ERRNO: what the others fail with;
+ * "sleep" and "loop": they never return, and sleep or burn cycles meanwhile. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,7 +23,11 @@ static int fails(const char *call, const char *path) {
   if (wanted == NULL || file == NULL || strcmp(wanted, call) != 0) return 0;
   if (strstr(path, file) == NULL) return 0;
   if (atomic_fetch_add(&calls, 1) < (after != NULL ? atol(after) : 0)) return 0;
-  errno = atoi(getenv("WEFT_FAULT_ERRNO"));
+  const char *error = getenv("WEFT_FAULT_ERRNO");
+  while (strcmp(error, "sleep") == 0) pause();
+  for (volatile int again = 1; strcmp(error, "loop") == 0 && again != 0;) {
+  }
+  errno = atoi(error);
   return 1;
 }
 
@@ -33,6 +39,12 @@ static int fails_on(const char *call, int fd) {
   if (length < 0) return 0;
   path[length] = '\0';
   return fails(call, path);
+}
+
+ssize_t pread(int fd, void *bytes, size_t count, off_t offset) {
+  static ssize_t (*real)(int, void *, size_t, off_t);
+  if (real == NULL) real = (ssize_t(*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, "pread");
+  return fails_on("read", fd) ? -1 : real(fd, bytes, count, offset);
 }
 
 ssize_t write(int fd, const void *bytes, size_t count) {

@@ -9,8 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from weft_e2e import (EXIT_OK, EXIT_RESUMABLE, WeftTest, completion_request, flip_byte, kill_family,
-                      main, ranks_of, runs, send, start, wait_until, weft, write_rows)
+from weft_e2e import (EXIT_OK, EXIT_RESUMABLE, WeftTest, completion_request, environment, flip_byte,
+                      kill_family, main, ranks_of, runs, send, start, wait_until, weft, write_rows)
 
 WATCHDOG = 5  # seconds
 SLACK = 10    # for a busy machine, and for mpirun to end everybody
@@ -100,6 +100,50 @@ class Control(WeftTest):
                                               r"(all-gather|all-to-all|receive)")
                 self.assertFalse((output / "results.jsonl").exists())
                 self.finish(output, 2, 2)
+
+    def test_a_rank_that_gets_nothing_done(self):
+        """Its service thread is well, and nobody waits for it. Of two replicas, each of one rank, the
+        second hangs: the file's name says so."""
+        shim = self.build_faults()
+        cases = [("write", "part-0000", 20, "loop", None, r"in step \d+, computing \(output\)"),
+                 ("read", "shard-", 2, "sleep", None, "loading the weights"),
+                 ("write", "part-0001", 20, "sleep", 2, r"in step \d+, computing \(output\)"),
+                 ("write", "results.jsonl.tmp", 0, "sleep", 2, "writing the results")]
+        for call, file, after, how, ranks, doing in cases:
+            with self.subTest(call=call, file=file, ranks=ranks):
+                seconds = 1 if ranks is None else 3
+                output = self.folder / f"hangs-{file}"
+                with environment(LD_PRELOAD=str(shim), WEFT_FAULT_CALL=call, WEFT_FAULT_FILE=file,
+                                 WEFT_FAULT_AFTER=str(after), WEFT_FAULT_ERRNO=how):
+                    ended = weft("run", self.job, "--set", f"output.dir={output}", "--set",
+                                 f"engine.watchdog_seconds={seconds}", ranks=ranks, limit=60)
+                self.assertEqual(ended.status, 1, ended)
+                self.assertEqual(len(ended.complaints), 1, ended)
+                rank = 1 if "0001" in file else 0
+                waited_for = file == "results.jsonl.tmp"
+                late = (rf"is behind, {doing}; rank 1 waits for it in broadcast \d+ for {seconds} s"
+                        if waited_for else
+                        rf"has got nothing done for {3 * seconds} s \(3 x engine.watchdog_seconds\)"
+                        rf", {doing}")
+                self.assertRegex(ended.complaints[0], rf"^weft: rank {rank} on \S+ {late}")
+                self.finish(output)
+
+    def test_a_rank_that_stops_at_the_start(self):
+        """Wherever MPI and the job are by then; mostly nobody has heard of it yet."""
+        for victim, pause in [(1, 0.0), (1, 0.1), (0, 0.2), (2, 0.4)]:
+            with self.subTest(victim=victim, pause=pause):
+                process = start("run", self.job, "--set",
+                                f"output.dir={self.folder / f'early-{victim}-{pause}'}", "--set",
+                                "engine.watchdog_seconds=2", ranks=3, err=subprocess.PIPE)
+                wait_until(lambda: len(ranks_of(process.pid)) == 3, "all ranks to begin")
+                time.sleep(pause)
+                pids = sorted(ranks_of(process.pid), key=rank_of)
+                send(pids[victim], signal.SIGSTOP)
+                status, said = self.ends(process, pids, 60)
+                self.assertEqual(status, 1)
+                self.assertGreaterEqual(len(said), 1)
+                self.assertRegex(said[0], rf"(rank {victim}( on \S+)? has not been heard of for 2 s|"
+                                          r"has got nothing done for 6 s .*in MPI_Init)")
 
     def test_a_killed_rank_ends_the_job(self):
         output = self.folder / "killed"

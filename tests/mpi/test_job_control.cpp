@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "comm/job_control.h"
 #include "comm/mpi_group.h"
+#include "comm/session.h"
 #include "model/shared_reading.h"
 #include "unit/catch.h"
 
@@ -22,6 +23,16 @@ namespace {
 bool never() { return false; }
 
 using Clock = std::chrono::steady_clock;
+
+/// Job control as `with_session` has it, in a process that has started MPI already.
+struct Control : JobControl {
+  explicit Control(double watchdog_seconds, bool threads = threads_may_call_mpi())
+      : JobControl(watchdog_seconds, &never) {
+    connect(threads);
+    world = make_world();
+  }
+  std::unique_ptr<Group> world;
+};
 
 /// Whether it comes true within ten seconds.
 template <class Condition>
@@ -67,7 +78,7 @@ std::vector<std::int64_t> claim_all(JobControl& control, std::chrono::microsecon
 TEST_CASE("every request is claimed by one replica", "[control]") {
   const auto world = make_world_group();
   for (const bool connects : {true, false}) {
-    JobControl control(*world, 300, &never, connects);
+    Control control(300, connects);
     CHECK(control.connected() == (connects && world->size() > 1));
     control.open_work({{0, 200}}, world->rank(), world->size());
     const int slowness = world->rank() == 0 ? 20 : 1;
@@ -88,7 +99,7 @@ TEST_CASE("every request is claimed by one replica", "[control]") {
 TEST_CASE("one rank's wish to stop reaches all", "[control]") {
   const auto world = make_world_group();
   for (int asking : {0, world->size() - 1}) {
-    JobControl control(*world, 300, &never);
+    Control control(300);
     CHECK_FALSE(control.stop_asked());
     world->barrier();
     if (world->rank() == asking) control.ask_to_stop();
@@ -102,7 +113,7 @@ TEST_CASE("one rank's wish to stop reaches all", "[control]") {
 TEST_CASE("a stopped job ends the wait for work", "[control]") {
   const auto world = make_world_group();
   if (world->size() == 1) return;
-  JobControl control(*world, 300, &never);
+  Control control(300);
   // There is no table: claims are put off until the job stops.
   if (world->rank() == world->size() - 1) control.ask_to_stop();
   if (world->rank() != 0) control.wait_for_work();
@@ -111,7 +122,7 @@ TEST_CASE("a stopped job ends the wait for work", "[control]") {
 
 TEST_CASE("rank 0 knows the progress of all", "[control]") {
   const auto world = make_world_group();
-  JobControl control(*world, 300, &never);
+  Control control(300);
   Progress mine;
   mine.rows = world->rank() + 1;
   mine.completion_tokens = 10;
@@ -127,7 +138,7 @@ TEST_CASE("rank 0 knows the progress of all", "[control]") {
 TEST_CASE("a rank that computes longer than the watchdog's time is left alone", "[control]") {
   const auto world = make_world_group();
   if (world->size() > 4) return;  // so many threads on few cores may well be late
-  JobControl control(*world, 3, &never);
+  Control control(3);
   const auto group = control.watch(make_world_group());
   if (world->rank() == world->size() - 1) std::this_thread::sleep_for(std::chrono::seconds(4));
   control.wait_for_others();  // patiently
@@ -136,7 +147,7 @@ TEST_CASE("a rank that computes longer than the watchdog's time is left alone", 
 
 TEST_CASE("a watched group works as the group it watches", "[control]") {
   const auto world = make_world_group();
-  JobControl control(*world, 300, &never);
+  Control control(300);
   const auto group = control.watch(make_world_group());
   const auto half = group->split(group->rank() % 2);
   CHECK(half->rank() == world->rank() / 2);
@@ -159,7 +170,7 @@ TEST_CASE("a watched group works as the group it watches", "[control]") {
 
 TEST_CASE("the ranks of a replica get the same orders", "[control]") {
   const auto world = make_world_group();
-  JobControl control(*world, 300, &never);
+  Control control(300);
   const auto group = control.watch(make_world_group());
   control.open_work({{3, 8}, {10, 20}}, 0, 1);
   Agenda agenda(*group, control);
