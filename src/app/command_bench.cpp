@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "app/cli.h"
 #include "app/commands.h"
 #include "app/deployment.h"
 #include "base/error.h"
@@ -113,7 +114,7 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
 }  // namespace
 
 int command_bench(const BenchOptions& options) {
-  const SessionWatch watch{JobEngine{}.watchdog_seconds};
+  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, launched_rank()};
   return with_session(
       watch, [&](Group& world, JobControl& control) { return bench(options, world, control); });
 }

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "app/cli.h"
 #include "app/commands.h"
 #include "app/deployment.h"
 #include "app/prompt_tokens.h"
@@ -122,7 +123,7 @@ int generate(const GenerateOptions& options, Group& world, JobControl& control) 
 }  // namespace
 
 int command_generate(const GenerateOptions& options) {
-  const SessionWatch watch{JobEngine{}.watchdog_seconds};
+  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, launched_rank()};
   return with_session(
       watch, [&](Group& world, JobControl& control) { return generate(options, world, control); });
 }

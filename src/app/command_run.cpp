@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "app/cli.h"
 #include "app/commands.h"
 #include "app/deployment.h"
 #include "app/job.h"
@@ -284,7 +285,8 @@ int run(const RunOptions& options, const JobReading& reading, bool terminal, Gro
 int command_run(const RunOptions& options) {
   const bool terminal = output_is_terminal();
   const JobReading reading(options);
-  const SessionWatch watch{reading.job.engine.watchdog_seconds, &StopRequest::pending};
+  const SessionWatch watch{reading.job.engine.watchdog_seconds, &StopRequest::pending,
+                           launched_rank()};
   return with_session(watch, [&](Group& world, JobControl& control) {
     return run(options, reading, terminal, world, control);
   });

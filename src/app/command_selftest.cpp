@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "app/cli.h"
 #include "app/commands.h"
 #include "base/clock.h"
 #include "comm/session.h"
@@ -67,8 +68,10 @@ int selftest(const SelftestOptions& options, Group& world) {
 }  // namespace
 
 int command_selftest(const SelftestOptions& options) {
+  SessionWatch watch;
+  watch.rank = launched_rank();
   return with_session(
-      {}, [&](Group& world, JobControl& /*control*/) { return selftest(options, world); });
+      watch, [&](Group& world, JobControl& /*control*/) { return selftest(options, world); });
 }
 
 }  // namespace weft

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -27,6 +28,8 @@ constexpr unsigned kLastResort = 10;
 /// Looks by which the others are slower than the one that speaks: for rank 0's silence, or for what
 /// every rank sees alone.
 constexpr int kAfterTheSpeaker = 3;
+/// Ranks that speak one after the other where each sees the same alone.
+constexpr int kSpeakers = 4;
 
 /// The rank that speaks when rank 0 is silent: one on another host where there is one.
 int speaker(const std::vector<std::string>& hosts) {
@@ -333,7 +336,8 @@ void ControlService::look_alone(const RankState& state) {
     const std::lock_guard lock(board_.mutex);
     world = board_.world;
   }
-  const int later = rank_ <= 0 ? 0 : kAfterTheSpeaker;
+  // The launcher ends the others as soon as it hears of one, so that few ranks come to speak.
+  const int later = std::clamp(rank_, 0, kSpeakers) * kAfterTheSpeaker;
   if (const auto why = stuck_alone(state, own_name(), time_, world, later)) end_job(*why);
 }
 

@@ -61,7 +61,7 @@ class ControlService {
   ControlBoard& board_;
   WatchTime time_;
   bool (*stop_requested_)();
-  int rank_ = -1;                   ///< -1: MPI has not started
+  int rank_ = -1;                   ///< -1: not known
   std::vector<std::string> hosts_;  ///< of all ranks, once they are known
   std::optional<Mailbox> mailbox_;  ///< while ranks hear of each other
   std::optional<RollCall> roll_;    ///< the same

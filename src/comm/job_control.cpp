@@ -15,9 +15,11 @@ constexpr std::chrono::milliseconds kRetry(20);
 
 }  // namespace
 
-JobControl::JobControl(double watchdog_seconds, bool (*stop_requested)())
-    : stop_requested_(stop_requested),
-      service_(std::make_unique<ControlService>(board_, watchdog_seconds, stop_requested)) {}
+JobControl::JobControl(double watchdog_seconds, bool (*stop_requested)(), int rank)
+    : stop_requested_(stop_requested) {
+  board_.rank = rank;
+  service_ = std::make_unique<ControlService>(board_, watchdog_seconds, stop_requested);
+}
 
 JobControl::~JobControl() {
   if (std::uncaught_exceptions() == 0) close();

@@ -27,8 +27,8 @@ struct ControlBoard {
   std::condition_variable to_main;
   bool nudged = false;  ///< there is something new for the service thread
 
-  bool connect = false;  ///< MPI has started: the ranks are to hear of each other
-  int rank = -1;
+  bool connect = false;            ///< MPI has started: the ranks are to hear of each other
+  int rank = -1;                   ///< -1: not known
   std::vector<std::string> hosts;  ///< of all ranks, once they are known
   std::uint64_t world = 0;         ///< the group of all ranks
   bool stop_wanted = false;        ///< this rank asks the job to stop
@@ -65,8 +65,8 @@ struct ControlBoard {
 class JobControl {
  public:
   /// Begins to watch; MPI need not have started. `watchdog_seconds` 0: nobody is ever late.
-  /// `stop_requested`, when given, is polled for signals.
-  JobControl(double watchdog_seconds, bool (*stop_requested)());
+  /// `stop_requested`, when given, is polled for signals. `rank`: as SessionWatch.
+  JobControl(double watchdog_seconds, bool (*stop_requested)(), int rank = -1);
   JobControl(const JobControl&) = delete;
   JobControl& operator=(const JobControl&) = delete;
   /// Closes, unless an exception is on its way, and ends the watch.

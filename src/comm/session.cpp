@@ -43,7 +43,7 @@ int largest(Group& world, int status) {
 
 int with_session(const SessionWatch& watch,
                  const std::function<int(Group& world, JobControl& control)>& body) {
-  JobControl control(watch.seconds, watch.stop_requested);
+  JobControl control(watch.seconds, watch.stop_requested, watch.rank);
   int provided = 0;
   // Job control has a thread of its own that sends messages; it makes do with less.
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
