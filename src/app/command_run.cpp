@@ -29,6 +29,10 @@
 namespace weft {
 namespace {
 
+// What goes on before the first step, for people.
+constexpr const char* kReadingPrompts = "reading the prompts";
+constexpr const char* kLoading = "loading the model";
+
 /// The output directory as rank 0 finds it, told to all ranks.
 struct Opened {
   std::optional<Journal> journal;  ///< on rank 0
@@ -56,7 +60,7 @@ Job without_paths(Job job) {
 PromptSurvey survey(const Job& job, Deployment& deployment, bool terminal) {
   ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, terminal},
                         job.run.progress_seconds);
-  progress.tell("reading the prompts");
+  progress.tell(kReadingPrompts);
   return survey_prompts(job.input.file, prompt_rules(job, deployment.reader().config().vocab),
                         [&] { return deployment.control().stop_asked(); });
 }
@@ -64,13 +68,11 @@ PromptSurvey survey(const Job& job, Deployment& deployment, bool terminal) {
 Opened open_journal(const RunOptions& options, const Job& job, Deployment& deployment,
                     bool terminal, Group& world) {
   Opened opened;
-  std::int64_t header[4] = {0, 0, 0, 0};  // requests, complete, run, stopped
-  agree(world, [&] {
+  std::int64_t header[3] = {0, 0, 0};  // requests, complete, run
+  opened.stopped = !agree_unless_stopped(world, [&] {
     if (world.rank() != 0) return;
     const ModelReader& reader = deployment.reader();
     const PromptSurvey prompts = survey(job, deployment, terminal);
-    header[3] = prompts.stopped ? 1 : 0;
-    if (prompts.stopped) return;
     Journal& journal =
         opened.journal.emplace(job.output.dir,
                                identity_of(resolved(job, deployment), reader.manifest().digest,
@@ -83,12 +85,12 @@ Opened open_journal(const RunOptions& options, const Job& job, Deployment& deplo
     header[1] = journal.complete() ? 1 : 0;
     header[2] = opened.runs ? opened.runs->number() : 0;
   });
+  if (opened.stopped) return opened;
   world.broadcast(std::as_writable_bytes(std::span(header)), 0);
   opened.rows.resize(static_cast<std::size_t>(header[0]));
   world.broadcast(std::as_writable_bytes(std::span(opened.rows)), 0);
   opened.complete = header[1] != 0;
   opened.run = static_cast<int>(header[2]);
-  opened.stopped = header[3] != 0;
   return opened;
 }
 
@@ -118,10 +120,10 @@ void complete_files(const Job& job, const Deployment& deployment, const Opened& 
   write_text(directory / "summary.json", to_json(report));
 }
 
-/// The job goes no further than its prompts; gives its exit status.
-int stopped_early(Group& world) {
+/// The job ends before its first step; gives its exit status. `doing`: "reading the prompts".
+int stopped_early(const char* doing, Group& world) {
   if (world.rank() == 0) {
-    fmt::print("weft: stopped while reading the prompts; nothing is lost: run again to go on\n");
+    fmt::print("weft: stopped while {}; nothing is lost: run again to go on\n", doing);
   }
   return kExitResumable;
 }
@@ -230,9 +232,12 @@ int run(const RunOptions& options, const JobReading& reading, bool terminal, Gro
   Deployment deployment(job.model, job.parallel, job.engine, world, control);
   if (job.output.trace) deployment.tracer().keep_spans(kTraceSpans);
   control.activity().begin_phase(JobPhase::prompts);
-  deployment.check_same_everywhere(to_yaml(without_paths(job)), job.input.file, world);
+  const std::string text = to_yaml(without_paths(job));
+  if (!deployment.check_same_everywhere(text, job.input.file, world)) {
+    return stopped_early(kReadingPrompts, world);
+  }
   Opened opened = open_journal(options, job, deployment, terminal, world);
-  if (opened.stopped) return stopped_early(world);
+  if (opened.stopped) return stopped_early(kReadingPrompts, world);
   if (opened.complete) return already_complete(job, deployment, opened, world);
 
   RunClocks clocks(world, begin, opened.run);
@@ -248,10 +253,14 @@ int run(const RunOptions& options, const JobReading& reading, bool terminal, Gro
     progress.emplace(ProgressLine::Job{job.output.dir, report.layout.dp, report.requests,
                                        report.resumed, terminal},
                      job.run.progress_seconds);
-    progress->tell("loading the model");
+    progress->tell(kLoading);
   }
   const Stopwatch load;
-  agree(world, [&] { deployment.load(); });
+  if (!agree_unless_stopped(world, [&] { deployment.load(); })) {
+    progress.reset();
+    if (opened.runs) opened.runs->end(wall.seconds(), {});
+    return stopped_early(kLoading, world);
+  }
   report.load_seconds = load.seconds();
   report.planned_memory = deployment.footprint().total();
   if (progress) progress->tell(nullptr);

@@ -182,6 +182,7 @@ std::unique_ptr<Group> Deployment::replica_of(const JobEngine& engine, Group& wo
 void Deployment::load() {
   control_.activity().begin_phase(JobPhase::loading);
   const Tracer::Scope scope(tracer_, Phase::load);
+  reader_->stop_when([this] { return control_.stop_asked(); });
   model_ = std::make_unique<Model>(*reader_, part_, sizes_.shape, *ops_, *groups_, tracer_);
 }
 
@@ -195,10 +196,13 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
   return std::make_unique<Engine>(*model_, tokenizer_.get(), std::move(options));
 }
 
-void Deployment::check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
+bool Deployment::check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
                                        Group& world) const {
   Digest prompts_digest;
-  agree(world, [&] { prompts_digest = digest_of_file(prompts); });
+  const bool read = agree_unless_stopped(world, [&] {
+    prompts_digest = digest_of_file(prompts, [this] { return control_.stop_asked(); });
+  });
+  if (!read) return false;
   const std::pair<const char*, std::string> mine[] = {
       {"program (version and numerics contract)", fmt::format("{} {}", kVersion, kContractVersion)},
       {"job", digest_of(job).hex()},
@@ -216,6 +220,7 @@ void Deployment::check_same_everywhere(const std::string& job, const std::filesy
                 hosts.front());
     });
   }
+  return true;
 }
 
 Footprint Deployment::footprint() const { return footprint_of(part_, sizes_.shape, *ops_); }

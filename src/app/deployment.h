@@ -58,7 +58,8 @@ class Deployment {
   Deployment(const std::filesystem::path& model, const JobParallel& parallel,
              const JobEngine& engine, Group& world, JobControl& control, bool may_shorten = false);
 
-  /// Loads the weights and takes all memory.
+  /// Loads the weights and takes all memory. Throws Stopped when the job is asked to stop
+  /// meanwhile.
   void load();
 
   /// An engine over the loaded model.
@@ -88,9 +89,10 @@ class Deployment {
   [[nodiscard]] Group& orders_group() { return *orders_; }
   /// Throws UserError on all ranks, naming a host, when the ranks were given different jobs,
   /// models, prompt files or programs (stale copies on a node's own disk, say). `job` is the job as
-  /// text.
-  void check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
-                             Group& world) const;
+  /// text. False on all ranks when the job was asked to stop meanwhile.
+  [[nodiscard]] bool check_same_everywhere(const std::string& job,
+                                           const std::filesystem::path& prompts,
+                                           Group& world) const;
   /// One replica reads the weights and sends them to the others.
   [[nodiscard]] bool broadcasts_weights() const { return peers_ != nullptr; }
   /// What the plan says that this rank holds.

@@ -9,6 +9,7 @@
 
 #include "app/prompts.h"
 #include "base/error.h"
+#include "base/stopped.h"
 
 namespace weft {
 namespace {
@@ -38,12 +39,14 @@ std::vector<Suspects> suspects_among(std::vector<Seen>& seen) {
   return suspects;
 }
 
-/// The ids on two lines, from the file itself.
+/// The ids on two lines, from the file itself. Throws Stopped when `stop` says so.
 std::pair<std::string, std::string> ids_on(const std::filesystem::path& file,
-                                           const PromptRules& rules, const Suspects& suspects) {
+                                           const PromptRules& rules, const Suspects& suspects,
+                                           const std::function<bool()>& stop) {
   std::pair<std::string, std::string> ids;
   PromptReader reader(file, rules);
   while (const auto prompt = reader.next()) {
+    if (stop && stop()) throw Stopped();
     const PromptSource& source = source_of(*prompt);
     if (source.line == suspects.first) ids.first = source.custom_id.value_or("");
     if (source.line == suspects.second) {
@@ -103,7 +106,7 @@ PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules
   PromptReader reader(file, rules, &digest);
   FormatCheck format(file, rules);
   while (const auto prompt = reader.next()) {
-    if (stop && stop()) return {.requests = 0, .digest = {}, .stopped = true};
+    if (stop && stop()) throw Stopped();
     format.add(*prompt);
     const PromptSource& source = source_of(*prompt);
     if (source.custom_id) seen.push_back({digest_of(*source.custom_id).low, source.line});
@@ -114,7 +117,7 @@ PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules
 
   const std::vector<Suspects> suspects = suspects_among(seen);
   for (const Suspects& pair : suspects) {
-    const auto [first, second] = ids_on(file, rules, pair);
+    const auto [first, second] = ids_on(file, rules, pair, stop);
     if (first != second) continue;  // different ids of one hash
     fail_user("{}:{}: custom_id '{}' was already given on line {}{}", file.string(), pair.second,
               first.substr(0, 100), pair.first,

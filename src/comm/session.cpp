@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
 #include <vector>
 
 #include "base/error.h"
+#include "base/stopped.h"
 #include "comm/mpi_api.h"
 
 namespace weft {
@@ -77,17 +77,26 @@ bool threads_may_call_mpi() {
   return provided == MPI_THREAD_MULTIPLE;
 }
 
-void agree(Group& group, const std::function<void()>& action) {
-  std::optional<std::string> mine;
+bool agree_unless_stopped(Group& group, const std::function<void()>& action) {
+  constexpr char kMistake = '!';  // tells an empty message from none
+  const std::string stop = ".";
+  std::string mine;
   try {
     action();
   } catch (const UserError& error) {
-    mine = error.what();
+    mine = kMistake + std::string(error.what());
+  } catch (const Stopped&) {
+    mine = stop;
   }
-  // A leading mark tells "no mistake" from an empty message.
-  for (const std::string& text : gather_strings(group, mine ? "!" + *mine : "")) {
-    if (!text.empty()) throw AgreedError(text.substr(1));
+  const std::vector<std::string> all = gather_strings(group, mine);
+  for (const std::string& text : all) {
+    if (text.starts_with(kMistake)) throw AgreedError(text.substr(1));
   }
+  return std::find(all.begin(), all.end(), stop) == all.end();
+}
+
+void agree(Group& group, const std::function<void()>& action) {
+  require(agree_unless_stopped(group, action), "a rank stopped where none can");
 }
 
 std::string host_name() {

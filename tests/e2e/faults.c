@@ -3,7 +3,8 @@
  *
  * WEFT_FAULT_CALL: read, write, fsync or rename. WEFT_FAULT_FILE: part of the path.
  * WEFT_FAULT_AFTER: how many such calls still work. WEFT_FAULT_ERRNO: what the others fail with;
- * "sleep" and "loop": they never return, and sleep or burn cycles meanwhile. */
+ * "sleep" and "loop": they never return, and sleep or burn cycles meanwhile; "slow": they take half
+ * a second each. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,6 +27,10 @@ static int fails(const char *call, const char *path) {
   const char *error = getenv("WEFT_FAULT_ERRNO");
   while (strcmp(error, "sleep") == 0) pause();
   for (volatile int again = 1; strcmp(error, "loop") == 0 && again != 0;) {
+  }
+  if (strcmp(error, "slow") == 0) {
+    usleep(500 * 1000);
+    return 0;
   }
   errno = atoi(error);
   return 1;

@@ -2,7 +2,9 @@
 """A job is one thing: ranks that fall silent end it everywhere, one signal stops all of it, replicas
 share the work as they go, and one may read the weights for all."""
 
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -34,6 +36,13 @@ def rank_of(pid):
         if name in (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK"):
             return int(value)
     raise AssertionError(f"process {pid} has no rank")
+
+
+def has_open(pid, name):
+    """Whether a process has a file open whose path has `name` in it."""
+    with contextlib.suppress(OSError):
+        return any(name in os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    return False
 
 
 class Control(WeftTest):
@@ -211,6 +220,43 @@ class Control(WeftTest):
                 self.assertEqual(process.returncode, EXIT_RESUMABLE)
                 self.assertIn(b"stopped while reading the prompts; nothing is lost", rest)
                 self.assertFalse(output.exists())
+
+    def test_stops_before_the_first_step(self):
+        """While files are read, each call of which takes half a second: every rank hears of it at
+        once, and nothing is lost."""
+        shim = self.build_faults()
+        large = self.folder / "large.jsonl"
+        line = json.dumps(completion_request("NAME", "1+1=", max_tokens=2)) + "\n"
+        large.write_text(line * (64 * 2**20 // len(line)), encoding="utf-8")
+        # Reading on would take another 30 s at least.
+        cases = [("large", [f"input.file={large}"], 2, 1, "reading the prompts"),
+                 ("shard-", [], None, 0, "loading the model"),
+                 ("shard-", ["engine.load=broadcast"], 2, 1, "loading the model")]
+        for file, settings, ranks, target, doing in cases:
+            with self.subTest(file=file, settings=settings):
+                output = self.folder / f"slow-{file}-{ranks}"
+                words = [f"output.dir={output}", "engine.watchdog_seconds=30", *settings]
+                with environment(LD_PRELOAD=str(shim), WEFT_FAULT_CALL="read",
+                                 WEFT_FAULT_FILE=file, WEFT_FAULT_ERRNO="slow"):
+                    process = start("run", self.job, *[w for item in words for w in ("--set", item)],
+                                    ranks=ranks, out=subprocess.PIPE)
+                try:
+                    wait_until(lambda: process.poll() is not None
+                               or any(has_open(pid, file) for pid in ranks_of(process.pid)),
+                               "the files to be read")
+                    pids = sorted(ranks_of(process.pid), key=rank_of) if ranks else [process.pid]
+                    began = time.monotonic()
+                    send(pids[target], signal.SIGTERM)
+                    said, _ = process.communicate(timeout=60)
+                finally:
+                    if process.poll() is None:
+                        kill_family(process)
+                self.assertLess(time.monotonic() - began, 20)
+                self.assertEqual(process.returncode, EXIT_RESUMABLE, said)
+                self.assertIn(f"stopped while {doing}; nothing is lost".encode(), said)
+                self.assertFalse((output / "results.jsonl").exists())
+                if file == "shard-":
+                    self.finish(output)
 
     def test_uneven_requests_are_levelled(self):
         """The first lines of the file take much longer: who has them gets fewer of the others."""

@@ -11,6 +11,7 @@
 
 #include "app/agenda.h"
 #include "base/error.h"
+#include "base/stopped.h"
 #include "comm/job_control.h"
 #include "comm/mpi_group.h"
 #include "comm/session.h"
@@ -222,6 +223,34 @@ TEST_CASE("one rank reads, all receive", "[control]") {
   REQUIRE(received.size() == 15000);
   CHECK(received.front() == std::byte{0});
   CHECK(received.back() == std::byte{4});
+}
+
+TEST_CASE("a stop that one rank hears is everybody's", "[control]") {
+  const auto world = make_world_group();
+  for (const int hearing : {0, world->size() - 1}) {
+    CHECK_FALSE(agree_unless_stopped(*world, [&] {
+      if (world->rank() == hearing) throw Stopped();
+    }));
+    CHECK(agree_unless_stopped(*world, [] {}));
+    if (world->size() == 1) continue;
+    // A mistake goes before it.
+    CHECK_THROWS_WITH(agree_unless_stopped(*world,
+                                           [&] {
+                                             if (world->rank() == hearing) throw Stopped();
+                                             fail_user("rank {}", world->rank());
+                                           }),
+                      hearing == 0 ? "rank 1" : "rank 0");
+  }
+  int runs = 0;
+  CHECK_THROWS_AS(read_shared(
+                      *world,
+                      [&](const RowSink& sink) {
+                        sink(0, std::vector<std::byte>(10), 1);
+                        throw Stopped();
+                      },
+                      [&](std::int64_t, std::span<const std::byte>, std::int64_t) { ++runs; }),
+                  Stopped);
+  CHECK(runs == 1);
 }
 
 TEST_CASE("damage that one rank finds is everybody's", "[control]") {
