@@ -37,7 +37,7 @@ bool launched_as_rank() { return rank_variable() != nullptr; }
 
 int launched_rank() {
   const char* rank = rank_variable();
-  return rank == nullptr ? 0 : std::atoi(rank);
+  return rank == nullptr ? -1 : std::atoi(rank);
 }
 
 bool launched_as_rank_zero() {

@@ -31,6 +31,10 @@ class AgreedError : public UserError {
   std::abort();
 }
 
+/// Without mpirun, Open MPI starts a daemon beside the process, for MPI_Comm_spawn. It keeps the
+/// process' output open and may outlive it: whoever waits for the end of that output waits on.
+void make_do_without_daemon() { ::setenv("OMPI_MCA_ess_singleton_isolated", "1", 0); }
+
 int largest(Group& world, int status) {
   std::vector<int> all(static_cast<std::size_t>(world.size()));
   world.all_gather(std::as_bytes(std::span(&status, 1)), std::as_writable_bytes(std::span(all)),
@@ -43,6 +47,7 @@ int largest(Group& world, int status) {
 
 int with_session(const SessionWatch& watch,
                  const std::function<int(Group& world, JobControl& control)>& body) {
+  if (watch.rank < 0) make_do_without_daemon();
   JobControl control(watch.seconds, watch.stop_requested, watch.rank);
   int provided = 0;
   // Job control has a thread of its own that sends messages; it makes do with less.

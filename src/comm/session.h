@@ -14,7 +14,7 @@ namespace weft {
 struct SessionWatch {
   double seconds = 300;
   bool (*stop_requested)() = nullptr;
-  int rank = -1;  ///< as the launcher tells it, for messages before MPI does; -1: not known
+  int rank = -1;  ///< as the launcher tells it, for messages before MPI does; -1: no launcher
 };
 
 /// Runs `body` with the group of all ranks and returns this process's exit status. Rank 0 speaks

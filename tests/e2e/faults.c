@@ -1,7 +1,8 @@
 /* Preloaded into the program by the tests: makes a system call fail, or never return, for files of
  * one name.
  *
- * WEFT_FAULT_CALL: read, write, fsync or rename. WEFT_FAULT_FILE: part of the path.
+ * WEFT_FAULT_CALL: read, write, fsync or rename; begin or end, which MPI does. WEFT_FAULT_FILE: part
+ * of the path; for MPI of "rank-N".
  * WEFT_FAULT_AFTER: how many such calls still work. WEFT_FAULT_ERRNO: what the others fail with;
  * "sleep" and "loop": they never return, and sleep or burn cycles meanwhile; "slow": they take half
  * a second each. */
@@ -62,6 +63,27 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
   static ssize_t (*real)(int, const void *, size_t, off_t);
   if (real == NULL) real = (ssize_t(*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite");
   return fails_on("write", fd) ? -1 : real(fd, bytes, count, offset);
+}
+
+static void mpi_call(const char *call) {
+  const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+  if (rank == NULL) rank = getenv("PMI_RANK");
+  char path[32];
+  snprintf(path, sizeof path, "rank-%s", rank != NULL ? rank : "0");
+  fails(call, path);
+}
+
+int MPI_Init_thread(int *argc, char ***argv, int required, int *provided) {
+  int (*real)(int *, char ***, int, int *) =
+      (int (*)(int *, char ***, int, int *))dlsym(RTLD_NEXT, "MPI_Init_thread");
+  mpi_call("begin");
+  return real(argc, argv, required, provided);
+}
+
+int MPI_Finalize(void) {
+  int (*real)(void) = (int (*)(void))dlsym(RTLD_NEXT, "MPI_Finalize");
+  mpi_call("end");
+  return real();
 }
 
 int fsync(int fd) {
