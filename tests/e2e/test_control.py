@@ -120,9 +120,9 @@ class Control(WeftTest):
                  ("write", "part-0001", 20, "sleep", 2, 3, 1, computing),
                  ("begin", "rank-1", 0, "sleep", 2, 1, 0, "in MPI_Init, which waits for all ranks"),
                  ("end", "rank-0", 0, "loop", 2, 1, 0, "in MPI_Finalize, which waits for all")]
-        for call, file, after, how, ranks, seconds, rank, doing in cases:
+        for number, (call, file, after, how, ranks, seconds, rank, doing) in enumerate(cases):
             with self.subTest(call=call, file=file, ranks=ranks):
-                output = self.folder / f"hangs-{call}-{file}"
+                output = self.folder / f"hangs-{number}"
                 ended = self.hanging_run(shim, (call, file, after, how), output, ranks, seconds)
                 self.assertRegex(ended.complaints[0],
                                  rf"^weft: rank {rank} on \S+ has got nothing done for {3 * seconds}"
@@ -131,7 +131,7 @@ class Control(WeftTest):
 
     def test_others_wait_for_a_rank_that_gets_nothing_done(self):
         shim = self.build_faults()
-        output = self.folder / "hangs-results"
+        output = self.folder / "hangs-at-the-end"
         fault = ("write", "results.jsonl.tmp", 0, "sleep")
         ended = self.hanging_run(shim, fault, output, ranks=2, seconds=3)
         self.assertRegex(ended.complaints[0],
@@ -245,9 +245,9 @@ class Control(WeftTest):
         cases = [("large", [f"input.file={large}"], 2, 1, "reading the prompts"),
                  ("shard-", [], None, 0, "loading the model"),
                  ("shard-", ["engine.load=broadcast"], 2, 1, "loading the model")]
-        for file, settings, ranks, target, doing in cases:
+        for number, (file, settings, ranks, target, doing) in enumerate(cases):
             with self.subTest(file=file, settings=settings):
-                output = self.folder / f"slow-{file}-{ranks}"
+                output = self.folder / f"slow-{number}"
                 words = [f"output.dir={output}", "engine.watchdog_seconds=30", *settings]
                 with environment(LD_PRELOAD=str(shim), WEFT_FAULT_CALL="read",
                                  WEFT_FAULT_FILE=file, WEFT_FAULT_ERRNO="slow"):
