@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "app/cli.h"
 #include "app/commands.h"
 #include "app/deployment.h"
 #include "base/error.h"
@@ -72,12 +73,12 @@ void print_case(const StepCase& step, std::vector<double> seconds, const StepWor
   std::fflush(stdout);
 }
 
-int bench(const BenchOptions& options, Group& world) {
+int bench(const BenchOptions& options, Group& world, JobControl& control) {
   const std::vector<StepCase> cases = cases_of(options);
   JobParallel parallel;
   parallel.tp = world.size();
   parallel.dp = 1;
-  Deployment deployment(options.model_dir, parallel, engine_for(options, cases), world);
+  Deployment deployment(options.model_dir, parallel, engine_for(options, cases), world, control);
   std::optional<CpuLimits> limits;  // what a GPU can do, its own measurements say
   if (!deployment.device().cuda) {
     agree(world, [&] { limits = measure_cpu_limits(deployment.threads(), options.isa); });
@@ -114,7 +115,9 @@ int bench(const BenchOptions& options, Group& world) {
 }  // namespace
 
 int command_bench(const BenchOptions& options) {
-  return with_session([&](Group& world) { return bench(options, world); });
+  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, launched_rank()};
+  return with_session(
+      watch, [&](Group& world, JobControl& control) { return bench(options, world, control); });
 }
 
 }  // namespace weft

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "app/cli.h"
 #include "app/commands.h"
 #include "app/deployment.h"
 #include "app/prompt_tokens.h"
@@ -98,11 +99,11 @@ void print_summary(const Completion& completion, const Engine& engine, bool dige
   if (digest) fmt::print(stderr, "logits_digest {}\n", completion.logits_digest.hex());
 }
 
-int generate(const GenerateOptions& options, Group& world) {
+int generate(const GenerateOptions& options, Group& world, JobControl& control) {
   JobParallel parallel;
   parallel.tp = options.tp;
   parallel.dp = 1;
-  Deployment deployment(options.model_dir, parallel, engine_for(options), world, true);
+  Deployment deployment(options.model_dir, parallel, engine_for(options), world, control, true);
   agree(world, [&] { deployment.load(); });
   const std::unique_ptr<Engine> engine = deployment.make_engine(options.digest);
   agree(world, [&] { engine->submit(request_of(options, deployment.tokenizer())); });
@@ -122,7 +123,9 @@ int generate(const GenerateOptions& options, Group& world) {
 }  // namespace
 
 int command_generate(const GenerateOptions& options) {
-  return with_session([&](Group& world) { return generate(options, world); });
+  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, launched_rank()};
+  return with_session(
+      watch, [&](Group& world, JobControl& control) { return generate(options, world, control); });
 }
 
 }  // namespace weft

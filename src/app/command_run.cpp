@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "app/cli.h"
 #include "app/commands.h"
 #include "app/deployment.h"
 #include "app/finished_job.h"
@@ -27,6 +29,10 @@
 
 namespace weft {
 namespace {
+
+// What goes on before the first step, for people.
+constexpr const char* kReadingPrompts = "reading the prompts";
+constexpr const char* kLoading = "loading the model";
 
 /// The output directory as rank 0 finds it, told to all ranks.
 struct Opened {
@@ -59,7 +65,7 @@ Job without_paths(Job job) {
 PromptSurvey survey(const Job& job, Deployment& deployment, int columns) {
   ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, columns},
                         job.run.progress_seconds);
-  progress.tell("reading the prompts");
+  progress.tell(kReadingPrompts);
   return survey_prompts(job.input.file, prompt_rules(job, deployment.reader().config().vocab),
                         [&] { return deployment.control().stop_asked(); });
 }
@@ -67,13 +73,11 @@ PromptSurvey survey(const Job& job, Deployment& deployment, int columns) {
 Opened open_journal(const RunOptions& options, const Job& job, Deployment& deployment, int columns,
                     Group& world) {
   Opened opened;
-  std::int64_t header[4] = {0, 0, 0, 0};  // requests, complete, run, stopped
-  agree(world, [&] {
+  std::int64_t header[3] = {0, 0, 0};  // requests, complete, run
+  opened.stopped = !agree_unless_stopped(world, [&] {
     if (world.rank() != 0) return;
     const ModelReader& reader = deployment.reader();
     const PromptSurvey prompts = survey(job, deployment, columns);
-    header[3] = prompts.stopped ? 1 : 0;
-    if (prompts.stopped) return;
     Journal& journal =
         opened.journal.emplace(job.output.dir,
                                identity_of(resolved(job, deployment), reader.manifest().digest,
@@ -86,19 +90,19 @@ Opened open_journal(const RunOptions& options, const Job& job, Deployment& deplo
     header[1] = journal.complete() ? 1 : 0;
     header[2] = opened.runs ? opened.runs->number() : 0;
   });
+  if (opened.stopped) return opened;
   world.broadcast(std::as_writable_bytes(std::span(header)), 0);
   opened.rows.resize(static_cast<std::size_t>(header[0]));
   world.broadcast(std::as_writable_bytes(std::span(opened.rows)), 0);
   opened.complete = header[1] != 0;
   opened.run = static_cast<int>(header[2]);
-  opened.stopped = header[3] != 0;
   return opened;
 }
 
-/// The job goes no further than its prompts; gives its exit status.
-int stopped_early(Group& world) {
+/// The job ends before its first step; gives its exit status. `doing`: "reading the prompts".
+int stopped_early(const char* doing, Group& world) {
   if (world.rank() == 0) {
-    fmt::print("weft: stopped while reading the prompts; nothing is lost: run again to go on\n");
+    fmt::print("weft: stopped while {}; nothing is lost: run again to go on\n", doing);
   }
   return kExitResumable;
 }
@@ -202,20 +206,43 @@ struct RunClocks {
   RunStart start;
 };
 
-int run(const RunOptions& options, int columns, Group& world) {
+/// A job file, read before MPI starts: it tells how long the watch has patience.
+struct JobReading {
+  explicit JobReading(const RunOptions& options) {
+    try {
+      job = load_job(options.job, options.overrides);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  Job job;
+  std::exception_ptr failure;  ///< what the ranks will speak of together
+};
+
+int run(const RunOptions& options, const JobReading& reading, int columns, Group& world,
+        JobControl& control) {
   const Stopwatch wall;
   const std::int64_t begin = Tracer::now();
   StopRequest stop_request;
-  Job job;
-  agree(world, [&] { job = load_job(options.job, options.overrides); });
+  agree(world, [&] {
+    if (reading.failure) std::rethrow_exception(reading.failure);
+  });
+  const Job& job = reading.job;
   if (job.run.time_limit) stop_request.limit(static_cast<double>(*job.run.time_limit));
-  Deployment deployment(job.model, job.parallel, job.engine, world);
+  Deployment deployment(job.model, job.parallel, job.engine, world, control);
   if (job.output.trace) deployment.tracer().keep_spans(kTraceSpans);
-  deployment.check_same_everywhere(to_yaml(without_paths(job)), job.input.file, world);
+  control.activity().begin_phase(JobPhase::prompts);
+  const std::string text = to_yaml(without_paths(job));
+  if (!deployment.check_same_everywhere(text, job.input.file, world)) {
+    return stopped_early(kReadingPrompts, world);
+  }
   Opened opened = open_journal(options, job, deployment, columns, world);
-  if (opened.stopped) return stopped_early(world);
+  if (opened.stopped) return stopped_early(kReadingPrompts, world);
   if (opened.complete) return already_complete(job, deployment, opened, world);
-  if (opened.all_rows()) return write_results_only(job, deployment, opened, columns, world);
+  if (opened.all_rows()) {
+    control.activity().begin_phase(JobPhase::results);
+    return write_results_only(job, deployment, opened, columns, world);
+  }
 
   RunClocks clocks(world, begin, opened.run);
   RunReport report = begin_report(job, deployment, opened.rows);
@@ -230,14 +257,19 @@ int run(const RunOptions& options, int columns, Group& world) {
     progress.emplace(ProgressLine::Job{job.output.dir, report.layout.dp, report.requests,
                                        report.resumed, columns},
                      job.run.progress_seconds);
-    progress->tell("loading the model");
+    progress->tell(kLoading);
   }
   const Stopwatch load;
-  agree(world, [&] { deployment.load(); });
+  if (!agree_unless_stopped(world, [&] { deployment.load(); })) {
+    progress.reset();
+    if (opened.runs) opened.runs->end(wall.seconds(), {});
+    return stopped_early(kLoading, world);
+  }
   report.load_seconds = load.seconds();
   report.planned_memory = deployment.footprint().total();
   if (progress) progress->tell(nullptr);
   replica->run();
+  control.activity().begin_phase(JobPhase::results);
   {
     const Tracer::Scope scope(deployment.tracer(), Phase::waiting);
     world.barrier();
@@ -265,7 +297,12 @@ int run(const RunOptions& options, int columns, Group& world) {
 
 int command_run(const RunOptions& options) {
   const int columns = terminal_columns();
-  return with_session([&](Group& world) { return run(options, columns, world); });
+  const JobReading reading(options);
+  const SessionWatch watch{reading.job.engine.watchdog_seconds, &StopRequest::pending,
+                           launched_rank()};
+  return with_session(watch, [&](Group& world, JobControl& control) {
+    return run(options, reading, columns, world, control);
+  });
 }
 
 }  // namespace weft

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "app/cli.h"
 #include "app/commands.h"
 #include "base/clock.h"
 #include "comm/session.h"
@@ -67,7 +68,10 @@ int selftest(const SelftestOptions& options, Group& world) {
 }  // namespace
 
 int command_selftest(const SelftestOptions& options) {
-  return with_session([&](Group& world) { return selftest(options, world); });
+  SessionWatch watch;
+  watch.rank = launched_rank();
+  return with_session(
+      watch, [&](Group& world, JobControl& /*control*/) { return selftest(options, world); });
 }
 
 }  // namespace weft

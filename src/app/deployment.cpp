@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "app/stop_request.h"
 #include "app/weight_loading.h"
 #include "base/error.h"
 #include "base/machine.h"
@@ -120,19 +119,19 @@ void check_graphs(const JobEngine& engine, bool cuda, const ModelConfig& model) 
 }
 
 Deployment::Deployment(const std::filesystem::path& model, const JobParallel& parallel,
-                       const JobEngine& engine, Group& world, bool may_shorten) {
+                       const JobEngine& engine, Group& world, JobControl& control, bool may_shorten)
+    : control_(control) {
   const int ranks_on_host = host_share(world).ranks;
   const int on_cores = ranks_on_cores(world);
   device_ = choose_device(engine, world);
   agree(world, [&] { check_numerics(engine, device_.cuda); });
   agree(world, [&] { open(model, parallel, engine, world, on_cores); });
   agree(world, [&] { check_graphs(engine, device_.cuda, reader_->config()); });
-  control_ = std::make_unique<JobControl>(world, engine.watchdog_seconds, &StopRequest::pending);
-  replica_ = make_timed_group(control_->watch(replica_of(engine, world)), tracer_);
+  replica_ = make_timed_group(replica_of(engine, world), tracer_);
   groups_ = std::make_unique<ReplicaGroups>(*replica_, layout_);
-  orders_ = control_->watch(world.split(place_.dp));
+  orders_ = world.split(place_.dp);
   if (weft::broadcasts_weights(engine.load, layout_.dp, model, world)) {
-    peers_ = control_->watch(world.split(replica_->rank()));
+    peers_ = world.split(replica_->rank());
     reader_->share_with(peers_.get());
   }
   world.barrier();  // what all ranks of a GPU have taken so far counts
@@ -192,16 +191,17 @@ std::unique_ptr<Group> Deployment::replica_of(const JobEngine& engine, Group& wo
     });
   }
   if (nccl && group->size() > 1) {
-    return make_nccl_group(
+    return control_.watch(make_nccl_group(
         std::move(group), *gpu_ops_, engine.watchdog_seconds,
-        fmt::format("rank {} of {} on {}", world.rank(), world.size(), host_name()));
+        fmt::format("rank {} of {} on {}", world.rank(), world.size(), host_name())));
   }
   return make_staged_group(std::move(group), *gpu_ops_);
 }
 
 void Deployment::load() {
-  control_->activity().begin_phase(JobPhase::loading);
+  control_.activity().begin_phase(JobPhase::loading);
   const Tracer::Scope scope(tracer_, Phase::load);
+  reader_->stop_when([this] { return control_.stop_asked(); });
   model_ = std::make_unique<Model>(*reader_, part_, sizes_.shape, *ops_, *groups_, tracer_);
 }
 
@@ -215,10 +215,13 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
   return std::make_unique<Engine>(*model_, tokenizer_.get(), std::move(options));
 }
 
-void Deployment::check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
+bool Deployment::check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
                                        Group& world) const {
   Digest prompts_digest;
-  agree(world, [&] { prompts_digest = digest_of_file(prompts); });
+  const bool read = agree_unless_stopped(world, [&] {
+    prompts_digest = digest_of_file(prompts, [this] { return control_.stop_asked(); });
+  });
+  if (!read) return false;
   const std::pair<const char*, std::string> mine[] = {
       {"program (version and numerics contract)", fmt::format("{} {}", kVersion, kContractVersion)},
       {"job", digest_of(job).hex()},
@@ -236,6 +239,7 @@ void Deployment::check_same_everywhere(const std::string& job, const std::filesy
                 hosts.front());
     });
   }
+  return true;
 }
 
 Footprint Deployment::footprint() const { return footprint_of(part_, sizes_.shape, *ops_); }

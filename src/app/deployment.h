@@ -56,12 +56,13 @@ void check_graphs(const JobEngine& engine, bool cuda, const ModelConfig& model);
 class Deployment {
  public:
   /// Opens the model, checks the layout and sizes the engine; UserErrors are agreed on by all
-  /// ranks. Loads nothing yet. `world` must outlive the deployment. `may_shorten`: see
-  /// EngineWishes.
+  /// ranks. Loads nothing yet. `world` and `control` must outlive the deployment. `may_shorten`:
+  /// see EngineWishes.
   Deployment(const std::filesystem::path& model, const JobParallel& parallel,
-             const JobEngine& engine, Group& world, bool may_shorten = false);
+             const JobEngine& engine, Group& world, JobControl& control, bool may_shorten = false);
 
-  /// Loads the weights and takes all memory.
+  /// Loads the weights and takes all memory. Throws Stopped when the job is asked to stop
+  /// meanwhile.
   void load();
 
   /// An engine over the loaded model.
@@ -86,14 +87,15 @@ class Deployment {
   [[nodiscard]] Ops& ops() { return *ops_; }
   /// This rank leads its replica: it writes the replica's rows.
   [[nodiscard]] bool leads_replica() const { return replica_->rank() == 0; }
-  [[nodiscard]] JobControl& control() { return *control_; }
+  [[nodiscard]] JobControl& control() { return control_; }
   /// The ranks of the replica once more, for messages that are not the model's.
   [[nodiscard]] Group& orders_group() { return *orders_; }
   /// Throws UserError on all ranks, naming a host, when the ranks were given different jobs,
   /// models, prompt files or programs (stale copies on a node's own disk, say). `job` is the job as
-  /// text.
-  void check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
-                             Group& world) const;
+  /// text. False on all ranks when the job was asked to stop meanwhile.
+  [[nodiscard]] bool check_same_everywhere(const std::string& job,
+                                           const std::filesystem::path& prompts,
+                                           Group& world) const;
   /// One replica reads the weights and sends them to the others.
   [[nodiscard]] bool broadcasts_weights() const { return peers_ != nullptr; }
   /// What the plan says that this rank holds.
@@ -107,6 +109,7 @@ class Deployment {
   /// The ranks of this rank's replica, as the operators' memory asks for it.
   [[nodiscard]] std::unique_ptr<Group> replica_of(const JobEngine& engine, Group& world) const;
 
+  JobControl& control_;
   std::unique_ptr<ModelReader> reader_;
   std::unique_ptr<Tokenizer> tokenizer_;
   Tracer tracer_;
@@ -117,7 +120,6 @@ class Deployment {
   double threads_per_core_ = 1;
   std::unique_ptr<Ops> ops_;
   GpuOps* gpu_ops_ = nullptr;  ///< the same, on a GPU
-  std::unique_ptr<JobControl> control_;
   std::unique_ptr<Group> replica_;
   std::unique_ptr<ReplicaGroups> groups_;
   std::unique_ptr<Group> orders_;  ///< of the replica

@@ -300,7 +300,7 @@ const JobKey kKeys[] = {
      [](const Value& v, Job& j) { j.engine.load = WeightLoading{v.choice({"auto", "read", "broadcast"})}; },
      [](const Job& j) { return std::string(name(j.engine.load)); }},
     {"engine.watchdog_seconds", "number, at least 0",
-     "A rank that is silent, or keeps others waiting, for that long ends the job; 0: wait for ever.", false,
+     "A rank that is silent for that long, or gets nothing done while others wait for it, ends the job; so does one that gets nothing done for three times as long; 0: wait for ever.", false,
      [](const Value& v, Job& j) { j.engine.watchdog_seconds = v.number(0, 1e6); },
      [](const Job& j) { return written(j.engine.watchdog_seconds); }},
 

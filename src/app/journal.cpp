@@ -12,6 +12,7 @@
 #include "app/journal_frame.h"
 #include "app/results_record.h"
 #include "base/error.h"
+#include "base/pulse.h"
 #include "io/json.h"
 
 namespace weft {
@@ -104,6 +105,7 @@ ResultsRecord copy_rows(const std::vector<Path>& parts, const std::vector<RowPla
   Digester digest;
   ResultsRecord written;
   const auto put = [&](std::string_view rows) {
+    beat();
     target.write_all(bytes_of(rows));
     digest.add(rows);
     written.bytes += rows.size();

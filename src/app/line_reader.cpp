@@ -3,6 +3,8 @@
 #include <span>
 #include <utility>
 
+#include "base/pulse.h"
+
 namespace weft {
 namespace {
 
@@ -18,6 +20,7 @@ LineReader::LineReader(std::unique_ptr<ByteStream> stream, Bytes cap, Digester* 
 
 bool LineReader::refill() {
   piece_.resize(kPiece);
+  beat();
   const std::size_t count = stream_->read(std::as_writable_bytes(std::span(piece_)));
   if (count == 0) return false;
   read_at_ += count;

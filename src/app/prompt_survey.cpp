@@ -1,6 +1,7 @@
 // The pass over the whole prompt file at the start of a job.
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -8,16 +9,21 @@
 
 #include "app/prompts.h"
 #include "base/error.h"
+#include "base/stopped.h"
 
 namespace weft {
 namespace {
 
 std::uint64_t hash_of(const std::string& custom_id) { return digest_of(custom_id).low; }
 
-/// The custom_id on a line.
-std::string id_on(const std::filesystem::path& file, const PromptRules& rules, std::int64_t line) {
+using Stop = std::function<bool()>;
+
+/// The custom_id on a line. Throws Stopped when `stop` says so.
+std::string id_on(const std::filesystem::path& file, const PromptRules& rules, std::int64_t line,
+                  const Stop& stop) {
   PromptReader reader(file, rules);
   while (const auto prompt = reader.next()) {
+    if (stop && stop()) throw Stopped();
     const PromptSource& source = source_of(*prompt);
     if (source.line == line) return source.custom_id.value_or("");
   }
@@ -25,9 +31,10 @@ std::string id_on(const std::filesystem::path& file, const PromptRules& rules, s
 }
 
 /// Throws UserError about the first custom_id that was given before. `hashes` are those of all ids,
-/// in any order; only where some are equal the file is read again, for the lines.
+/// in any order; only where some are equal the file is read again, for the lines. Throws Stopped
+/// when `stop` says so.
 void refuse_repeated(const std::filesystem::path& file, const PromptRules& rules,
-                     std::vector<std::uint64_t> hashes) {
+                     std::vector<std::uint64_t> hashes, const Stop& stop) {
   std::sort(hashes.begin(), hashes.end());
   std::vector<std::uint64_t> repeated;
   for (std::size_t i = 1; i < hashes.size(); ++i) {
@@ -39,6 +46,7 @@ void refuse_repeated(const std::filesystem::path& file, const PromptRules& rules
   std::vector<std::int64_t> first_lines(repeated.size(), 0);
   PromptReader reader(file, rules);
   while (const auto prompt = reader.next()) {
+    if (stop && stop()) throw Stopped();
     const PromptSource& source = source_of(*prompt);
     if (!source.custom_id) continue;
     const std::uint64_t hash = hash_of(*source.custom_id);
@@ -47,7 +55,7 @@ void refuse_repeated(const std::filesystem::path& file, const PromptRules& rules
     std::int64_t& first = first_lines[static_cast<std::size_t>(found - repeated.begin())];
     if (first == 0) {
       first = source.line;
-    } else if (id_on(file, rules, first) == *source.custom_id) {  // else two ids of one hash
+    } else if (id_on(file, rules, first, stop) == *source.custom_id) {  // else two ids of one hash
       fail_user("{}:{}: custom_id '{}' was already given on line {}{}", file.string(), source.line,
                 source.custom_id->substr(0, 100), first,
                 copies > 1 ? fmt::format("; {} such lines in all", copies) : "");
@@ -104,7 +112,7 @@ PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules
   PromptReader reader(file, rules, &digest);
   FormatCheck format(file, rules);
   while (const auto prompt = reader.next()) {
-    if (stop && stop()) return {.requests = 0, .digest = {}, .stopped = true};
+    if (stop && stop()) throw Stopped();
     format.add(*prompt);
     const PromptSource& source = source_of(*prompt);
     if (source.custom_id) hashes.push_back(hash_of(*source.custom_id));
@@ -112,7 +120,7 @@ PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules
   format.end();
   survey.requests = reader.position();
   survey.digest = digest.result();
-  refuse_repeated(file, rules, std::move(hashes));
+  refuse_repeated(file, rules, std::move(hashes), stop);
   return survey;
 }
 

@@ -106,14 +106,14 @@ class PromptReader {
 /// What one pass over the whole file tells.
 struct PromptSurvey {
   std::int64_t requests = 0;
-  Digest digest;         ///< of the contents, unpacked
-  bool stopped = false;  ///< before the end of the file: the rest tells nothing
+  Digest digest;  ///< of the contents, unpacked
 };
 
 /// Counts the requests and takes the file's digest. Throws UserError with both line numbers when
 /// two requests have one custom_id, and when the first lines of a file that should hold JSON
 /// objects hold none: it is another kind of file. Needs 8 bytes of memory for each request (16
-/// while their list grows). `stop`, when given, is asked for every request whether to give up.
+/// while their list grows). `stop`, when given, is asked for every request that is read whether to
+/// give up: then Stopped is thrown.
 PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules,
                             const std::function<bool()>& stop = nullptr);
 

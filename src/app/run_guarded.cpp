@@ -23,7 +23,7 @@ constexpr std::array<const char*, 5> kRankVariables = {
 constexpr std::chrono::milliseconds kHeadStart(500);
 
 /// The rank as the launcher tells it; null without a launcher.
-const char* launched_rank() {
+const char* rank_variable() {
   for (const char* variable : kRankVariables) {
     const char* rank = std::getenv(variable);
     if (rank != nullptr) return rank;
@@ -33,10 +33,15 @@ const char* launched_rank() {
 
 }  // namespace
 
-bool launched_as_rank() { return launched_rank() != nullptr; }
+bool launched_as_rank() { return rank_variable() != nullptr; }
+
+int launched_rank() {
+  const char* rank = rank_variable();
+  return rank == nullptr ? -1 : std::atoi(rank);
+}
 
 bool launched_as_rank_zero() {
-  const char* rank = launched_rank();
+  const char* rank = rank_variable();
   return rank == nullptr || std::string_view(rank) == "0";
 }
 

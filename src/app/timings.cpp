@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/pulse.h"
 #include "io/hdf5_table.h"
 
 namespace weft {
@@ -123,6 +124,7 @@ void copy_records(const std::vector<File>& files, Bytes record, const File& targ
     const Bytes size = whole(file, record);
     for (Bytes at = 0; at < size; at += piece.size()) {
       piece.resize(std::min(kCopyPiece, size - at));
+      beat();
       file.pread_all(piece, at);
       target.pwrite_all(piece, offset + at);
     }
@@ -244,6 +246,7 @@ void visit_requests(const Path& output_dir,
     const File file = File::open_read(path);
     const Bytes count = file.size() / sizeof(RequestTiming);
     for (Bytes at = 0; at < count; at += piece.size()) {
+      beat();
       piece.resize(std::min(kCopyPiece / sizeof(RequestTiming), count - at));
       file.pread_all(std::as_writable_bytes(std::span(piece)), at * sizeof(RequestTiming));
       for (const RequestTiming& request : piece) visit(request);

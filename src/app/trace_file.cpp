@@ -9,6 +9,7 @@
 #include <span>
 #include <system_error>
 
+#include "base/pulse.h"
 #include "io/file.h"
 
 namespace weft {
@@ -95,6 +96,7 @@ class EventFile {
   }
 
   void flush() {
+    beat();
     file_.write_all(std::as_bytes(std::span(text_)));
     text_.clear();
   }

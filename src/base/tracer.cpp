@@ -4,6 +4,8 @@
 #include <chrono>
 #include <limits>
 
+#include "base/pulse.h"
+
 namespace weft {
 namespace {
 
@@ -43,12 +45,14 @@ bool Tracer::enter(Phase phase) {
       phase == Phase::attention || phase == Phase::ffn || phase == Phase::communication;
   const bool marked = clock_ == nullptr || keeps_spans_ || !inner;
   current_ = phase;
+  beat(phase);
   if (marked) change({now(), true, phase});
   return marked;
 }
 
 void Tracer::leave(Phase outer, bool marked) {
   current_ = outer;
+  beat(outer);
   if (marked) change({now(), false, outer});
 }
 

@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <mutex>
+#include <string>
+
+#include "base/tracer.h"
 
 namespace weft {
 
@@ -15,12 +18,16 @@ enum class Operation : std::uint8_t {
   send,
   receive,
   barrier,
+  split,   ///< a group is made of the ranks of another
   work,    ///< for requests to compute
   others,  ///< for the other replicas to finish
 };
 
 /// "all-gather", "the other replicas"; "computing" for `none`.
 const char* name(Operation operation);
+
+/// Whether all ranks of a group call it together.
+bool is_collective(Operation operation);
 
 /// Whether a wait may last as long as it likes.
 constexpr bool is_patient(Operation operation) {
@@ -36,13 +43,23 @@ struct Progress {
   std::int64_t completion_tokens = 0;
 };
 
-enum class JobPhase : std::uint8_t { starting, loading, running, finished };
+enum class JobPhase : std::uint8_t {
+  launching,  ///< MPI starts
+  starting,
+  prompts,  ///< prompts and journal are read
+  loading,
+  running,
+  finished,
+  results,  ///< reports and results are made
+  leaving,  ///< MPI ends
+};
 
 /// A rank as others see it. Plain bytes: it travels in messages.
 struct RankState {
-  /// How many waits have begun or ended: unchanged, the rank still does the same.
+  /// How many waits, steps and phases have begun or ended.
   std::int64_t changes = 0;
-  std::int64_t looks = 0;  ///< how often its service thread has seen it do the same
+  /// How often its service thread has seen it do the same: no change, and no beat (base/pulse.h).
+  std::int64_t looks = 0;
   /// Steps of the engine begun.
   std::int64_t step = 0;
   /// The latest collective operation: number `call` of all in group `group`.
@@ -50,14 +67,21 @@ struct RankState {
   std::uint64_t group = 0;
   std::int32_t peer = -1;  ///< of `receive` and `send`: the rank, in the group, that it waits for
   Operation operation = Operation::none;
-  JobPhase phase = JobPhase::starting;
+  JobPhase phase = JobPhase::launching;
+  Phase work = Phase::other;  ///< of the main thread, by its tracer
   Progress progress;
 };
+
+/// Of a rank that waits: "all-gather 5012", "receive".
+std::string place_of(const RankState& state);
+/// "in step 17, computing (ffn)", "loading the weights".
+std::string describe(const RankState& state);
 
 /// The main thread tells what it does, the service thread asks. Costs one uncontended lock.
 class Activity {
  public:
-  /// For as long as it lives, the rank waits in an operation.
+  /// For as long as it lives, the rank waits in an operation. Of waits within waits the outermost
+  /// counts.
   class Wait {
    public:
     /// `group`, `call` and `peer` as in RankState.
@@ -79,7 +103,7 @@ class Activity {
   void set_progress(const Progress& progress);
 
   [[nodiscard]] RankState state() const;
-  /// Counts one look of the service thread and returns the state.
+  /// Counts one look of the service thread and returns the state, with the work of the moment.
   RankState look();
 
  private:
@@ -88,7 +112,9 @@ class Activity {
 
   mutable std::mutex mutex_;
   RankState state_;
-  std::int64_t seen_ = -1;  ///< `changes` at the last look
+  int depth_ = 0;            ///< of waits
+  std::int64_t seen_ = -1;   ///< `changes` at the last look
+  std::int64_t beats_ = -1;  ///< beats at the last look
 };
 
 }  // namespace weft

@@ -4,39 +4,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 
-namespace weft {
+#include "comm/control_message.h"
+#include "comm/lone_watch.h"
 
-/// What the threads send each other; a group's members follow behind it.
-struct ControlMessage {
-  enum class Kind : std::uint8_t {
-    heartbeat,
-    claim,
-    grant,
-    stop,
-    group,
-    done,
-    all_done,
-    end,  ///< the job has failed: leave
-    bye,  ///< the sender's last letter
-  };
-  Kind kind = Kind::heartbeat;
-  Grant grant;
-  std::int32_t replica = 0;
-  RankState state;
-};
+namespace weft {
 
 namespace {
 
 using Kind = ControlMessage::Kind;
-using Seconds = std::chrono::duration<double>;
 
-/// Looks in the watchdog's time, at least.
-constexpr int kLooks = 10;
-constexpr Seconds kLongestPeriod(1);
 /// Between two looks into the mailbox: usually, and while somebody waits for an answer.
 constexpr std::chrono::milliseconds kPause(40);
 constexpr std::chrono::milliseconds kShortPause(2);
@@ -44,8 +23,13 @@ constexpr std::chrono::milliseconds kLively(100);
 constexpr std::chrono::milliseconds kClaimAgain(20);
 /// How long an ending process stays to let its last letters leave.
 constexpr std::chrono::milliseconds kLastLetters(300);
-/// Looks by which the others are slower than the one that speaks for rank 0's silence.
+/// Seconds after which an ending process is killed: its error output may be blocked, or MPI.
+constexpr unsigned kLastResort = 10;
+/// Looks by which the others are slower than the one that speaks: for rank 0's silence, or for what
+/// every rank sees alone.
 constexpr int kAfterTheSpeaker = 3;
+/// Ranks that speak one after the other where each sees the same alone.
+constexpr int kSpeakers = 4;
 
 /// The rank that speaks when rank 0 is silent: one on another host where there is one.
 int speaker(const std::vector<std::string>& hosts) {
@@ -53,16 +37,6 @@ int speaker(const std::vector<std::string>& hosts) {
     if (hosts[rank] != hosts.front()) return static_cast<int>(rank);
   }
   return 1;
-}
-
-Seconds period_of(double watchdog_seconds) {
-  if (watchdog_seconds <= 0) return kLongestPeriod;
-  return std::min(kLongestPeriod, Seconds(watchdog_seconds / kLooks));
-}
-
-int limit_of(double watchdog_seconds) {
-  return static_cast<int>(
-      std::lround(std::ceil(watchdog_seconds / period_of(watchdog_seconds).count() - 1e-9)));
 }
 
 ControlMessage plain(Kind kind) {
@@ -73,21 +47,12 @@ ControlMessage plain(Kind kind) {
 
 }  // namespace
 
-ControlService::ControlService(ControlBoard& board, std::vector<std::string> hosts, int rank,
-                               double watchdog_seconds, bool (*stop_requested)(), bool connected)
+ControlService::ControlService(ControlBoard& board, double watchdog_seconds,
+                               bool (*stop_requested)())
     : board_(board),
-      hosts_(std::move(hosts)),
-      rank_(rank),
-      seconds_(watchdog_seconds),
+      time_(watchdog_seconds),
       stop_requested_(stop_requested),
-      period_(std::chrono::duration_cast<Clock::duration>(period_of(watchdog_seconds))),
-      limit_(limit_of(watchdog_seconds)),
-      roll_(
-          hosts_, rank == 0 ? static_cast<int>(hosts_.size()) : 1,
-          rank == 0 || limit_ == 0 || rank == speaker(hosts_) ? limit_ : limit_ + kAfterTheSpeaker,
-          watchdog_seconds),
       next_look_(Clock::now()) {
-  if (connected) mailbox_.emplace();
   thread_ = std::thread([this] { run(); });
 }
 
@@ -95,24 +60,28 @@ ControlService::~ControlService() { thread_.join(); }
 
 void ControlService::run() {
   try {
-    while (!left_ && sleep()) serve();
+    while (sleep()) serve();
   } catch (const std::exception& error) {
-    end_job(fmt::format("rank {} on {}: {}", rank_, hosts_[static_cast<std::size_t>(rank_)],
-                        error.what()));
+    end_job(fmt::format("{}: {}", own_name(), error.what()));
   }
 }
 
-/// False when the thread is to end at once.
+/// False when the thread is to end.
 bool ControlService::sleep() {
   std::unique_lock lock(board_.mutex);
-  const bool lively = claim_under_way_ || board_.closing || Clock::now() < lively_until_;
-  board_.to_service.wait_for(lock, lively ? kShortPause : kPause, [this] { return board_.nudged; });
+  Clock::time_point until = next_look_;
+  if (mailbox_) {
+    const bool lively = claim_under_way_ || board_.closing || Clock::now() < lively_until_;
+    until = Clock::now() + (lively ? kShortPause : kPause);
+  }
+  board_.to_service.wait_until(lock, until, [this] { return board_.nudged; });
   board_.nudged = false;
-  if (!mailbox_ && board_.closing) return false;
-  return !board_.abandoned;
+  return !board_.ended;
 }
 
 void ControlService::serve() {
+  if (!mailbox_ && !left_) connect();
+  learn_hosts();
   if (mailbox_) {
     receive_all();
     pass_on_stop();
@@ -121,10 +90,36 @@ void ControlService::serve() {
     pass_on_done();
   }
   if (Clock::now() >= next_look_) look();
-  if (mailbox_) {
-    pass_on_end();
-    mailbox_->all_sent();
-  }
+  if (!mailbox_) return;
+  pass_on_end();
+  mailbox_->all_sent();
+  if (left_) leave();
+}
+
+/// Begins to hear of the others, once the board says so.
+void ControlService::connect() {
+  const std::lock_guard lock(board_.mutex);
+  rank_ = board_.rank;
+  if (!board_.connect) return;
+  mailbox_.emplace();
+  roll_.emplace(std::vector<std::string>(static_cast<std::size_t>(mailbox_->size())),
+                rank_ == 0 ? mailbox_->size() : 1, time_.limit, time_.seconds);
+  next_look_ = Clock::now();
+}
+
+/// Nothing more will be sent, and nothing will come.
+void ControlService::leave() {
+  mailbox_.reset();
+  const std::lock_guard lock(board_.mutex);
+  board_.closed = true;
+  board_.to_main.notify_all();
+}
+
+void ControlService::learn_hosts() {
+  if (!hosts_.empty()) return;
+  const std::lock_guard lock(board_.mutex);
+  hosts_ = board_.hosts;
+  if (roll_ && !hosts_.empty()) roll_->introduce(hosts_);
 }
 
 void ControlService::send(const ControlMessage& message, int to) {
@@ -138,7 +133,11 @@ void ControlService::send_to_all(const ControlMessage& message) {
 }
 
 void ControlService::receive_all() {
-  while (const auto letter = mailbox_->receive()) handle(letter->from, letter->bytes);
+  while (!left_) {
+    const auto letter = mailbox_->receive();
+    if (!letter) return;
+    handle(letter->from, letter->bytes);
+  }
 }
 
 void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
@@ -146,7 +145,7 @@ void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
   std::memcpy(&message, bytes.data(), sizeof(message));
   switch (message.kind) {
     case Kind::heartbeat: {
-      roll_.hear(from, message.state);
+      roll_->hear(from, message.state);
       const std::lock_guard lock(board_.mutex);
       const auto replica = replica_of_.find(from);
       if (board_.table && replica != replica_of_.end()) {
@@ -169,7 +168,7 @@ void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
     case Kind::group: {
       std::vector<int> members((bytes.size() - sizeof(message)) / sizeof(int));
       std::memcpy(members.data(), bytes.data() + sizeof(message), members.size() * sizeof(int));
-      roll_.add_group(message.state.group, std::move(members));
+      roll_->add_group(message.state.group, std::move(members));
       break;
     }
     case Kind::done:
@@ -184,7 +183,7 @@ void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
     case Kind::end:
       ::_exit(1);
     case Kind::bye:
-      roll_.excuse(from);
+      roll_->excuse(from);
       ++byes_;
       left_ = rank_ != 0;
       break;
@@ -193,7 +192,7 @@ void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
 
 void ControlService::answer_claim(int from, const ControlMessage& claim) {
   lively_until_ = Clock::now() + kLively;
-  roll_.hear(from, claim.state);
+  roll_->hear(from, claim.state);
   replica_of_[from] = claim.replica;
   ControlMessage answer = plain(Kind::grant);
   {
@@ -223,10 +222,11 @@ void ControlService::take_grant(const ControlMessage& grant) {
 
 void ControlService::pass_on_stop() {
   if (stop_told_) return;
+  const bool requested = stop_requested_ != nullptr && stop_requested_();
   {
     const std::lock_guard lock(board_.mutex);
     if (rank_ != 0 && board_.stop) stop_told_ = true;  // rank 0 knows
-    if (stop_told_ || (!board_.stop && !board_.stop_wanted && !stop_requested_())) return;
+    if (stop_told_ || (!board_.stop && !board_.stop_wanted && !requested)) return;
     if (rank_ == 0) {
       board_.stop = true;
       board_.to_main.notify_all();
@@ -255,7 +255,7 @@ void ControlService::pass_on_groups() {
       std::memcpy(bytes.data() + sizeof(message), members.data(), members.size() * sizeof(int));
       mailbox_->send(bytes, 0);
     }
-    roll_.add_group(name, std::move(members));
+    roll_->add_group(name, std::move(members));
   }
 }
 
@@ -309,38 +309,51 @@ void ControlService::pass_on_end() {
 }
 
 void ControlService::look() {
-  next_look_ = Clock::now() + period_;
+  next_look_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(time_.period);
   const RankState state = board_.activity.look();
-  if (!mailbox_) return watch_alone(state);
-  if (bye_told_) return roll_.look();
+  if (!mailbox_) return look_alone(state);
   ControlMessage message = plain(Kind::heartbeat);
   message.state = state;
   mailbox_->all_sent();
-  for (int rank = 0; rank < (rank_ == 0 ? mailbox_->size() : 1); ++rank) {
+  for (int rank = 0; rank < (rank_ == 0 ? mailbox_->size() : 1) && !bye_told_; ++rank) {
     // A peer that takes nothing is not sent more and more.
     if (rank != rank_ && !mailbox_->busy(rank)) send(message, rank);
   }
-  roll_.look();
-  roll_.hear(rank_, state);
-  if (const auto why = roll_.silence()) end_job(*why);
+  roll_->look();
+  roll_->hear(rank_, state);
+  const bool speaks = rank_ == 0 || rank_ == speaker(hosts_);
+  if (const auto why = roll_->silence(speaks ? 0 : kAfterTheSpeaker)) end_job(*why);
   if (rank_ != 0) return;
-  if (const auto why = roll_.lateness()) end_job(*why);
+  if (const auto why = roll_->lateness()) end_job(*why);
+  if (const auto why = roll_->stillness()) end_job(*why);
   const std::lock_guard lock(board_.mutex);
-  board_.progress = roll_.progress();
+  board_.progress = roll_->progress();
 }
 
-void ControlService::watch_alone(const RankState& state) {
-  if (limit_ == 0 || state.operation == Operation::none || is_patient(state.operation) ||
-      state.looks < limit_) {
-    return;
+void ControlService::look_alone(const RankState& state) {
+  std::uint64_t world = 0;
+  {
+    const std::lock_guard lock(board_.mutex);
+    world = board_.world;
   }
-  end_job(fmt::format(
-      "rank {} on {}: no answer for {:.0f} s in {} {} (engine.watchdog_seconds): a peer has "
-      "stopped or cannot be reached; the job ends here; run it again to go on",
-      rank_, hosts_[static_cast<std::size_t>(rank_)], seconds_, name(state.operation), state.call));
+  // The launcher ends the others as soon as it hears of one, so that few ranks come to speak.
+  const int later = std::clamp(rank_, 0, kSpeakers) * kAfterTheSpeaker;
+  if (const auto why = stuck_alone(state, own_name(), time_, world, later)) end_job(*why);
+}
+
+/// For people.
+std::string ControlService::own_name() const {
+  if (!hosts_.empty()) {
+    return fmt::format("rank {} on {}", rank_, hosts_[static_cast<std::size_t>(rank_)]);
+  }
+  char host[256] = {};
+  if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+  if (rank_ >= 0) return fmt::format("rank {} on {}", rank_, host);
+  return fmt::format("process {} on {}", ::getpid(), host);
 }
 
 void ControlService::end_job(const std::string& why) {
+  ::alarm(kLastResort);
   fmt::print(stderr, "weft: {}\n", why);
   std::fflush(stderr);
   if (mailbox_) {

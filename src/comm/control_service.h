@@ -12,22 +12,22 @@
 #include "comm/job_control.h"
 #include "comm/mailbox.h"
 #include "comm/roll_call.h"
+#include "comm/watch_time.h"
 
 namespace weft {
 
 struct ControlMessage;
 
 /// Sends heartbeats and hears them, watches, and carries what stands on the board to the other
-/// ranks. All letters go to rank 0 or come from it.
+/// ranks. All letters go to rank 0 or come from it. Until the board says `connect`, and after it
+/// has said `closed`, it watches its own rank alone.
 class ControlService {
  public:
-  /// Starts the thread. `hosts`: of all ranks. Unless `connected`, it sends nothing and watches its
-  /// own rank's waits alone.
-  ControlService(ControlBoard& board, std::vector<std::string> hosts, int rank,
-                 double watchdog_seconds, bool (*stop_requested)(), bool connected);
+  /// Starts the thread. `stop_requested` may be null.
+  ControlService(ControlBoard& board, double watchdog_seconds, bool (*stop_requested)());
   ControlService(const ControlService&) = delete;
   ControlService& operator=(const ControlService&) = delete;
-  /// Ends the thread, when the board says `closing` (with all ranks) or `abandoned` (at once).
+  /// Ends the thread, when the board says `ended`.
   ~ControlService();
 
  private:
@@ -36,6 +36,9 @@ class ControlService {
   void run();
   void serve();
   bool sleep();
+  void connect();
+  void leave();
+  void learn_hosts();
 
   void send(const ControlMessage& message, int to);
   void send_to_all(const ControlMessage& message);
@@ -51,18 +54,17 @@ class ControlService {
   void pass_on_end();
 
   void look();
-  void watch_alone(const RankState& state);
+  void look_alone(const RankState& state);
+  [[nodiscard]] std::string own_name() const;
   [[noreturn]] void end_job(const std::string& why);
 
   ControlBoard& board_;
-  std::vector<std::string> hosts_;
-  int rank_;
-  double seconds_;
+  WatchTime time_;
   bool (*stop_requested_)();
-  Clock::duration period_;
-  int limit_;
-  RollCall roll_;
-  std::optional<Mailbox> mailbox_;
+  int rank_ = -1;                   ///< -1: not known
+  std::vector<std::string> hosts_;  ///< of all ranks, once they are known
+  std::optional<Mailbox> mailbox_;  ///< while ranks hear of each other
+  std::optional<RollCall> roll_;    ///< the same
 
   Clock::time_point next_look_;
   Clock::time_point lively_until_;  ///< something is going on: poll often

@@ -3,8 +3,9 @@
 #include <chrono>
 #include <exception>
 
-#include "base/error.h"
 #include "comm/control_service.h"
+#include "comm/mpi_group.h"
+#include "comm/session.h"
 #include "comm/watched_group.h"
 
 namespace weft {
@@ -14,47 +15,88 @@ constexpr std::chrono::milliseconds kRetry(20);
 
 }  // namespace
 
-JobControl::JobControl(Group& world, double watchdog_seconds, bool (*stop_requested)(),
-                       bool connects)
-    : stop_requested_(stop_requested), rank_(world.rank()) {
-  if (world.size() == 1) return;
-  connected_ = connects;
-  service_ = std::make_unique<ControlService>(board_, gather_strings(world, host_name()), rank_,
-                                              watchdog_seconds, stop_requested, connected_);
+JobControl::JobControl(double watchdog_seconds, bool (*stop_requested)(), int rank)
+    : stop_requested_(stop_requested) {
+  board_.rank = rank;
+  service_ = std::make_unique<ControlService>(board_, watchdog_seconds, stop_requested);
 }
 
 JobControl::~JobControl() {
+  if (std::uncaught_exceptions() == 0) close();
+  tell([&] { board_.ended = true; });
+  service_.reset();
+}
+
+/// Changes the board and wakes the service thread.
+template <class Change>
+void JobControl::tell(const Change& change) {
   {
     const std::lock_guard lock(board_.mutex);
-    (std::uncaught_exceptions() > 0 ? board_.abandoned : board_.closing) = true;
+    change();
     board_.nudged = true;
   }
   board_.to_service.notify_one();
-  service_.reset();
+}
+
+void JobControl::connect() { connect(threads_may_call_mpi()); }
+
+void JobControl::connect(bool threads) {
+  board_.activity.begin_phase(JobPhase::starting);
+  const WorldPlace place = world_place();
+  rank_ = place.rank;
+  connected_ = threads && place.size > 1;
+  tell([&] {
+    board_.rank = rank_;
+    board_.connect = connected_;
+  });
+}
+
+std::unique_ptr<Group> JobControl::make_world() {
+  std::unique_ptr<Group> world;
+  {
+    const Activity::Wait wait(board_.activity, Operation::split, 0, 1);
+    world = watch(make_world_group());
+  }
+  std::vector<std::string> hosts = gather_strings(*world, host_name());
+  tell([&] {
+    board_.hosts = std::move(hosts);
+    board_.world = board_.activity.state().group;
+  });
+  return world;
+}
+
+void JobControl::close() {
+  if (closed_) return;
+  closed_ = true;
+  if (connected_) {
+    const Activity::Wait wait(board_.activity, Operation::others);
+    tell([&] { board_.closing = true; });
+    std::unique_lock lock(board_.mutex);
+    board_.to_main.wait(lock, [this] { return board_.closed; });
+  }
+  board_.activity.begin_phase(JobPhase::leaving);
 }
 
 std::unique_ptr<Group> JobControl::watch(std::unique_ptr<Group> group) {
   return make_watched_group(std::move(group), board_.activity, rank_, ++watched_,
                             [this](std::uint64_t name, const std::vector<int>& members) {
+                              if (!connected_) return;
                               const std::lock_guard lock(board_.mutex);
                               board_.new_groups.emplace_back(name, members);
                             });
 }
 
 bool JobControl::stop_asked() const {
-  if (stop_requested_()) return true;
+  if (stop_requested_ != nullptr && stop_requested_()) return true;
   const std::lock_guard lock(board_.mutex);
   return board_.stop;
 }
 
 void JobControl::ask_to_stop() {
-  {
-    const std::lock_guard lock(board_.mutex);
+  tell([&] {
     board_.stop_wanted = true;
     board_.stop = board_.stop || !connected_;
-    board_.nudged = true;
-  }
-  board_.to_service.notify_one();
+  });
 }
 
 void JobControl::open_work(std::vector<Range> open, int replica, int replicas) {

@@ -13,7 +13,6 @@
 #include "comm/activity.h"
 #include "comm/claims.h"
 #include "comm/group.h"
-#include "comm/session.h"
 
 namespace weft {
 
@@ -28,8 +27,12 @@ struct ControlBoard {
   std::condition_variable to_main;
   bool nudged = false;  ///< there is something new for the service thread
 
-  bool stop_wanted = false;  ///< this rank asks the job to stop
-  bool stop = false;         ///< the job stops
+  bool connect = false;            ///< MPI has started: the ranks are to hear of each other
+  int rank = -1;                   ///< -1: not known
+  std::vector<std::string> hosts;  ///< of all ranks, once they are known
+  std::uint64_t world = 0;         ///< the group of all ranks
+  bool stop_wanted = false;        ///< this rank asks the job to stop
+  bool stop = false;               ///< the job stops
   std::vector<std::pair<std::uint64_t, std::vector<int>>> new_groups;
 
   int replica = 0;                    ///< this rank's
@@ -41,36 +44,49 @@ struct ControlBoard {
   bool done = false;      ///< this rank has finished its work
   bool all_done = false;  ///< every rank has
   bool closing = false;
-  bool abandoned = false;
-  Progress progress;  ///< on rank 0: of all replicas
+  bool closed = false;  ///< all ranks have come so far
+  bool ended = false;   ///< the service thread is to end
+  Progress progress;    ///< on rank 0: of all replicas
 };
 
 /// Job-wide control. Each rank has a service thread with messages of its own, which sleeps but for
 /// some ten microseconds 25 times a second. Rank 0's thread hears of all ranks about once a second,
 /// hands out requests and passes on the wish to stop; its main thread computes like everybody's.
 ///
-/// When a rank is silent, or is waited for, longer than the watchdog's time, the job ends
+/// When a rank is silent longer than the watchdog's time, or is waited for so long and gets nothing
+/// done, or gets nothing done for kStillness times as long although nobody waits, the job ends
 /// everywhere: one message on standard error names who is behind, in what, and who waits, and every
-/// process leaves with status 1, without MPI's help. Finished rows are in the journal.
+/// process leaves with status 1, without MPI's help. Finished rows are in the journal. Before MPI
+/// has started, after it has been left, and with one rank, each rank watches itself alone.
 ///
-/// With one rank there is nothing to do and no thread. Where MPI does not let threads call it, the
-/// replicas have fixed shares, signals stop only those ranks that get them, and each rank ends the
-/// job when one of its own waits lasts too long.
+/// Where MPI does not let threads call it, the replicas have fixed shares, signals stop only those
+/// ranks that get them, and each rank ends the job when one of its own waits within a replica lasts
+/// too long.
 class JobControl {
  public:
-  /// Every rank of the job must construct it at the same place. `watchdog_seconds` 0: nobody is
-  /// ever late. `stop_requested` is polled for signals. `connects`: whether threads may call MPI.
-  JobControl(Group& world, double watchdog_seconds, bool (*stop_requested)(),
-             bool connects = threads_may_call_mpi());
+  /// Begins to watch; MPI need not have started. `watchdog_seconds` 0: nobody is ever late.
+  /// `stop_requested`, when given, is polled for signals. `rank`: as SessionWatch.
+  JobControl(double watchdog_seconds, bool (*stop_requested)(), int rank = -1);
   JobControl(const JobControl&) = delete;
   JobControl& operator=(const JobControl&) = delete;
-  /// Waits for all ranks to come here, unless an exception is on its way.
+  /// Closes, unless an exception is on its way, and ends the watch.
   ~JobControl();
+
+  /// MPI has started: from now on the ranks hear of each other. Every rank of the job must call it;
+  /// nobody waits. `threads`: whether threads may call MPI.
+  void connect(bool threads);
+  void connect();
+  /// The group of all ranks, watched. Every rank must call it once, after `connect`.
+  std::unique_ptr<Group> make_world();
+  /// Returns when all ranks have called it: from now on they hear of each other no more, and each
+  /// watches itself alone. Nothing else may be called then.
+  void close();
 
   /// Whether the ranks' threads reach each other.
   [[nodiscard]] bool connected() const { return connected_; }
   [[nodiscard]] Activity& activity() { return board_.activity; }
-  /// The same group, whose waits count; see make_watched_group.
+  /// The same group, whose waits count; see make_watched_group. What is split off a watched group
+  /// is watched.
   std::unique_ptr<Group> watch(std::unique_ptr<Group> group);
 
   /// Whether the job is to stop: some rank has said so, a moment ago.
@@ -98,11 +114,14 @@ class JobControl {
   [[nodiscard]] Progress progress() const;
 
  private:
+  template <class Change>
+  void tell(const Change& change);
   void claim_here();
 
   bool (*stop_requested_)();
-  int rank_;
+  int rank_ = 0;
   bool connected_ = false;
+  bool closed_ = false;
   std::unique_ptr<StaticShare> share_;  ///< where nothing can be claimed
   ControlBoard board_;
   std::uint64_t watched_ = 0;  ///< groups given to `watch`

@@ -1,14 +1,13 @@
 #include "comm/mailbox.h"
 
 #include <algorithm>
-#include <exception>
 
 #include "base/error.h"
 
 namespace weft {
 namespace {
 
-constexpr int kTag = 1;
+constexpr int kTag = 1101;
 
 void check_mpi(int code, const char* operation) {
   if (code != MPI_SUCCESS) fail("job control: {} failed with MPI error {}", operation, code);
@@ -17,7 +16,6 @@ void check_mpi(int code, const char* operation) {
 }  // namespace
 
 Mailbox::Mailbox() {
-  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "MPI_Comm_dup");
   MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
   MPI_Comm_rank(comm_, &rank_);
   MPI_Comm_size(comm_, &size_);
@@ -27,8 +25,6 @@ Mailbox::~Mailbox() {
   // Small letters leave at once; what has not left is left to MPI, with its bytes.
   static std::list<Sent> abandoned;
   abandoned.splice(abandoned.end(), under_way_);
-  // Freeing is collective: a rank that is failing alone must not wait for the others here.
-  if (std::uncaught_exceptions() == 0) MPI_Comm_free(&comm_);
 }
 
 void Mailbox::send(std::span<const std::byte> bytes, int to) {

@@ -11,8 +11,10 @@
 
 namespace weft {
 
-/// A communicator of its own on which nobody waits: sending and receiving return at once. Used by
-/// one thread at a time, beside a main thread that is inside MPI: see threads_may_call_mpi.
+/// Letters on which nobody waits: sending and receiving return at once. Used by one thread at a
+/// time, beside a main thread that is inside MPI: see threads_may_call_mpi. They travel on
+/// MPI_COMM_WORLD, where nothing else does: a communicator of their own would have to be made by
+/// all ranks together, and one that has stopped by then would keep the others from noticing.
 class Mailbox {
  public:
   struct Letter {
@@ -20,11 +22,10 @@ class Mailbox {
     std::vector<std::byte> bytes;
   };
 
-  /// Over all ranks of the job; every rank must construct it at the same place.
+  /// Over all ranks of the job, at any time after MPI has started. One at a time.
   Mailbox();
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
-  /// Every rank must come here, unless an exception is on its way.
   ~Mailbox();
 
   [[nodiscard]] int rank() const { return rank_; }
@@ -46,7 +47,7 @@ class Mailbox {
     std::vector<std::byte> bytes;
   };
 
-  MPI_Comm comm_ = MPI_COMM_NULL;
+  MPI_Comm comm_ = MPI_COMM_WORLD;
   int rank_ = 0;
   int size_ = 1;
   std::list<Sent> under_way_;

@@ -150,6 +150,13 @@ class MpiGroup final : public Group {
 
 }  // namespace
 
+WorldPlace world_place() {
+  WorldPlace place;
+  MPI_Comm_rank(MPI_COMM_WORLD, &place.rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &place.size);
+  return place;
+}
+
 std::unique_ptr<Group> make_world_group() {
   MPI_Comm world = MPI_COMM_NULL;
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &world), "MPI_Comm_dup");

@@ -11,4 +11,11 @@ namespace weft {
 /// must outlive the group.
 std::unique_ptr<Group> make_world_group();
 
+/// This rank, and how many there are. MPI must be initialised.
+struct WorldPlace {
+  int rank = 0;
+  int size = 1;
+};
+WorldPlace world_place();
+
 }  // namespace weft

@@ -3,30 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 namespace weft {
 namespace {
 
 constexpr const char* kAdvice = "the job ends here; run it again to go on";
-
-bool is_collective(Operation operation) {
-  switch (operation) {
-    case Operation::all_gather:
-    case Operation::all_to_all:
-    case Operation::broadcast:
-    case Operation::barrier:
-      return true;
-    default:
-      return false;
-  }
-}
-
-/// "all-gather 5012", "receive".
-std::string place_of(const RankState& state) {
-  if (!is_collective(state.operation)) return name(state.operation);
-  return fmt::format("{} {}", name(state.operation), state.call);
-}
+/// Ranks that fell silent or still together reach a limit within so many looks of each other.
+constexpr int kTogether = 2;
 
 /// "0-2, 5".
 std::string listed(std::span<const int> ranks) {
@@ -43,12 +28,23 @@ std::string listed(std::span<const int> ranks) {
 
 }  // namespace
 
+std::string stillness_text(const std::string& who, double seconds, const std::string& doing,
+                           bool several) {
+  return fmt::format("{} {} got nothing done for {:g} s ({} x engine.watchdog_seconds), {}; {}",
+                     who, several ? "have" : "has", kStillness * seconds, kStillness, doing,
+                     kAdvice);
+}
+
 RollCall::RollCall(std::vector<std::string> hosts, int expected, int limit, double seconds)
     : hosts_(std::move(hosts)),
       expected_(expected),
       limit_(limit),
       seconds_(seconds),
-      entries_(hosts_.size()) {}
+      entries_(hosts_.size()) {
+  std::vector<int>& all = groups_[0];
+  all.resize(hosts_.size());
+  std::iota(all.begin(), all.end(), 0);
+}
 
 void RollCall::add_group(std::uint64_t group, std::vector<int> members) {
   groups_[group] = std::move(members);
@@ -92,19 +88,37 @@ std::vector<int> RollCall::awaited_by(int rank) const {
   return awaited;
 }
 
-std::vector<int> RollCall::behind(int rank) const {
+RollCall::Chains RollCall::chains_from(int rank) const {
   std::set<int> seen;
-  std::set<int> ends;
+  std::set<int> still;
+  Chains chains;
   std::vector<int> open = {rank};
   while (!open.empty()) {
     const int next = open.back();
     open.pop_back();
     if (!seen.insert(next).second) continue;
-    const std::vector<int> awaited = awaited_by(next);
-    if (!waits(next) && next != rank) ends.insert(next);
-    open.insert(open.end(), awaited.begin(), awaited.end());
+    const Entry& it = entry(next);
+    if (!it.heard || it.excused || is_patient(it.state.operation) || it.state.looks < limit_) {
+      chains.move = true;
+    } else if (it.state.operation == Operation::none) {
+      still.insert(next);
+    } else {
+      const std::vector<int> awaited = awaited_by(next);
+      open.insert(open.end(), awaited.begin(), awaited.end());
+    }
   }
-  return {ends.begin(), ends.end()};
+  chains.still.assign(still.begin(), still.end());
+  return chains;
+}
+
+std::vector<int> RollCall::still_for(std::int64_t looks) const {
+  std::vector<int> found;
+  for (int rank = 0; rank < expected_; ++rank) {
+    const Entry& it = entry(rank);
+    const bool computes = it.heard && !it.excused && it.state.operation == Operation::none;
+    if (computes && it.state.looks >= looks) found.push_back(rank);
+  }
+  return found;
 }
 
 std::vector<int> RollCall::silent_for(int looks) const {
@@ -115,18 +129,30 @@ std::vector<int> RollCall::silent_for(int looks) const {
   return found;
 }
 
-std::optional<std::string> RollCall::silence() const {
-  if (limit_ <= 0 || silent_for(limit_).empty()) return std::nullopt;
-  // Ranks that fell silent together reach the limit within a look or two of each other.
-  return text_of_silence(silent_for(std::max(1, limit_ - 2)));
+std::optional<std::string> RollCall::silence(int later) const {
+  if (limit_ <= 0 || silent_for(limit_ + later).empty()) return std::nullopt;
+  return text_of_silence(silent_for(std::max(1, limit_ + later - kTogether)));
 }
 
 std::optional<std::string> RollCall::lateness() const {
   if (limit_ <= 0) return std::nullopt;
   for (int rank = 0; rank < expected_; ++rank) {
-    if (waits(rank) && entry(rank).state.looks >= limit_) return text_of_lateness(rank);
+    if (!waits(rank) || entry(rank).state.looks < limit_) continue;
+    const Chains chains = chains_from(rank);
+    if (!chains.still.empty() || !chains.move) return text_of_lateness(rank, chains.still);
   }
   return std::nullopt;
+}
+
+std::optional<std::string> RollCall::stillness() const {
+  const std::int64_t looks = std::int64_t{kStillness} * limit_;
+  if (limit_ <= 0 || still_for(looks).empty()) return std::nullopt;
+  const std::vector<int> still = still_for(std::max<std::int64_t>(1, looks - kTogether));
+  const std::string doing = describe(entry(still.front()).state);
+  return stillness_text(
+      named(still, true), seconds_,
+      still.size() == 1 ? doing : fmt::format("rank {} is {}", still.front(), doing),
+      still.size() > 1);
 }
 
 Progress RollCall::progress() const {
@@ -149,16 +175,15 @@ std::string RollCall::text_of_silence(std::span<const int> silent) const {
   if (!entry(first).heard) {
     text += "; never heard of before";
   } else if (silent.size() == 1) {
-    text += fmt::format("; last seen {}", doing(first));
+    text += fmt::format("; last seen {}", describe(entry(first).state));
   } else {
-    text += fmt::format("; rank {} was last seen {}", first, doing(first));
+    text += fmt::format("; rank {} was last seen {}", first, describe(entry(first).state));
   }
   return text + waiters_of(silent) + "; " + kAdvice;
 }
 
-std::string RollCall::text_of_lateness(int waiting) const {
+std::string RollCall::text_of_lateness(int waiting, const std::vector<int>& late) const {
   const RankState& state = entry(waiting).state;
-  const std::vector<int> late = behind(waiting);
   if (late.empty()) {
     return fmt::format(
         "{} waits in {} for {:.0f} s (engine.watchdog_seconds), and nobody is behind: messages "
@@ -168,8 +193,9 @@ std::string RollCall::text_of_lateness(int waiting) const {
   const int first = late.front();
   std::string text =
       late.size() == 1
-          ? fmt::format("{} is behind, {}", named(late, true), doing(first))
-          : fmt::format("{} are behind; rank {} is {}", named(late, true), first, doing(first));
+          ? fmt::format("{} is behind, {}", named(late, true), describe(entry(first).state))
+          : fmt::format("{} are behind; rank {} is {}", named(late, true), first,
+                        describe(entry(first).state));
   std::string waiters = waiters_of(late);
   if (waiters.empty()) {  // they wait by way of others
     waiters =
@@ -202,31 +228,16 @@ std::string RollCall::waiters_of(std::span<const int> ranks) const {
                      place_of(state));
 }
 
-std::string RollCall::doing(int rank) const {
-  const RankState& state = entry(rank).state;
-  switch (state.phase) {
-    case JobPhase::starting:
-      return "starting";
-    case JobPhase::loading:
-      return state.operation == Operation::none ? "loading the weights"
-                                                : "waiting while weights are loaded";
-    case JobPhase::finished:
-      return "finished";
-    case JobPhase::running:
-      break;
-  }
-  if (state.operation == Operation::none) return fmt::format("in step {}, computing", state.step);
-  return fmt::format("in step {}, waiting in {}", state.step, place_of(state));
-}
-
 std::string RollCall::named(std::span<const int> ranks, bool hosts) const {
   std::string text = fmt::format("rank{} {}", ranks.size() == 1 ? "" : "s", listed(ranks));
   if (!hosts) return text;
   std::set<std::string> on;
   for (const int rank : ranks) on.insert(hosts_[static_cast<std::size_t>(rank)]);
   std::string names;
-  for (const std::string& host : on) names += (names.empty() ? "" : ", ") + host;
-  return text + " on " + names;
+  for (const std::string& host : on) {
+    if (!host.empty()) names += (names.empty() ? " on " : ", ") + host;
+  }
+  return text + names;
 }
 
 }  // namespace weft

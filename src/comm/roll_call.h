@@ -6,11 +6,21 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/activity.h"
 
 namespace weft {
+
+/// A rank that computes, with nobody waiting for it, may be seen for that many times the watchdog's
+/// time to get nothing done before the job ends.
+inline constexpr int kStillness = 3;
+
+/// "rank 3 on n2 has got nothing done for 900 s (3 x engine.watchdog_seconds), loading the weights;
+/// …": `seconds` are the watchdog's.
+std::string stillness_text(const std::string& who, double seconds, const std::string& doing,
+                           bool several = false);
 
 /// The table of one keeper: rank 0 keeps one of all ranks, the others one of rank 0.
 ///
@@ -18,12 +28,14 @@ namespace weft {
 /// as a whole and resumed has not looked in between, and nobody is late.
 class RollCall {
  public:
-  /// `hosts`: of each rank. Only ranks below `expected` must be heard of; the keeper itself is
-  /// told of with `hear` too. After `limit` looks something lasts too long, which is `seconds` for
-  /// people; a limit of 0 is never reached.
+  /// `hosts`: of each rank, "" where it is not known. Only ranks below `expected` must be heard of;
+  /// the keeper itself is told of with `hear` too. After `limit` looks something lasts too long,
+  /// which is `seconds` for people; a limit of 0 is never reached.
   RollCall(std::vector<std::string> hosts, int expected, int limit, double seconds);
 
-  /// The members of a group, as ranks of the job.
+  /// The hosts of all ranks are known now.
+  void introduce(std::vector<std::string> hosts) { hosts_ = std::move(hosts); }
+  /// The members of a group, as ranks of the job. All ranks are group 0.
   void add_group(std::uint64_t group, std::vector<int> members);
 
   /// A heartbeat.
@@ -33,11 +45,14 @@ class RollCall {
   /// The keeper looks once.
   void look();
 
-  /// Why the job cannot go on, for people: ranks that have not been heard of for too long. Nothing
-  /// while all is well.
-  [[nodiscard]] std::optional<std::string> silence() const;
-  /// The same: a rank that has waited too long, and who is behind.
+  /// Why the job cannot go on, for people: ranks that have not been heard of for too long, or
+  /// `later` looks longer. Nothing while all is well.
+  [[nodiscard]] std::optional<std::string> silence(int later = 0) const;
+  /// The same: a rank that has waited too long for ranks that get nothing done, or for nobody.
+  /// Those that get on are waited for, however slow they are.
   [[nodiscard]] std::optional<std::string> lateness() const;
+  /// The same: ranks that nobody waits for and that have got nothing done kStillness times as long.
+  [[nodiscard]] std::optional<std::string> stillness() const;
 
   /// The sum over all ranks.
   [[nodiscard]] Progress progress() const;
@@ -56,15 +71,20 @@ class RollCall {
   [[nodiscard]] bool waits(int rank) const;
   /// Ranks that must come before the wait of `rank` can end; empty when it does not wait.
   [[nodiscard]] std::vector<int> awaited_by(int rank) const;
-  /// Ranks at the ends of the chains of waits that begin with `rank`.
-  [[nodiscard]] std::vector<int> behind(int rank) const;
+  /// Where the chains of waits that begin with a rank end.
+  struct Chains {
+    std::vector<int> still;  ///< ranks that compute and have got nothing done for too long
+    bool move = false;       ///< some lead to a rank that gets on, or that may wait
+  };
+  [[nodiscard]] Chains chains_from(int rank) const;
+  /// Ranks that compute and have got nothing done for so many looks.
+  [[nodiscard]] std::vector<int> still_for(std::int64_t looks) const;
   [[nodiscard]] std::vector<int> silent_for(int looks) const;
   [[nodiscard]] std::string text_of_silence(std::span<const int> silent) const;
-  [[nodiscard]] std::string text_of_lateness(int waiting) const;
+  /// `late`: the ranks that are behind.
+  [[nodiscard]] std::string text_of_lateness(int waiting, const std::vector<int>& late) const;
   /// "; ranks 0-2 wait for it in all-gather 5012", or nothing.
   [[nodiscard]] std::string waiters_of(std::span<const int> ranks) const;
-  /// "in step 17, computing".
-  [[nodiscard]] std::string doing(int rank) const;
   /// "rank 3 on n2", "ranks 2-3 on n2", "ranks 1, 3".
   [[nodiscard]] std::string named(std::span<const int> ranks, bool hosts) const;
 

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
 #include <vector>
 
 #include "base/error.h"
+#include "base/stopped.h"
 #include "comm/mpi_api.h"
-#include "comm/mpi_group.h"
 
 namespace weft {
 namespace {
@@ -32,6 +31,10 @@ class AgreedError : public UserError {
   std::abort();
 }
 
+/// Without mpirun, Open MPI starts a daemon beside the process, for MPI_Comm_spawn. It keeps the
+/// process' output open and may outlive it: whoever waits for the end of that output waits on.
+void make_do_without_daemon() { ::setenv("OMPI_MCA_ess_singleton_isolated", "1", 0); }
+
 int largest(Group& world, int status) {
   std::vector<int> all(static_cast<std::size_t>(world.size()));
   world.all_gather(std::as_bytes(std::span(&status, 1)), std::as_writable_bytes(std::span(all)),
@@ -42,15 +45,19 @@ int largest(Group& world, int status) {
 
 }  // namespace
 
-int with_session(const std::function<int(Group& world)>& body) {
+int with_session(const SessionWatch& watch,
+                 const std::function<int(Group& world, JobControl& control)>& body) {
+  if (watch.rank < 0) make_do_without_daemon();
+  JobControl control(watch.seconds, watch.stop_requested, watch.rank);
   int provided = 0;
   // Job control has a thread of its own that sends messages; it makes do with less.
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
+  control.connect();
   int status = 1;
   try {
-    const std::unique_ptr<Group> world = make_world_group();
+    const std::unique_ptr<Group> world = control.make_world();
     try {
-      status = largest(*world, body(*world));
+      status = largest(*world, body(*world, control));
     } catch (const AgreedError& error) {
       if (world->rank() == 0) std::fprintf(stderr, "weft: %s\n", error.what());
       status = kUserErrorStatus;
@@ -62,6 +69,7 @@ int with_session(const std::function<int(Group& world)>& body) {
   } catch (...) {
     abort_job("unknown exception", 1);
   }
+  control.close();
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Finalize();
@@ -74,17 +82,26 @@ bool threads_may_call_mpi() {
   return provided == MPI_THREAD_MULTIPLE;
 }
 
-void agree(Group& group, const std::function<void()>& action) {
-  std::optional<std::string> mine;
+bool agree_unless_stopped(Group& group, const std::function<void()>& action) {
+  constexpr char kMistake = '!';  // tells an empty message from none
+  const std::string stop = ".";
+  std::string mine;
   try {
     action();
   } catch (const UserError& error) {
-    mine = error.what();
+    mine = kMistake + std::string(error.what());
+  } catch (const Stopped&) {
+    mine = stop;
   }
-  // A leading mark tells "no mistake" from an empty message.
-  for (const std::string& text : gather_strings(group, mine ? "!" + *mine : "")) {
-    if (!text.empty()) throw AgreedError(text.substr(1));
+  const std::vector<std::string> all = gather_strings(group, mine);
+  for (const std::string& text : all) {
+    if (text.starts_with(kMistake)) throw AgreedError(text.substr(1));
   }
+  return std::find(all.begin(), all.end(), stop) == all.end();
+}
+
+void agree(Group& group, const std::function<void()>& action) {
+  require(agree_unless_stopped(group, action), "a rank stopped where none can");
 }
 
 std::string host_name() {

@@ -6,8 +6,16 @@
 #include <string>
 
 #include "comm/group.h"
+#include "comm/job_control.h"
 
 namespace weft {
+
+/// How a session is watched: see JobControl.
+struct SessionWatch {
+  double seconds = 300;
+  bool (*stop_requested)() = nullptr;
+  int rank = -1;  ///< as the launcher tells it, for messages before MPI does; -1: no launcher
+};
 
 /// Runs `body` with the group of all ranks and returns this process's exit status. Rank 0 speaks
 /// for all of them, the others return 0, since launchers end everybody as soon as one fails:
@@ -16,7 +24,9 @@ namespace weft {
 /// Any other exception prints rank, host and message and aborts the whole job (with status 2 for a
 /// UserError that the ranks had no chance to agree on, 1 otherwise), so that no rank is left
 /// waiting. Starts and ends MPI; may be called once in a process. Without mpirun there is one rank.
-int with_session(const std::function<int(Group& world)>& body);
+/// All of it is watched, from before MPI starts until after it has ended.
+int with_session(const SessionWatch& watch,
+                 const std::function<int(Group& world, JobControl& control)>& body);
 
 /// Whether threads beside the main one may call MPI, which `with_session` asks for and not every
 /// MPI has (MPI_THREAD_MULTIPLE).
@@ -25,6 +35,10 @@ bool threads_may_call_mpi();
 /// Calls `action` on every rank, then lets the ranks agree: when it threw UserError anywhere, every
 /// rank throws UserError with the message of the lowest such rank. Every rank must call it.
 void agree(Group& group, const std::function<void()>& action);
+
+/// The same for an action that the job's stop may end with Stopped: false on every rank when it has
+/// on any. A mistake goes before a stop.
+[[nodiscard]] bool agree_unless_stopped(Group& group, const std::function<void()>& action);
 
 /// The name of this host, as MPI knows it.
 std::string host_name();

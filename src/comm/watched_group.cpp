@@ -55,6 +55,7 @@ class WatchedGroup final : public Group {
     group_->barrier();
   }
   std::unique_ptr<Group> split(int color, const std::string& name) override {
+    const Activity::Wait wait(activity_, Operation::split, name_, ++calls_);
     const std::uint64_t part[] = {name_, ++splits_};
     return std::make_unique<WatchedGroup>(group_->split(color, name), activity_, rank_,
                                           digest_of(std::as_bytes(std::span(part))).low, on_group_);

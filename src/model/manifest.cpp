@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/pulse.h"
+#include "base/stopped.h"
 #include "base/version.h"
 #include "io/file.h"
 #include "io/json.h"
@@ -210,7 +212,7 @@ const std::vector<std::string>& tokenizer_file_names() {
   return names;
 }
 
-Digest digest_of_file(const std::filesystem::path& path) {
+Digest digest_of_file(const std::filesystem::path& path, const std::function<bool()>& stop) {
   constexpr Bytes piece = Bytes{1} << 20;
   const File file = File::open_read(path);
   const Bytes size = file.size();
@@ -218,6 +220,8 @@ Digest digest_of_file(const std::filesystem::path& path) {
   Digester digester;
   for (Bytes offset = 0; offset < size; offset += piece) {
     const std::span part(buffer.data(), std::min(piece, size - offset));
+    beat();
+    if (stop && stop()) throw Stopped();
     file.pread_all(part, offset);
     digester.add(part);
   }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -66,8 +67,9 @@ struct Manifest {
 /// Names of the files that are copied beside the weights where the source has them.
 const std::vector<std::string>& tokenizer_file_names();
 
-/// Whole digest of a file, read in pieces.
-Digest digest_of_file(const std::filesystem::path& path);
+/// Whole digest of a file, read in pieces. Throws Stopped when `stop`, asked before each, says so.
+Digest digest_of_file(const std::filesystem::path& path,
+                      const std::function<bool()>& stop = nullptr);
 
 /// Writes `directory`/weft.json in one step, sets `manifest.digest`.
 void write_manifest(const std::filesystem::path& directory, Manifest& manifest);

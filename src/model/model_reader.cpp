@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/lanes.h"
+#include "base/stopped.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "model/shared_reading.h"
@@ -97,10 +98,19 @@ void ModelReader::read_pieces(const TensorSpec& tensor, int segment, Range rows,
       *peers_, [&](const RowSink& to) { read_here(tensor, segment, rows, to); }, sink);
 }
 
+void ModelReader::check_stop() const {
+  if (stop_ && stop_()) throw Stopped();
+}
+
 void ModelReader::read_here(const TensorSpec& tensor, int segment, Range rows,
                             const RowSink& sink) {
+  const RowSink unless_stopped = [&](std::int64_t first, std::span<const std::byte> bytes,
+                                     std::int64_t count) {
+    check_stop();
+    sink(first, bytes, count);
+  };
   for_pieces(tensor, segment, rows, [&](const ShardReader& shard, std::size_t piece, Range common) {
-    bytes_read_ += shard.read(piece, common, sink);
+    bytes_read_ += shard.read(piece, common, unless_stopped);
   });
 }
 
@@ -127,6 +137,7 @@ void ModelReader::read_all(std::span<const ReadTask> tasks, int threads, Memory&
   std::vector<Buffer> buffers;
   for (int lane = 0; lane < lanes; ++lane) buffers.emplace_back(staging, largest);
   share_out(lanes, parts.size(), [&](int lane, std::size_t i) {
+    check_stop();
     const Part& part = parts[i];
     const Buffer& buffer = buffers[static_cast<std::size_t>(lane)];
     bytes_read_ +=

@@ -4,12 +4,14 @@
 #include <atomic>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -68,6 +70,10 @@ class ModelReader {
   /// outlive its use.
   void share_with(Group* peers) { peers_ = peers; }
 
+  /// From now on readings end with Stopped when `stop` says so, which several threads may ask. Of
+  /// ranks that share one reading, the first alone asks, and all throw.
+  void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
+
   /// Bytes of raw data read so far, by this rank.
   [[nodiscard]] Bytes bytes_read() const { return bytes_read_; }
 
@@ -96,6 +102,7 @@ class ModelReader {
   const std::vector<Location>& locations_of(const TensorSpec& tensor) const;
   const ShardReader& shard(std::size_t index);
   void apply_generation_config();
+  void check_stop() const;
   void read_here(const TensorSpec& tensor, int segment, Range rows, const RowSink& sink);
 
   std::filesystem::path directory_;
@@ -107,6 +114,7 @@ class ModelReader {
   std::mutex opening_;
   std::vector<std::unique_ptr<ShardReader>> shards_;  ///< in the manifest's order, null until used
   std::atomic<Bytes> bytes_read_ = 0;
+  std::function<bool()> stop_;
   Group* peers_ = nullptr;  ///< that share one reading
 };
 

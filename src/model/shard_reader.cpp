@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/pulse.h"
 #include "model/shard_file.h"
 
 namespace weft {
@@ -111,6 +112,7 @@ Bytes ShardReader::read(std::size_t index, Range rows, std::span<std::byte> buff
   Bytes at = first;
   while (at < end) {
     const auto block = buffer.subspan(kept, std::min(hdf5::kDigestBlock, dataset.bytes - at));
+    beat();
     file_.pread_all(block, dataset.offset + at);
     check_block(dataset, at, block);
     const Bytes skipped = begin > at ? begin - at : 0;  // only in the first block

@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/stopped.h"
 
 namespace weft {
 namespace {
@@ -18,6 +19,7 @@ struct Header {
     rows,    ///< `bytes` of rows follow
     end,     ///< all rows have come
     failed,  ///< the message of a UserError follows
+    stopped,
   };
   Kind kind = Kind::rows;
   std::int64_t first_row = 0;
@@ -51,6 +53,10 @@ void read_and_send(Group& peers, const std::function<void(const RowSink&)>& read
     announce(peers, header);
     peers.broadcast(as_sent(std::as_bytes(std::span(message))), 0);
     throw;
+  } catch (const Stopped&) {
+    header = {Header::Kind::stopped, 0, 0, 0, {}};
+    announce(peers, header);
+    throw;
   }
   header = {Header::Kind::end, 0, 0, 0, {}};
   announce(peers, header);
@@ -63,6 +69,7 @@ void receive(Group& peers, const RowSink& sink) {
     Header header;
     announce(peers, header);
     if (header.kind == Header::Kind::end) return;
+    if (header.kind == Header::Kind::stopped) throw Stopped();
     if (header.bytes > capacity) {
       buffer = std::make_unique_for_overwrite<std::byte[]>(header.bytes);
       capacity = header.bytes;

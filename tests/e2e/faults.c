@@ -1,7 +1,11 @@
-/* Preloaded into the program by the tests: makes a system call fail for files of one name.
+/* Preloaded into the program by the tests: makes a system call fail, or never return, for files of
+ * one name.
  *
- * WEFT_FAULT_CALL: write, fsync or rename. WEFT_FAULT_FILE: part of the path. WEFT_FAULT_AFTER: how
- * many such calls still work. WEFT_FAULT_ERRNO: what the others fail with. */
+ * WEFT_FAULT_CALL: read, write, fsync or rename; begin or end, which MPI does. WEFT_FAULT_FILE: part
+ * of the path; for MPI of "rank-N".
+ * WEFT_FAULT_AFTER: how many such calls still work. WEFT_FAULT_ERRNO: what the others fail with;
+ * "sleep" and "loop": they never return, and sleep or burn cycles meanwhile; "slow": they take half
+ * a second each. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,7 +25,15 @@ static int fails(const char *call, const char *path) {
   if (wanted == NULL || file == NULL || strcmp(wanted, call) != 0) return 0;
   if (strstr(path, file) == NULL) return 0;
   if (atomic_fetch_add(&calls, 1) < (after != NULL ? atol(after) : 0)) return 0;
-  errno = atoi(getenv("WEFT_FAULT_ERRNO"));
+  const char *error = getenv("WEFT_FAULT_ERRNO");
+  while (strcmp(error, "sleep") == 0) pause();
+  for (volatile int again = 1; strcmp(error, "loop") == 0 && again != 0;) {
+  }
+  if (strcmp(error, "slow") == 0) {
+    usleep(500 * 1000);
+    return 0;
+  }
+  errno = atoi(error);
   return 1;
 }
 
@@ -35,6 +47,12 @@ static int fails_on(const char *call, int fd) {
   return fails(call, path);
 }
 
+ssize_t pread(int fd, void *bytes, size_t count, off_t offset) {
+  static ssize_t (*real)(int, void *, size_t, off_t);
+  if (real == NULL) real = (ssize_t(*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, "pread");
+  return fails_on("read", fd) ? -1 : real(fd, bytes, count, offset);
+}
+
 ssize_t write(int fd, const void *bytes, size_t count) {
   static ssize_t (*real)(int, const void *, size_t);
   if (real == NULL) real = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
@@ -45,6 +63,27 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
   static ssize_t (*real)(int, const void *, size_t, off_t);
   if (real == NULL) real = (ssize_t(*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite");
   return fails_on("write", fd) ? -1 : real(fd, bytes, count, offset);
+}
+
+static void mpi_call(const char *call) {
+  const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+  if (rank == NULL) rank = getenv("PMI_RANK");
+  char path[32];
+  snprintf(path, sizeof path, "rank-%s", rank != NULL ? rank : "0");
+  fails(call, path);
+}
+
+int MPI_Init_thread(int *argc, char ***argv, int required, int *provided) {
+  int (*real)(int *, char ***, int, int *) =
+      (int (*)(int *, char ***, int, int *))dlsym(RTLD_NEXT, "MPI_Init_thread");
+  mpi_call("begin");
+  return real(argc, argv, required, provided);
+}
+
+int MPI_Finalize(void) {
+  int (*real)(void) = (int (*)(void))dlsym(RTLD_NEXT, "MPI_Finalize");
+  mpi_call("end");
+  return real();
 }
 
 int fsync(int fd) {

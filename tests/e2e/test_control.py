@@ -2,15 +2,17 @@
 """A job is one thing: ranks that fall silent end it everywhere, one signal stops all of it, replicas
 share the work as they go, and one may read the weights for all."""
 
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-from weft_e2e import (EXIT_OK, EXIT_RESUMABLE, WeftTest, completion_request, flip_byte, kill_family,
-                      main, ranks_of, runs, send, start, wait_until, weft, write_rows)
+from weft_e2e import (EXIT_OK, EXIT_RESUMABLE, WeftTest, completion_request, environment, flip_byte,
+                      kill_family, main, ranks_of, runs, send, start, wait_until, weft, write_rows)
 
 WATCHDOG = 5  # seconds
 SLACK = 10    # for a busy machine, and for mpirun to end everybody
@@ -34,6 +36,13 @@ def rank_of(pid):
         if name in (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK"):
             return int(value)
     raise AssertionError(f"process {pid} has no rank")
+
+
+def has_open(pid, name):
+    """Whether a process has a file open whose path has `name` in it."""
+    with contextlib.suppress(OSError):
+        return any(name in os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    return False
 
 
 class Control(WeftTest):
@@ -101,6 +110,63 @@ class Control(WeftTest):
                 self.assertFalse((output / "results.jsonl").exists())
                 self.finish(output, 2, 2)
 
+    def test_a_rank_that_gets_nothing_done(self):
+        """Its service thread is well, and mostly nobody waits for it. Of two replicas, each of one
+        rank, one hangs: the file's name says which."""
+        shim = self.build_faults()
+        computing = r"in step \d+, computing \(output\)"
+        cases = [("write", "part-0000", 20, "loop", None, 1, 0, computing),
+                 ("read", "shard-", 2, "sleep", None, 1, 0, "loading the weights"),
+                 ("write", "part-0001", 20, "sleep", 2, 3, 1, computing),
+                 ("begin", "rank-1", 0, "sleep", 2, 1, 0, "in MPI_Init, which waits for all ranks"),
+                 ("end", "rank-0", 0, "loop", 2, 1, 0, "in MPI_Finalize, which waits for all")]
+        for number, (call, file, after, how, ranks, seconds, rank, doing) in enumerate(cases):
+            with self.subTest(call=call, file=file, ranks=ranks):
+                output = self.folder / f"hangs-{number}"
+                ended = self.hanging_run(shim, (call, file, after, how), output, ranks, seconds)
+                self.assertRegex(ended.complaints[0],
+                                 rf"^weft: rank {rank} on \S+ has got nothing done for {3 * seconds}"
+                                 rf" s \(3 x engine.watchdog_seconds\), {doing}")
+                self.finish(output)
+
+    def test_others_wait_for_a_rank_that_gets_nothing_done(self):
+        shim = self.build_faults()
+        output = self.folder / "hangs-at-the-end"
+        fault = ("write", "results.jsonl.tmp", 0, "sleep")
+        ended = self.hanging_run(shim, fault, output, ranks=2, seconds=3)
+        self.assertRegex(ended.complaints[0],
+                         r"^weft: rank 0 on \S+ is behind, writing the results; rank 1 waits for it "
+                         r"in broadcast \d+ for 3 s \(engine.watchdog_seconds\)")
+        self.finish(output)
+
+    def hanging_run(self, shim, fault, output, ranks, seconds):
+        """Runs the job to the end that the watch makes."""
+        call, file, after, how = fault
+        with environment(LD_PRELOAD=str(shim), WEFT_FAULT_CALL=call, WEFT_FAULT_FILE=file,
+                         WEFT_FAULT_AFTER=str(after), WEFT_FAULT_ERRNO=how):
+            ended = weft("run", self.job, "--set", f"output.dir={output}", "--set",
+                         f"engine.watchdog_seconds={seconds}", ranks=ranks, limit=60)
+        self.assertEqual(ended.status, 1, ended)
+        self.assertEqual(len(ended.complaints), 1, ended)
+        return ended
+
+    def test_a_rank_that_stops_at_the_start(self):
+        """Wherever MPI and the job are by then; mostly nobody has heard of it yet."""
+        for victim, pause in [(1, 0.0), (0, 0.2), (2, 0.3)]:
+            with self.subTest(victim=victim, pause=pause):
+                process = start("run", self.job, "--set",
+                                f"output.dir={self.folder / f'early-{victim}-{pause}'}", "--set",
+                                "engine.watchdog_seconds=2", ranks=3, err=subprocess.PIPE)
+                wait_until(lambda: len(ranks_of(process.pid)) == 3, "all ranks to begin")
+                time.sleep(pause)
+                pids = sorted(ranks_of(process.pid), key=rank_of)
+                send(pids[victim], signal.SIGSTOP)
+                status, said = self.ends(process, pids, 60)
+                self.assertEqual(status, 1)
+                self.assertGreaterEqual(len(said), 1)
+                self.assertRegex(said[0], rf"(rank {victim}( on \S+)? has not been heard of for 2 s|"
+                                          r"has got nothing done for 6 s .*in MPI_Init)")
+
     def test_a_killed_rank_ends_the_job(self):
         output = self.folder / "killed"
         process, pids = self.start_job(output, 4, 2)
@@ -167,6 +233,43 @@ class Control(WeftTest):
                 self.assertEqual(process.returncode, EXIT_RESUMABLE)
                 self.assertIn(b"stopped while reading the prompts; nothing is lost", rest)
                 self.assertFalse(output.exists())
+
+    def test_stops_before_the_first_step(self):
+        """While files are read, each call of which takes half a second: every rank hears of it at
+        once, and nothing is lost."""
+        shim = self.build_faults()
+        large = self.folder / "large.jsonl"
+        line = json.dumps(completion_request("NAME", "1+1=", max_tokens=2)) + "\n"
+        large.write_text(line * (64 * 2**20 // len(line)), encoding="utf-8")
+        # Reading on would take another 30 s at least.
+        cases = [("large", [f"input.file={large}"], 2, 1, "reading the prompts"),
+                 ("shard-", [], None, 0, "loading the model"),
+                 ("shard-", ["engine.load=broadcast"], 2, 1, "loading the model")]
+        for number, (file, settings, ranks, target, doing) in enumerate(cases):
+            with self.subTest(file=file, settings=settings):
+                output = self.folder / f"slow-{number}"
+                words = [f"output.dir={output}", "engine.watchdog_seconds=30", *settings]
+                with environment(LD_PRELOAD=str(shim), WEFT_FAULT_CALL="read",
+                                 WEFT_FAULT_FILE=file, WEFT_FAULT_ERRNO="slow"):
+                    process = start("run", self.job, *[w for item in words for w in ("--set", item)],
+                                    ranks=ranks, out=subprocess.PIPE)
+                try:
+                    wait_until(lambda: process.poll() is not None
+                               or any(has_open(pid, file) for pid in ranks_of(process.pid)),
+                               "the files to be read")
+                    pids = sorted(ranks_of(process.pid), key=rank_of) if ranks else [process.pid]
+                    began = time.monotonic()
+                    send(pids[target], signal.SIGTERM)
+                    said, _ = process.communicate(timeout=60)
+                finally:
+                    if process.poll() is None:
+                        kill_family(process)
+                self.assertLess(time.monotonic() - began, 20)
+                self.assertEqual(process.returncode, EXIT_RESUMABLE, said)
+                self.assertIn(f"stopped while {doing}; nothing is lost".encode(), said)
+                self.assertFalse((output / "results.jsonl").exists())
+                if file == "shard-":
+                    self.finish(output)
 
     def test_uneven_requests_are_levelled(self):
         """The first lines of the file take much longer: who has them gets fewer of the others."""

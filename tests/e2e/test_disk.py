@@ -4,27 +4,13 @@
 import contextlib
 import errno
 import os
-import shutil
 import subprocess
 import unittest
-from pathlib import Path
 
-from weft_e2e import (ENVIRONMENT, EXIT_OK, EXIT_USER_ERROR, WEFT, WeftTest, adder_requests, main,
-                      weft, write_rows)
+from weft_e2e import (EXIT_USER_ERROR, WeftTest, adder_requests, environment, main, weft,
+                      write_rows)
 
 EXIT_FAILURE = 1
-
-
-@contextlib.contextmanager
-def environment(**variables):
-    """The environment of the commands that are run, for a while."""
-    before = dict(ENVIRONMENT)
-    ENVIRONMENT.update(variables)
-    try:
-        yield
-    finally:
-        ENVIRONMENT.clear()
-        ENVIRONMENT.update(before)
 
 
 class Disk(WeftTest):
@@ -56,7 +42,7 @@ class Disk(WeftTest):
 
     def test_injected_failures(self):
         """Each kind of call on each file, at once and later on."""
-        shim = self.build_shim()
+        shim = self.build_faults()
         cases = [  # (call, file, how many work before, ranks)
             ("write", "part-0000", 40, None), ("write", "part-0000", 2, 2),
             ("fsync", "part-0000", 3, None), ("fsync", "part-0000", 0, 3),
@@ -82,18 +68,6 @@ class Disk(WeftTest):
                 if results.exists():  # then it is whole
                     self.assert_same_rows(results.read_bytes(), self.whole, "after the failure")
                 self.finish(output)
-
-    def build_shim(self):
-        compiler = shutil.which("cc")
-        if compiler is None:
-            self.skipTest("cc is missing: no failures are injected")
-        with open(WEFT, "rb") as binary:
-            if b"__asan_init" in binary.read():
-                self.skipTest("the sanitizer's library must be the first: no failures are injected")
-        shim = self.folder / "faults.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", shim,
-                        Path(__file__).with_name("faults.c"), "-ldl"], check=True, timeout=60)
-        return shim
 
     @contextlib.contextmanager
     def mounted(self, options):

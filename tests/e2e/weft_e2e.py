@@ -149,6 +149,18 @@ class Result:
         return f"{self.command}\nexit status {self.status}\n{self.out[-3000:]}{self.err[-3000:]}"
 
 
+@contextlib.contextmanager
+def environment(**variables):
+    """The environment of the commands that are run, for a while."""
+    before = dict(ENVIRONMENT)
+    ENVIRONMENT.update(variables)
+    try:
+        yield
+    finally:
+        ENVIRONMENT.clear()
+        ENVIRONMENT.update(before)
+
+
 def start(*arguments, ranks=None, out=subprocess.DEVNULL, err=subprocess.DEVNULL):
     """Starts a weft command and returns at once."""
     return subprocess.Popen(command(*arguments, ranks=ranks), stdin=subprocess.DEVNULL, stdout=out,
@@ -262,6 +274,19 @@ class WeftTest(unittest.TestCase):
         converted = weft("convert", ADDER, cls.model)
         if converted.status != EXIT_OK:
             raise AssertionError(str(converted))
+
+    def build_faults(self):
+        """The library of faults.c; skips the test where it cannot be."""
+        compiler = shutil.which("cc")
+        if compiler is None:
+            self.skipTest("cc is missing: no failures are injected")
+        with open(WEFT, "rb") as binary:
+            if b"__asan_init" in binary.read():
+                self.skipTest("the sanitizer's library must be the first: no failures are injected")
+        shim = self.folder / "faults.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", shim,
+                        Path(__file__).with_name("faults.c"), "-ldl"], check=True, timeout=60)
+        return shim
 
     def write_job(self, name, prompts, output=None, **settings):
         """Writes NAME.yaml and returns its path. Results go to the folder NAME, or `output`.

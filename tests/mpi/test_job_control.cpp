@@ -11,8 +11,10 @@
 
 #include "app/agenda.h"
 #include "base/error.h"
+#include "base/stopped.h"
 #include "comm/job_control.h"
 #include "comm/mpi_group.h"
+#include "comm/session.h"
 #include "model/shared_reading.h"
 #include "unit/catch.h"
 
@@ -22,6 +24,16 @@ namespace {
 bool never() { return false; }
 
 using Clock = std::chrono::steady_clock;
+
+/// Job control as `with_session` has it, in a process that has started MPI already.
+struct Control : JobControl {
+  explicit Control(double watchdog_seconds, bool threads = threads_may_call_mpi())
+      : JobControl(watchdog_seconds, &never) {
+    connect(threads);
+    world = make_world();
+  }
+  std::unique_ptr<Group> world;
+};
 
 /// Whether it comes true within ten seconds.
 template <class Condition>
@@ -67,7 +79,7 @@ std::vector<std::int64_t> claim_all(JobControl& control, std::chrono::microsecon
 TEST_CASE("every request is claimed by one replica", "[control]") {
   const auto world = make_world_group();
   for (const bool connects : {true, false}) {
-    JobControl control(*world, 300, &never, connects);
+    Control control(300, connects);
     CHECK(control.connected() == (connects && world->size() > 1));
     control.open_work({{0, 200}}, world->rank(), world->size());
     const int slowness = world->rank() == 0 ? 20 : 1;
@@ -88,7 +100,7 @@ TEST_CASE("every request is claimed by one replica", "[control]") {
 TEST_CASE("one rank's wish to stop reaches all", "[control]") {
   const auto world = make_world_group();
   for (int asking : {0, world->size() - 1}) {
-    JobControl control(*world, 300, &never);
+    Control control(300);
     CHECK_FALSE(control.stop_asked());
     world->barrier();
     if (world->rank() == asking) control.ask_to_stop();
@@ -102,7 +114,7 @@ TEST_CASE("one rank's wish to stop reaches all", "[control]") {
 TEST_CASE("a stopped job ends the wait for work", "[control]") {
   const auto world = make_world_group();
   if (world->size() == 1) return;
-  JobControl control(*world, 300, &never);
+  Control control(300);
   // There is no table: claims are put off until the job stops.
   if (world->rank() == world->size() - 1) control.ask_to_stop();
   if (world->rank() != 0) control.wait_for_work();
@@ -111,7 +123,7 @@ TEST_CASE("a stopped job ends the wait for work", "[control]") {
 
 TEST_CASE("rank 0 knows the progress of all", "[control]") {
   const auto world = make_world_group();
-  JobControl control(*world, 300, &never);
+  Control control(300);
   Progress mine;
   mine.rows = world->rank() + 1;
   mine.completion_tokens = 10;
@@ -127,7 +139,7 @@ TEST_CASE("rank 0 knows the progress of all", "[control]") {
 TEST_CASE("a rank that computes longer than the watchdog's time is left alone", "[control]") {
   const auto world = make_world_group();
   if (world->size() > 4) return;  // so many threads on few cores may well be late
-  JobControl control(*world, 3, &never);
+  Control control(3);
   const auto group = control.watch(make_world_group());
   if (world->rank() == world->size() - 1) std::this_thread::sleep_for(std::chrono::seconds(4));
   control.wait_for_others();  // patiently
@@ -136,7 +148,7 @@ TEST_CASE("a rank that computes longer than the watchdog's time is left alone", 
 
 TEST_CASE("a watched group works as the group it watches", "[control]") {
   const auto world = make_world_group();
-  JobControl control(*world, 300, &never);
+  Control control(300);
   const auto group = control.watch(make_world_group());
   const auto half = group->split(group->rank() % 2);
   CHECK(half->rank() == world->rank() / 2);
@@ -159,7 +171,7 @@ TEST_CASE("a watched group works as the group it watches", "[control]") {
 
 TEST_CASE("the ranks of a replica get the same orders", "[control]") {
   const auto world = make_world_group();
-  JobControl control(*world, 300, &never);
+  Control control(300);
   const auto group = control.watch(make_world_group());
   control.open_work({{3, 8}, {10, 20}}, 0, 1);
   Agenda agenda(*group, control);
@@ -211,6 +223,34 @@ TEST_CASE("one rank reads, all receive", "[control]") {
   REQUIRE(received.size() == 15000);
   CHECK(received.front() == std::byte{0});
   CHECK(received.back() == std::byte{4});
+}
+
+TEST_CASE("a stop that one rank hears is everybody's", "[control]") {
+  const auto world = make_world_group();
+  for (const int hearing : {0, world->size() - 1}) {
+    CHECK_FALSE(agree_unless_stopped(*world, [&] {
+      if (world->rank() == hearing) throw Stopped();
+    }));
+    CHECK(agree_unless_stopped(*world, [] {}));
+    if (world->size() == 1) continue;
+    // A mistake goes before it.
+    CHECK_THROWS_WITH(agree_unless_stopped(*world,
+                                           [&] {
+                                             if (world->rank() == hearing) throw Stopped();
+                                             fail_user("rank {}", world->rank());
+                                           }),
+                      hearing == 0 ? "rank 1" : "rank 0");
+  }
+  int runs = 0;
+  CHECK_THROWS_AS(read_shared(
+                      *world,
+                      [&](const RowSink& sink) {
+                        sink(0, std::vector<std::byte>(10), 1);
+                        throw Stopped();
+                      },
+                      [&](std::int64_t, std::span<const std::byte>, std::int64_t) { ++runs; }),
+                  Stopped);
+  CHECK(runs == 1);
 }
 
 TEST_CASE("damage that one rank finds is everybody's", "[control]") {

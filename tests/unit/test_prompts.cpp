@@ -5,6 +5,7 @@
 
 #include "app/prompts.h"
 #include "base/error.h"
+#include "base/stopped.h"
 #include "catch.h"
 #include "temp_dir.h"
 
@@ -368,6 +369,11 @@ TEST_CASE("duplicate ids are refused with both lines", "[prompts]") {
   const std::string message = message_of<UserError>([&] { survey_prompts(file, {}); });
   CHECK(message ==
         file.string() + ":7: custom_id 'b' was already given on line 3; 2 such lines in all");
+  for (const int stop : {1, 7, 8}) {  // the eighth is read for its id, a second time
+    int asked = 0;
+    CHECK_THROWS_AS(survey_prompts(file, {}, [&] { return ++asked == stop; }), Stopped);
+    CHECK(asked == stop);
+  }
   const auto fine = dir.write("q.jsonl", line("a") + line("b") + "{\n{\n");
   CHECK(survey_prompts(fine, {}).requests == 4);
   const auto mixed =

@@ -2,7 +2,9 @@
 #include <string>
 #include <vector>
 
+#include "base/pulse.h"
 #include "catch.h"
+#include "comm/lone_watch.h"
 #include "comm/roll_call.h"
 
 namespace weft::test {
@@ -58,7 +60,7 @@ TEST_CASE("while all are heard of, nobody is silent", "[roll-call]") {
 TEST_CASE("a send waits for its receiver alone", "[roll-call]") {
   RollCall roll = four();
   roll.hear(0, waiting(Operation::send, 4, kLimit, kGroup, 1));
-  for (int rank = 1; rank < 4; ++rank) roll.hear(rank, computing(17));
+  for (int rank = 1; rank < 4; ++rank) roll.hear(rank, computing(17, kLimit));
   const auto why = roll.lateness();
   REQUIRE(why);
   CHECK_THAT(*why, StartsWith("rank 1 on n1 is behind"));
@@ -134,10 +136,103 @@ TEST_CASE("chains of waits are followed to their end", "[roll-call]") {
   // 3 receives from 2, 2 from 1, 1 from 0, which computes.
   roll.hear(0, computing(4, kLimit));
   for (int rank = 1; rank < 4; ++rank) {
-    roll.hear(rank, waiting(Operation::receive, 0, rank == 3 ? kLimit : 5, kGroup, rank - 1));
+    roll.hear(rank, waiting(Operation::receive, 0, kLimit, kGroup, rank - 1));
   }
   CHECK_THAT(*roll.lateness(), StartsWith("rank 0 on n1 is behind, in step 4, computing; rank 1 "
                                           "waits for it in receive"));
+}
+
+TEST_CASE("whoever gets on is waited for, however slow", "[roll-call]") {
+  RollCall roll = four();
+  for (int rank : {0, 1, 3}) roll.hear(rank, waiting(Operation::all_gather, 12, 50 * kLimit));
+  roll.hear(2, computing(17, kLimit - 1));
+  CHECK_FALSE(roll.lateness());
+  // In a chain, too: 1 waits for 2, which waits for 3, but not for long yet.
+  roll.hear(1, waiting(Operation::receive, 0, 50 * kLimit, kGroup, 2));
+  roll.hear(2, waiting(Operation::receive, 0, 1, kGroup, 3));
+  roll.hear(0, computing(17));
+  roll.hear(3, waiting(Operation::send, 0, 1, kGroup, 2));
+  CHECK_FALSE(roll.lateness());
+  // One that gets on does not hide one that does not.
+  roll.hear(0, waiting(Operation::all_gather, 12, kLimit));
+  roll.hear(1, waiting(Operation::all_gather, 12, kLimit));
+  roll.hear(2, computing(17));
+  roll.hear(3, computing(17, kLimit));
+  REQUIRE(roll.lateness());
+  CHECK_THAT(*roll.lateness(), StartsWith("rank 3 on n2 is behind"));
+}
+
+TEST_CASE("ranks of a replica wait for a leader that waits for work", "[roll-call]") {
+  RollCall roll = four();
+  roll.hear(0, waiting(Operation::work, 0, 50 * kLimit));
+  for (int rank = 1; rank < 4; ++rank) {
+    roll.hear(rank, waiting(Operation::receive, 0, 50 * kLimit, kGroup, (rank - 1) / 2));
+  }
+  CHECK_FALSE(roll.lateness());
+  CHECK_FALSE(roll.stillness());
+}
+
+TEST_CASE("a rank that gets nothing done is named although nobody waits", "[roll-call]") {
+  RollCall roll = four();
+  roll.hear(0, computing(17));
+  roll.hear(1, waiting(Operation::others, 0, 100 * kLimit));
+  roll.hear(3, waiting(Operation::work, 0, 100 * kLimit));
+  RankState still = computing(17, kStillness * kLimit - 1);
+  still.work = Phase::output;
+  roll.hear(2, still);
+  CHECK_FALSE(roll.stillness());
+  ++still.looks;
+  roll.hear(2, still);
+  REQUIRE(roll.stillness());
+  CHECK_THAT(*roll.stillness(),
+             StartsWith("rank 2 on n2 has got nothing done for 90 s (3 x engine.watchdog_seconds), "
+                        "in step 17, computing (output); the job ends here"));
+  still.phase = JobPhase::loading;
+  --still.looks;  // a look later
+  roll.hear(0, still);
+  CHECK_THAT(*roll.stillness(),
+             StartsWith("ranks 0, 2 on n1, n2 have got nothing done for 90 s (3 x "
+                        "engine.watchdog_seconds), rank 0 is loading the weights"));
+  roll.excuse(0);
+  roll.excuse(2);
+  CHECK_FALSE(roll.stillness());
+}
+
+TEST_CASE("before hosts and groups are known, ranks are named without", "[roll-call]") {
+  RollCall roll({"", ""}, 2, kLimit, 30);
+  RankState state = waiting(Operation::split, 1, kLimit, 0);
+  state.phase = JobPhase::starting;
+  roll.hear(0, state);
+  RankState late = computing(0, kLimit);
+  late.phase = JobPhase::starting;
+  roll.hear(1, late);
+  CHECK_THAT(*roll.lateness(), StartsWith("rank 1 is behind, starting; rank 0 waits for it in the "
+                                          "making of a group 1 for 30 s"));
+  roll.introduce({"n1", "n2"});
+  CHECK_THAT(*roll.lateness(), StartsWith("rank 1 on n2 is behind"));
+}
+
+TEST_CASE("a rank alone watches itself", "[roll-call]") {
+  const WatchTime time(30);
+  CHECK(time.limit == 30);
+  CHECK(WatchTime(5).limit == 10);
+  constexpr std::uint64_t kWorld = 3;
+  const auto stuck = [&](const RankState& state, int later = 0) {
+    return stuck_alone(state, "rank 0 on n1", time, kWorld, later);
+  };
+  CHECK_FALSE(stuck(computing(4, 89)));
+  CHECK_FALSE(stuck(computing(4, 90), 1));
+  CHECK_THAT(stuck(computing(4, 90)).value(),
+             StartsWith("rank 0 on n1 has got nothing done for 90 s"));
+  RankState launching = computing(0, 90);
+  launching.phase = JobPhase::launching;
+  CHECK_THAT(stuck(launching).value(), Contains("in MPI_Init, which waits for all ranks"));
+  CHECK_THAT(stuck(waiting(Operation::receive, 4, 30)).value(),
+             StartsWith("rank 0 on n1: no answer for 30 s in receive"));
+  CHECK_FALSE(stuck(waiting(Operation::receive, 4, 29)));
+  CHECK_FALSE(stuck(waiting(Operation::barrier, 4, 1000, kWorld)));
+  CHECK_FALSE(stuck(waiting(Operation::others, 0, 1000)));
+  CHECK_FALSE(stuck_alone(computing(4, 1000), "rank 0", WatchTime(0), kWorld, 0));
 }
 
 TEST_CASE("when all are in one operation, it is the messages", "[roll-call]") {
@@ -192,6 +287,24 @@ TEST_CASE("an activity counts looks at the same wait only", "[roll-call]") {
   activity.begin_step();
   CHECK(activity.look().looks == 0);
   CHECK(activity.state().step == 1);
+  CHECK(activity.look().looks == 1);
+  beat();
+  CHECK(activity.look().looks == 0);
+  beat(Phase::ffn);
+  CHECK(activity.look().looks == 0);
+  CHECK(describe(activity.look()) == "in step 1, computing (ffn)");
+  CHECK(activity.state().looks == 1);
+  beat(Phase::other);
+  {
+    const Activity::Wait outer(activity, Operation::all_gather, 5, 7);
+    {
+      const Activity::Wait inner(activity, Operation::receive, 6, 0, 1);
+      CHECK(activity.state().operation == Operation::all_gather);
+    }
+    CHECK(activity.state().operation == Operation::all_gather);
+    CHECK(activity.state().call == 7);
+  }
+  CHECK(activity.state().operation == Operation::none);
 }
 
 }  // namespace weft::test

@@ -1,6 +1,7 @@
 // The operators for experts on CPUs: work is shared out by expert, weight panel and row.
 #include <algorithm>
 
+#include "base/pulse.h"
 #include "ops/checks.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/cpu/linear_plan.h"
@@ -122,6 +123,7 @@ void CpuOps::expert_pass(const Tensor& x, const std::int32_t* rows, const Matrix
     }
   });
 
+  beat();
   // Each thread takes the panels that begin in its share of the total cost.
   const Bytes matrix = matrix_bytes(w.shape);
   spread(cost, count * columns * w.shape.rows, [&](int thread, Range share) {

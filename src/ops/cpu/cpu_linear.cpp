@@ -1,6 +1,7 @@
 // Weight matrices on CPUs: packing into panels, embedding, products.
 #include <algorithm>
 
+#include "base/pulse.h"
 #include "ops/checks.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/cpu/linear_plan.h"
@@ -127,6 +128,7 @@ void CpuOps::linear_pass(const Tensor& x, const Matrix& w, const std::vector<Lin
     }
   });
 
+  beat();
   LinearTask task;
   task.x = packed;
   task.weights = w.storage.data();
