@@ -54,7 +54,7 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
       KvExchange::bytes(part, shape.step.max_rows, shape.sp) +
       FfnLayers::bytes(part, shape.step, shape.transport) +
       ops.workspace_bytes(largest_rows(part, shape.step), largest_k(part), part.config.head_dim);
-  if (part.stage.last()) footprint.buffers += Vocabulary::bytes(part, shape.step.logit_rows);
+  if (part.stage.last()) footprint.buffers += Vocabulary::bytes(part, shape.step.logit_rows, ops);
   return footprint;
 }
 
