@@ -35,6 +35,7 @@ struct GpuOptions {
   bool fast = false;  ///< `numerics: fast`: products add in whatever order is quick
   /// Kernels begin before those in front of them have ended, on Hopper and later.
   bool early_launches = true;
+  bool sampling = true;  ///< tokens are chosen on the GPU, or as on CPUs by the host
 };
 
 /// Operators on a GPU, which becomes this thread's. Throws Error when the build has no CUDA or the

@@ -3,7 +3,7 @@
 namespace weft {
 
 std::unique_ptr<GpuOps> make_gpu_ops(const GpuOptions& options) {
-  return std::make_unique<gpu::DeviceOps>(options);
+  return std::make_unique<gpu::DeviceOps>(options, options.sampling);
 }
 
 }  // namespace weft

@@ -4,13 +4,16 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "cuda/gpu_ops.h"
 #include "cuda/kernels/attention_task.h"
 #include "cuda/kernels/linear_few.h"
+#include "cuda/ops/device_sampler.h"
 #include "cuda/ops/device_sizes.h"
+#include "cuda/ops/sampler_room.h"
 #include "cuda/platform/runtime.h"
 
 namespace weft::WEFT_PLATFORM {
@@ -27,10 +30,13 @@ inline Cache device_cache(const KvLayer& cache) {
 
 class DeviceOps final : public GpuOps {
  public:
-  explicit DeviceOps(const RuntimeOptions& options)
+  /// `sampling`: tokens are chosen here.
+  DeviceOps(const RuntimeOptions& options, bool sampling)
       : runtime_(options),
         products_(runtime_.library_products()),
-        description_(runtime_.description()) {}
+        description_(runtime_.description()) {
+    if (sampling) sampler_.emplace(runtime_, *this);
+  }
 
   Memory& memory() override { return runtime_.memory(); }
   Memory& host_memory() override { return runtime_.host_memory(); }
@@ -42,6 +48,7 @@ class DeviceOps final : public GpuOps {
   void wait() override { runtime_.wait(); }
 
   DeviceClock* clock() override { return &runtime_.clock(); }
+  RowSampler* sampler() override { return sampler_ ? &*sampler_ : nullptr; }
 
   [[nodiscard]] Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
                                       std::int64_t head_dim) const override;
@@ -62,6 +69,10 @@ class DeviceOps final : public GpuOps {
   [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                     std::int64_t page_tokens, DType dtype) const override {
     return device_page_bytes(heads, head_dim, page_tokens, dtype);
+  }
+
+  [[nodiscard]] Bytes sampling_bytes(std::int64_t max_rows, std::int64_t columns) const override {
+    return sampler_ ? SamplerRoom::of(max_rows, columns).bytes : 0;
   }
 
   void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
@@ -131,6 +142,7 @@ class DeviceOps final : public GpuOps {
   Runtime runtime_;
   std::unique_ptr<LibraryProducts> products_;  ///< in `numerics: fast`
   std::string description_;
+  std::optional<DeviceSampler> sampler_;
   Buffer scratch_;
   std::mutex packing_;
 };

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cuda/gpu_ops.h"
+#include "cuda/ops/sampler_room.h"
 #include "ops/checks.h"
 
 namespace weft {
@@ -73,6 +74,9 @@ class GpuSizes final : public OpSizes {
   [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                     std::int64_t page_tokens, DType dtype) const override {
     return device_page_bytes(heads, head_dim, page_tokens, dtype);
+  }
+  [[nodiscard]] Bytes sampling_bytes(std::int64_t max_rows, std::int64_t columns) const override {
+    return SamplerRoom::of(max_rows, columns).bytes;
   }
 };
 
