@@ -48,6 +48,7 @@ struct GpuOptions {
   /// Steps that come again are recorded as CUDA graphs.
   bool graphs = true;
   int most_graphs = 64;  ///< of a model at a time
+  bool sampling = true;  ///< tokens are chosen on the GPU, or as on CPUs by the host
 };
 
 /// Operators on a GPU, which becomes this thread's. Throws Error when the build has no CUDA or the

@@ -71,8 +71,9 @@ part nccl-multirank 45 env NCCL_MULTI_RANK_GPU_ENABLE=1 NCCL_NVLS_ENABLE=0 NCCL_
   NCCL_DEBUG=WARN $(mpi 2 weft_cuda_tests) '[.nccl]'
 part operators 90 "$run" weft_cuda_lab operators
 part segments 60 "$run" weft_cuda_lab segments
+part sampling 60 "$run" weft_cuda_lab sampling
 part sanitizer 75 "$run" compute-sanitizer --error-exitcode 9 weft_cuda_tests \
-  '[linear],[attention],[norm],[experts]~[layout]~[footprint]'
+  '[linear],[attention],[norm],[experts],[sampling]~[layout]~[footprint]'
 
 # A whole model of Qwen3-4B's shape, a third of its layers, so that making it fits the time.
 model() {

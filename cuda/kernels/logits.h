@@ -10,8 +10,38 @@
 
 namespace weft::WEFT_PLATFORM {
 
-/// Masses of blocks of 256 columns (docs/numerics.md, block_masses); one warp for a block, its
-/// lower half the 16 lanes.
+/// Which columns of a row count: those below `split` with logits above `before`, the others with
+/// logits above `behind`.
+struct ColumnLimits {
+  float before;
+  float behind;
+  std::int64_t split;
+
+  [[nodiscard]] WEFT_DEVICE bool counts(float logit, std::int64_t column) const {
+    return logit > (column < split ? before : behind);
+  }
+};
+
+/// The mass of a block of 256 columns of a row whose largest logit there is `value`
+/// (docs/numerics.md, block_masses); by a warp, whose lower half is the 16 lanes.
+WEFT_DEVICE float block_mass(const float* row, std::int64_t block, std::int64_t columns,
+                             float value, float scale, const ColumnLimits& limits) {
+  const int lane = thread() % 32;
+  const std::int64_t first = block * 256;
+  const std::int64_t end = smaller(first + 256, columns);
+  float sum = 0;
+  // A block whose maximum does not count has nothing that does.
+  const bool counts = value > smaller(limits.before, limits.behind) && value != INFINITY;
+  if (lane < 16 && scale > 0 && counts) {
+    for (std::int64_t c = first + lane; c < end; c += 16) {
+      const float logit = row[c];
+      if (limits.counts(logit, c)) sum = sum + everywhere::exp_f32((logit - value) * scale);
+    }
+  }
+  return sum_by_halving(sum);
+}
+
+/// Masses of blocks of 256 columns; one warp for a block.
 struct BlockMasses {
   static constexpr int kThreads = 128;
   static constexpr int kColumns = 256;
@@ -26,24 +56,12 @@ struct BlockMasses {
   std::int64_t columns;
 
   WEFT_DEVICE void operator()() const {
-    const int lane = thread() % 32;
     const std::int64_t block = std::int64_t{block_x()} * (threads() / 32) + thread() / 32;
-    const std::int64_t first = block * kColumns;
-    if (first >= columns) return;
-    const std::int64_t end = smaller(first + kColumns, columns);
+    if (block * kColumns >= columns) return;
     for (std::int64_t row = block_y(); row < rows; row += grid_y()) {
-      const float value = values[row][block];
-      const float scale = scales[row];
-      float sum = 0;
-      if (lane < 16 && scale > 0 && value != INFINITY) {
-        for (std::int64_t c = first + lane; c < end; c += 16) {
-          const float logit = logits[row][c];
-          if (!(logit > (c < splits[row] ? before[row] : behind[row]))) continue;
-          sum = sum + everywhere::exp_f32((logit - value) * scale);
-        }
-      }
-      sum = sum_by_halving(sum);
-      if (lane == 0) masses[row][block] = sum;
+      const float mass = block_mass(logits[row], block, columns, values[row][block], scales[row],
+                                    {before[row], behind[row], splits[row]});
+      if (thread() % 32 == 0) masses[row][block] = mass;
     }
   }
 };

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -12,7 +13,9 @@
 #include "cuda/gpu_ops.h"
 #include "cuda/kernels/attention_task.h"
 #include "cuda/kernels/linear_few.h"
+#include "cuda/ops/device_sampler.h"
 #include "cuda/ops/device_sizes.h"
+#include "cuda/ops/sampler_room.h"
 #include "cuda/ops/step_recorder.h"
 #include "cuda/platform/runtime.h"
 
@@ -34,7 +37,9 @@ class DeviceOps final : public GpuOps {
       : runtime_(options),
         most_graphs_(gpu.graphs ? gpu.most_graphs : 0),
         products_(runtime_.library_products()),
-        description_(runtime_.description()) {}
+        description_(runtime_.description()) {
+    if (gpu.sampling) sampler_.emplace(runtime_, *this);
+  }
 
   Memory& memory() override { return runtime_.memory(); }
   Memory& host_memory() override { return runtime_.host_memory(); }
@@ -52,6 +57,7 @@ class DeviceOps final : public GpuOps {
   }
 
   DeviceClock* clock() override { return &runtime_.clock(); }
+  RowSampler* sampler() override { return sampler_ ? &*sampler_ : nullptr; }
 
   std::unique_ptr<Recorder> make_recorder() override {
     if (most_graphs_ == 0) return GpuOps::make_recorder();
@@ -80,6 +86,10 @@ class DeviceOps final : public GpuOps {
   [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                     std::int64_t page_tokens, DType dtype) const override {
     return device_page_bytes(heads, head_dim, page_tokens, dtype);
+  }
+
+  [[nodiscard]] Bytes sampling_bytes(std::int64_t max_rows, std::int64_t columns) const override {
+    return sampler_ ? SamplerRoom::of(max_rows, columns).bytes : 0;
   }
 
   void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
@@ -151,6 +161,7 @@ class DeviceOps final : public GpuOps {
   ReplayCalls replay_calls_;
   std::unique_ptr<LibraryProducts> products_;  ///< in `numerics: fast`
   std::string description_;
+  std::optional<DeviceSampler> sampler_;
   Buffer scratch_;
   std::mutex packing_;
 };

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cuda/gpu_ops.h"
 #include "cuda/ops/recorded_sizes.h"
+#include "cuda/ops/sampler_room.h"
 #include "ops/checks.h"
 
 namespace weft {
@@ -79,6 +80,9 @@ class GpuSizes final : public OpSizes {
   }
   [[nodiscard]] Bytes recorder_bytes(std::int64_t sublayers) const override {
     return device_recorder_bytes(sublayers, most_graphs_);
+  }
+  [[nodiscard]] Bytes sampling_bytes(std::int64_t max_rows, std::int64_t columns) const override {
+    return SamplerRoom::of(max_rows, columns).bytes;
   }
 
  private:

@@ -51,7 +51,11 @@ inline std::uint32_t ballot(bool value) {
 }
 inline int count_bits(std::uint32_t bits) { return __builtin_popcount(bits); }
 
-inline void atomic_add(std::int32_t* to, std::int32_t value) { *to += value; }
+inline std::int32_t atomic_add(std::int32_t* to, std::int32_t value) {
+  const std::int32_t before = *to;
+  *to += value;
+  return before;
+}
 
 /// The emulated unit: one fused multiply-add for each k, ascending. (A tensor core adds otherwise;
 /// what the tests compare is the order of the k's between the units.)

@@ -37,9 +37,10 @@ __device__ __forceinline__ std::uint32_t ballot(bool value) {
 }
 __device__ __forceinline__ int count_bits(std::uint32_t bits) { return __popc(bits); }
 
-/// Adds to a number in the device's memory that others add to at the same time.
-__device__ __forceinline__ void atomic_add(std::int32_t* to, std::int32_t value) {
-  atomicAdd(to, value);
+/// Adds to a number in the device's or the block's memory that others add to at the same time;
+/// gives what it was.
+__device__ __forceinline__ std::int32_t atomic_add(std::int32_t* to, std::int32_t value) {
+  return atomicAdd(to, value);
 }
 
 /// sums += a * b, bf16 operands, f32 sums: 16 rows of a, 8 columns of b, 16 deep; the fragments of

@@ -55,6 +55,16 @@ class Tensor {
     return part;
   }
 
+  /// Columns [begin, end) of a matrix, of the same memory.
+  [[nodiscard]] Tensor columns(std::int64_t begin, std::int64_t end) const {
+    require(dims_ == 2 && begin >= 0 && begin <= end && end <= shape_[1], "columns {}..{} of {}",
+            begin, end, shape_[1]);
+    Tensor part = *this;
+    part.data_ += static_cast<Bytes>(begin) * size_of(dtype_);
+    part.shape_[1] = end - begin;
+    return part;
+  }
+
   /// Typed pointer to the first element. T must have the element's size (std::uint16_t for bf16).
   template <class T>
   [[nodiscard]] T* as() const {

@@ -4,15 +4,9 @@
 
 #include "base/elementary.h"
 #include "engine/sampler.h"
+#include "ops/draw_inline.h"
 
 namespace weft {
-namespace {
-
-/// What stands for minus infinity, which JSON cannot write; as vLLM has it.
-constexpr float kLeast = -9999.0F;
-
-}  // namespace
-
 LogProbabilities::LogProbabilities(Vocabulary& vocabulary, const Tensor& logits,
                                    std::span<const LogprobRow> rows)
     : rows_(rows.begin(), rows.end()) {
@@ -56,8 +50,7 @@ LogProbabilities::LogProbabilities(Vocabulary& vocabulary, const Tensor& logits,
 }
 
 float LogProbabilities::logprob(std::size_t i, float logit) const {
-  const double value = (double{logit} - normalisers_[i].largest) - normalisers_[i].log_sum;
-  return value > kLeast ? static_cast<float>(value) : kLeast;
+  return everywhere::logprob(logit, normalisers_[i].largest, normalisers_[i].log_sum);
 }
 
 std::vector<PositionLogprobs> LogProbabilities::of(Vocabulary& vocabulary, const Tensor& logits,

@@ -1,7 +1,9 @@
 #include "engine/logit_edits.h"
 
 #include <algorithm>
-#include <limits>
+#include <cstdint>
+
+#include "ops/draw_inline.h"
 
 namespace weft {
 namespace {
@@ -62,7 +64,7 @@ std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const Tok
       LogitEdit edit;
       edit.token = seen.token;
       edit.occurred = true;
-      edit.occurrences = seen.in_output;
+      edit.occurrences = static_cast<std::int32_t>(seen.in_output);
       edits.push_back(edit);
     }
   }
@@ -72,19 +74,14 @@ std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const Tok
   return edits;
 }
 
+Penalties penalties_of(const SamplingParams& params) {
+  return {static_cast<float>(params.repetition_penalty),
+          static_cast<float>(params.frequency_penalty),
+          static_cast<float>(params.presence_penalty)};
+}
+
 float edited(float logit, const LogitEdit& edit, const SamplingParams& params) {
-  if (edit.forbidden) return -std::numeric_limits<float>::infinity();
-  logit = logit + edit.bias;
-  if (edit.occurred) {
-    const auto repetition = static_cast<float>(params.repetition_penalty);
-    logit = logit > 0 ? logit / repetition : logit * repetition;
-  }
-  if (edit.occurrences > 0) {
-    logit =
-        logit - static_cast<float>(params.frequency_penalty) * static_cast<float>(edit.occurrences);
-    logit = logit - static_cast<float>(params.presence_penalty);
-  }
-  return logit;
+  return everywhere::edited(logit, edit, penalties_of(params));
 }
 
 }  // namespace weft

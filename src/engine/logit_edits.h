@@ -6,22 +6,17 @@
 #include <vector>
 
 #include "engine/sequence.h"
+#include "ops/row_sampler.h"
 
 namespace weft {
-
-/// The change of one token's logit: bias first, then the penalties.
-struct LogitEdit {
-  TokenId token = 0;
-  bool forbidden = false;  ///< -infinity, whatever else
-  float bias = 0;
-  bool occurred = false;         ///< in prompt or output: repetition penalty
-  std::int64_t occurrences = 0;  ///< in the output: presence and frequency penalty
-};
 
 /// The edits for a sequence's next token, by ascending token, each token once. Forbidden are ends
 /// of the sequence before `min_tokens` and the last tokens of bad words whose other tokens are the
 /// output's last ones.
 std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const TokenId> eos);
+
+/// The penalties of a request, in f32.
+Penalties penalties_of(const SamplingParams& params);
 
 /// The edited logit, in f32.
 float edited(float logit, const LogitEdit& edit, const SamplingParams& params);

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "base/elementary.h"
-#include "base/philox.h"
+#include "ops/draw_inline.h"
 
 namespace weft {
 namespace {
@@ -17,33 +16,13 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr auto kBlock = static_cast<std::size_t>(kVocabBlock);
 
 /// Two numbers in [0, 1) for one attempt at a draw.
-std::array<double, 2> uniforms(std::uint64_t seed, DrawPlace place, std::uint64_t attempt) {
-  const auto choice = static_cast<std::uint64_t>(place.choice);
-  const Philox::Block words =
-      Philox(seed).at(static_cast<std::uint64_t>(place.position), choice | attempt << 32);
-  return {unit_double(words[0], words[1]), unit_double(words[2], words[3])};
+everywhere::Uniforms uniforms(std::uint64_t seed, DrawPlace place, std::uint64_t attempt) {
+  return everywhere::uniforms(seed, place.position, static_cast<std::uint64_t>(place.choice),
+                              attempt);
 }
 
-/// The largest f32 below `x`.
-float below(double x) {
-  const auto nearest = static_cast<float>(x);
-  return nearest < x ? nearest : std::nextafter(nearest, -kInfinity);
-}
-
-/// A token counts when its logit is above this: its weight is then at least min_p of the largest
-/// one's.
 float min_p_limit(double min_p, float largest, float scale) {
-  if (min_p <= 0) return -kInfinity;
-  return below(largest + log_d(min_p) / scale);
-}
-
-/// Bits of a float, not NaN, that have the order of the floats.
-std::uint32_t ordered_bits(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
-}
-float from_ordered_bits(std::uint32_t bits) {
-  return std::bit_cast<float>((bits & 0x80000000U) != 0 ? bits & 0x7fffffffU : ~bits);
+  return everywhere::min_p_limit(log_min_p(min_p), largest, scale);
 }
 
 /// A value with at least `count` of the values at or above it, and not many more; the lowest finite
@@ -52,30 +31,16 @@ float least_of_largest(std::span<const float> values, std::int64_t count) {
   constexpr std::uint32_t shift = 20;
   std::vector<std::int64_t> counts(std::size_t{1} << (32 - shift), 0);
   for (const float value : values) {
-    if (value > -kInfinity) ++counts[ordered_bits(value) >> shift];
+    if (value > -kInfinity) ++counts[everywhere::ordered_bits(value) >> shift];
   }
   std::int64_t above = 0;
   for (std::size_t i = counts.size(); i-- > 0;) {
     above += counts[i];
     if (above < count) continue;
-    const float least = from_ordered_bits(static_cast<std::uint32_t>(i) << shift);
+    const float least = everywhere::from_ordered_bits(static_cast<std::uint32_t>(i) << shift);
     return least > -kInfinity ? least : std::numeric_limits<float>::lowest();
   }
   return std::numeric_limits<float>::lowest();
-}
-
-/// Index of the first weight at which the sum of the weights passes `target`; the last weight above
-/// 0 when rounding keeps the sum from it.
-std::size_t passing(std::span<const double> weights, double target) {
-  double sum = 0;
-  std::size_t last = 0;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (!(weights[i] > 0)) continue;
-    sum += weights[i];
-    last = i;
-    if (target < sum) return i;
-  }
-  return last;
 }
 
 }  // namespace
@@ -127,6 +92,10 @@ std::vector<Candidate> best_tokens(std::span<const float> maxima,
   return candidates;
 }
 
+double log_min_p(double min_p) {
+  return min_p > 0 ? log_d(min_p) : -std::numeric_limits<double>::infinity();
+}
+
 float inverse_temperature(double temperature) {
   return static_cast<float>(std::min(1 / temperature, double{std::numeric_limits<float>::max()}));
 }
@@ -138,21 +107,14 @@ TokenId draw_candidate(std::span<const Candidate> candidates, const SamplingPara
   const float scale = inverse_temperature(params.temperature);
   const float limit = min_p_limit(params.min_p, first.logit, scale);
   std::vector<double> weights;
-  double total = 0;
   for (const Candidate& candidate : candidates) {
     if (!(candidate.logit > limit)) break;
     weights.push_back(exp_d((double{candidate.logit} - first.logit) * scale));
-    total += weights.back();
   }
-  if (params.top_p < 1) {
-    const double wanted = params.top_p * total;
-    total = 0;
-    std::size_t kept = 0;
-    while (kept < weights.size() && (kept == 0 || total < wanted)) total += weights[kept++];
-    weights.resize(kept);
-  }
-  const double u = uniforms(params.seed, place, 0)[0];
-  return candidates[passing(weights, u * total)].token;
+  const double u = uniforms(params.seed, place, 0).u;
+  const std::int64_t drawn = everywhere::draw_weight(
+      weights.data(), static_cast<std::int64_t>(weights.size()), params.top_p, u);
+  return candidates[static_cast<std::size_t>(drawn)].token;
 }
 
 RowDraw::RowDraw(const SamplingParams& params, DrawPlace place, TokenId best, std::int32_t row,
@@ -194,8 +156,9 @@ void RowDraw::weigh(std::span<const float> masses) {
 }
 
 void RowDraw::choose_block() {
-  const double u = uniforms(seed_, place_, attempt_)[0];
-  block_ = static_cast<std::int32_t>(passing(weights_, u * total_));
+  const double u = uniforms(seed_, place_, attempt_).u;
+  block_ = static_cast<std::int32_t>(
+      everywhere::passing(weights_.data(), static_cast<std::int64_t>(weights_.size()), u * total_));
 }
 
 void RowDraw::pick(std::span<const float> values) {
@@ -210,8 +173,9 @@ void RowDraw::pick(std::span<const float> values) {
     weights[c] = exp_f32((values[c] - maximum) * mass_.scale);
     total += weights[c];
   }
-  const double u = uniforms(seed_, place_, attempt_)[1];
-  const std::size_t drawn = passing(weights, u * total);
+  const double v = uniforms(seed_, place_, attempt_).v;
+  const auto drawn = static_cast<std::size_t>(
+      everywhere::passing(weights.data(), static_cast<std::int64_t>(kBlock), v * total));
   const Candidate candidate{values[drawn], first + static_cast<TokenId>(drawn)};
   if (top_p_ >= 1) {
     token_ = candidate.token;
@@ -219,7 +183,7 @@ void RowDraw::pick(std::span<const float> values) {
   }
   candidate_ = candidate;
   ++attempt_;
-  mass_.before = std::nextafter(candidate.logit, -kInfinity);
+  mass_.before = everywhere::next_below(candidate.logit);
   mass_.behind = candidate.logit;
   mass_.split = candidate.token;
 }

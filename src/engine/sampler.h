@@ -35,6 +35,9 @@ std::vector<Candidate> best_tokens(std::span<const float> maxima,
                                    std::span<const std::int32_t> blocks,
                                    std::span<const float> values, std::int64_t count);
 
+/// The logarithm of `min_p`; -infinity, which limits nothing, for 0.
+double log_min_p(double min_p);
+
 /// 1 / temperature in f32, finite.
 float inverse_temperature(double temperature);
 

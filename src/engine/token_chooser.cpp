@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "engine/log_probabilities.h"
 #include "engine/logit_edits.h"
+#include "engine/row_questions.h"
 #include "engine/sampler.h"
 
 namespace weft {
@@ -15,20 +17,19 @@ namespace {
 /// Blocks of logits that are brought together at a time, or few more.
 constexpr std::size_t kMostBlocks = 1024;
 
-std::vector<LogprobRow> logprob_rows(std::span<const LogitRow> rows) {
-  std::vector<LogprobRow> wanted;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (const auto& top = rows[i].sampling().logprobs) {
-      wanted.push_back({static_cast<std::int32_t>(i), *top});
-    }
-  }
-  return wanted;
-}
-
 DrawPlace place_of(const LogitRow& row) { return {row.position, row.sequence->request.choice}; }
 
 const LogitRow& at(std::span<const LogitRow> rows, std::int32_t row) {
   return rows[static_cast<std::size_t>(row)];
+}
+
+std::vector<LogprobRow> logprob_rows(std::span<const LogitRow> rows,
+                                     std::span<const std::int32_t> which) {
+  std::vector<LogprobRow> wanted;
+  for (const std::int32_t row : which) {
+    if (const auto& top = at(rows, row).sampling().logprobs) wanted.push_back({row, *top});
+  }
+  return wanted;
 }
 
 }  // namespace
@@ -45,17 +46,53 @@ std::vector<Choice> TokenChooser::choose(const Tensor& logits, std::span<const L
     const std::vector<Digest> digests = vocabulary_.row_digests(logits);
     for (std::size_t row = 0; row < choices.size(); ++row) choices[row].row_digest = digests[row];
   }
+  std::vector<std::int32_t> which(rows.size());
+  std::iota(which.begin(), which.end(), 0);
+  if (SampledRows* const sampled = vocabulary_.sampled()) {
+    which = choose_in_place(*sampled, logits, rows, choices);
+    if (which.empty()) return choices;
+  }
+  choose_on_host(logits, rows, which, choices);
+  return choices;
+}
+
+std::vector<std::int32_t> TokenChooser::choose_in_place(SampledRows& sampled, const Tensor& logits,
+                                                        std::span<const LogitRow> rows,
+                                                        std::vector<Choice>& choices) {
+  RowQuestions asked = questions_about(rows, eos_, vocabulary_.vocab(), sampled.limits());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].known()) choices[i].token = rows[i].token();
+  }
+  if (asked.rows.empty()) return std::move(asked.left);
+  const RowAnswers answers = sampled.choose(logits, asked.query.view());
+  for (std::size_t i = 0; i < asked.rows.size(); ++i) {
+    const std::int32_t row = asked.rows[i];
+    Choice& choice = choices[static_cast<std::size_t>(row)];
+    choice.token = answers.choices[i].token;
+    if (!at(rows, row).sampling().logprobs) continue;
+    PositionLogprobs& logprobs = choice.logprobs.emplace();
+    logprobs.logprob = answers.choices[i].logprob;
+    for (const ScoredToken& one : answers.top_of(i)) {
+      logprobs.top.push_back({one.token, one.logprob});
+    }
+  }
+  return std::move(asked.left);
+}
+
+void TokenChooser::choose_on_host(const Tensor& logits, std::span<const LogitRow> rows,
+                                  std::span<const std::int32_t> which,
+                                  std::vector<Choice>& choices) {
   std::vector<TokenId> greedy = vocabulary_.argmax(logits);
-  const std::vector<LogprobRow> scored = logprob_rows(rows);
+  const std::vector<LogprobRow> scored = logprob_rows(rows, which);
   std::optional<LogProbabilities> probabilities;
   if (!scored.empty()) probabilities.emplace(vocabulary_, logits, scored);
 
-  const Edits edits = edit(logits, rows);
+  const Edits edits = edit(logits, rows, which);
   if (!edits.places.empty()) greedy = vocabulary_.argmax(logits);
-  choose_tokens(logits, rows, greedy, choices);
+  choose_tokens(logits, rows, which, greedy, choices);
   vocabulary_.replace(logits, edits.places, edits.raw);
 
-  if (!probabilities) return choices;
+  if (!probabilities) return;
   std::vector<TokenId> tokens;
   for (const LogprobRow& row : scored) {
     tokens.push_back(choices[static_cast<std::size_t>(row.row)].token);
@@ -64,16 +101,16 @@ std::vector<Choice> TokenChooser::choose(const Tensor& logits, std::span<const L
   for (std::size_t i = 0; i < scored.size(); ++i) {
     choices[static_cast<std::size_t>(scored[i].row)].logprobs = std::move(found[i]);
   }
-  return choices;
 }
 
-TokenChooser::Edits TokenChooser::edit(const Tensor& logits, std::span<const LogitRow> rows) {
+TokenChooser::Edits TokenChooser::edit(const Tensor& logits, std::span<const LogitRow> rows,
+                                       std::span<const std::int32_t> which) {
   Edits all;
   std::vector<LogitEdit> edits;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].known()) continue;
-    for (const LogitEdit& edit : logit_edits(*rows[i].sequence, eos_)) {
-      all.places.push_back({static_cast<std::int32_t>(i), edit.token});
+  for (const std::int32_t row : which) {
+    if (at(rows, row).known()) continue;
+    for (const LogitEdit& edit : logit_edits(*at(rows, row).sequence, eos_)) {
+      all.places.push_back({row, edit.token});
       edits.push_back(edit);
     }
   }
@@ -88,16 +125,16 @@ TokenChooser::Edits TokenChooser::edit(const Tensor& logits, std::span<const Log
 }
 
 void TokenChooser::choose_tokens(const Tensor& logits, std::span<const LogitRow> rows,
+                                 std::span<const std::int32_t> which,
                                  std::span<const TokenId> greedy, std::vector<Choice>& choices) {
   std::vector<std::int32_t> allowed;
   std::vector<std::int32_t> top_k;
   std::vector<std::int32_t> drawn;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const LogitRow& row = rows[i];
+  for (const std::int32_t number : which) {
+    const LogitRow& row = at(rows, number);
     const SamplingParams& params = row.sampling();
-    const auto number = static_cast<std::int32_t>(i);
-    choices[i].token =
-        row.known() ? row.sequence->tokens[static_cast<std::size_t>(row.position)] : greedy[i];
+    const auto i = static_cast<std::size_t>(number);
+    choices[i].token = row.known() ? row.token() : greedy[i];
     if (row.known()) continue;
     if (!params.allowed_token_ids.empty()) {
       allowed.push_back(number);

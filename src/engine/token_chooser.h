@@ -24,6 +24,10 @@ struct LogitRow {
   [[nodiscard]] bool known() const {
     return position < static_cast<std::int64_t>(sequence->tokens.size());
   }
+  /// The known token.
+  [[nodiscard]] TokenId token() const {
+    return sequence->tokens[static_cast<std::size_t>(position)];
+  }
 };
 
 /// Chooses tokens for rows of logits that are spread over a group of ranks; all of them call it
@@ -44,9 +48,17 @@ class TokenChooser {
     std::vector<float> raw;
   };
 
-  Edits edit(const Tensor& logits, std::span<const LogitRow> rows);
+  /// Chooses tokens where the logits are; gives the rows that are left to the host.
+  std::vector<std::int32_t> choose_in_place(SampledRows& sampled, const Tensor& logits,
+                                            std::span<const LogitRow> rows,
+                                            std::vector<Choice>& choices);
+  void choose_on_host(const Tensor& logits, std::span<const LogitRow> rows,
+                      std::span<const std::int32_t> which, std::vector<Choice>& choices);
+  Edits edit(const Tensor& logits, std::span<const LogitRow> rows,
+             std::span<const std::int32_t> which);
   void choose_tokens(const Tensor& logits, std::span<const LogitRow> rows,
-                     std::span<const TokenId> greedy, std::vector<Choice>& choices);
+                     std::span<const std::int32_t> which, std::span<const TokenId> greedy,
+                     std::vector<Choice>& choices);
   void choose_allowed(const Tensor& logits, std::span<const LogitRow> rows,
                       std::span<const std::int32_t> which, std::vector<Choice>& choices);
   void choose_top_k(const Tensor& logits, std::span<const LogitRow> rows,

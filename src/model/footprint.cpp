@@ -58,7 +58,7 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
     footprint.recorded = ops.recorder_bytes(part.stage.sublayers.size());
     footprint.buffers += footprint.recorded;
   }
-  if (part.stage.last()) footprint.buffers += Vocabulary::bytes(part, shape.step.logit_rows);
+  if (part.stage.last()) footprint.buffers += Vocabulary::bytes(part, shape.step.logit_rows, ops);
   return footprint;
 }
 

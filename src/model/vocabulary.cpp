@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/rank_candidates.h"
 
 namespace weft {
 namespace {
@@ -25,12 +26,6 @@ Sizes sizes_of(std::int64_t own_columns, std::int64_t max_rows) {
   return {rows * static_cast<Bytes>(ceil_div(own_columns, kVocabBlock)), 4 * rows,
           3 * kElements * sizeof(float), rows * static_cast<Bytes>(kVocabBlock + 2)};
 }
-
-/// The best candidate of one block.
-struct Candidate {
-  float value = 0;
-  TokenId token = 0;
-};
 
 /// Rows, columns and values of up to kElements logits in the operators' memory.
 struct ElementTensors {
@@ -72,11 +67,15 @@ Vocabulary::Vocabulary(std::vector<Range> columns_of, std::int64_t max_rows, Ops
   query_ = Buffer(ops.memory(), sizes.query);
   elements_ = Buffer(ops.memory(), sizes.elements);
   gathered_ = Buffer(ops.memory(), sizes.blocks);
+  if (ops.sampler() != nullptr) {
+    sampled_ = std::make_unique<SampledRows>(columns_of_, max_rows, ops, group);
+  }
 }
 
-Bytes Vocabulary::bytes(const Partition& part, std::int64_t max_rows) {
+Bytes Vocabulary::bytes(const Partition& part, std::int64_t max_rows, const OpSizes& ops) {
   const Sizes sizes = sizes_of(part.shard.vocab.size(), max_rows);
-  return 3 * sizes.by_block + sizes.query + sizes.elements + sizes.blocks;
+  return 3 * sizes.by_block + sizes.query + sizes.elements + sizes.blocks +
+         SampledRows::bytes(vocabulary_ranges(part), part.rank, max_rows, ops);
 }
 
 std::size_t Vocabulary::owner_of(TokenId token) const {
@@ -88,7 +87,7 @@ std::size_t Vocabulary::owner_of(TokenId token) const {
 
 std::vector<TokenId> Vocabulary::argmax(const Tensor& logits) {
   const std::int64_t rows = logits.rows();
-  std::vector<Candidate> mine(static_cast<std::size_t>(rows));
+  std::vector<RankCandidate> mine(static_cast<std::size_t>(rows));
   own_maxima_.resize(static_cast<std::size_t>(rows * own_blocks()));
   if (own_blocks() > 0) {
     const Tensor values = maxima_.tensor(DType::f32, {rows, own_blocks()});
@@ -106,21 +105,7 @@ std::vector<TokenId> Vocabulary::argmax(const Tensor& logits) {
       mine[row] = {own_maxima_[best], static_cast<TokenId>(own().begin + column[best])};
     }
   }
-  std::vector<Candidate> all(mine.size() * static_cast<std::size_t>(group_.size()));
-  group_.all_gather(bytes_of(mine), std::as_writable_bytes(std::span(all)),
-                    equal_counts(group_, mine.size() * sizeof(Candidate)));
-  std::vector<TokenId> tokens;
-  for (std::size_t row = 0; row < mine.size(); ++row) {
-    const Candidate* best = nullptr;
-    for (std::size_t rank = 0; rank < columns_of_.size(); ++rank) {
-      if (columns_of_[rank].empty()) continue;
-      const Candidate& candidate = all[rank * mine.size() + row];
-      if (best == nullptr || candidate.value > best->value) best = &candidate;
-    }
-    require(best != nullptr, "no rank holds any of the vocabulary");
-    tokens.push_back(best->token);
-  }
-  return tokens;
+  return best_of_ranks(mine, columns_of_, group_);
 }
 
 std::vector<float> Vocabulary::by_block(std::span<const std::int32_t> rows,

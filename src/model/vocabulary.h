@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "base/digest.h"
 #include "comm/group.h"
 #include "model/partition.h"
+#include "model/sampled_rows.h"
 #include "ops/ops.h"
 
 namespace weft {
@@ -49,7 +51,7 @@ class Vocabulary {
   Vocabulary(std::vector<Range> columns_of, std::int64_t max_rows, Ops& ops, Group& group);
 
   /// Bytes that a Vocabulary takes from the operators' memory.
-  static Bytes bytes(const Partition& part, std::int64_t max_rows);
+  static Bytes bytes(const Partition& part, std::int64_t max_rows, const OpSizes& ops);
 
   /// The token of the largest logit of each row, the lowest id among equals. The blocks' maxima are
   /// remembered for `maxima` and `masses`.
@@ -77,6 +79,9 @@ class Vocabulary {
   /// Of each row, the digest over its block digests (hexadecimal, one behind the other); a block's
   /// digest is that of its 256 logits as raw little-endian f32.
   std::vector<Digest> row_digests(const Tensor& logits);
+
+  /// What chooses tokens where the logits are; null where the operators have no sampler.
+  [[nodiscard]] SampledRows* sampled() const { return sampled_.get(); }
 
   [[nodiscard]] std::int64_t blocks() const { return blocks_; }
   [[nodiscard]] std::int64_t vocab() const { return vocab_; }
@@ -110,6 +115,7 @@ class Vocabulary {
   Buffer elements_;                ///< rows, columns and values of single logits
   Buffer
       gathered_;  ///< [max_rows, kVocabBlock] f32, then their rows and blocks, [max_rows] i32 each
+  std::unique_ptr<SampledRows> sampled_;
 };
 
 }  // namespace weft

@@ -15,6 +15,7 @@
 #include "base/tensor.h"
 #include "ops/matrix.h"
 #include "ops/recorder.h"
+#include "ops/row_sampler.h"
 
 namespace weft {
 
@@ -91,6 +92,12 @@ class OpSizes {
   /// Bytes of one page (of one layer).
   [[nodiscard]] virtual Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                             std::int64_t page_tokens, DType dtype) const = 0;
+  /// Bytes that `Ops::sampler` works in, for up to that many rows of `columns` logits; 0 where
+  /// there is none.
+  [[nodiscard]] virtual Bytes sampling_bytes(std::int64_t /*max_rows*/,
+                                             std::int64_t /*columns*/) const {
+    return 0;
+  }
 };
 
 /// Operators of one processor. Output tensors must not overlap inputs unless said otherwise.
@@ -110,6 +117,9 @@ class Ops : public OpSizes {
 
   /// What runs steps of which there are many alike. These operators must outlive it.
   virtual std::unique_ptr<Recorder> make_recorder() { return std::make_unique<Recorder>(); }
+
+  /// What chooses tokens where the logits are; null where the host does it as well.
+  virtual RowSampler* sampler() { return nullptr; }
 
   /// Takes `workspace_bytes` of memory now, so that no later call within those bounds takes any.
   virtual void reserve_workspace(std::int64_t max_rows, std::int64_t max_columns,

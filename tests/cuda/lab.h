@@ -12,4 +12,7 @@ void compare_segments();
 /// Prints times and rates of the operators at the shapes of Qwen3-8B.
 void measure_operators();
 
+/// Prints times of choosing tokens, by the host and on the GPU.
+void measure_sampling();
+
 }  // namespace weft::lab

@@ -1,4 +1,4 @@
-// weft_cuda_lab variants | segments | operators
+// weft_cuda_lab variants | segments | operators | sampling
 #include <fmt/format.h>
 
 #include <exception>
@@ -18,8 +18,9 @@ int main(int argc, char** argv) {
     if (what == "variants") lab::compare_variants();
     if (what == "segments") lab::compare_segments();
     if (what == "operators") lab::measure_operators();
-    if (what != "variants" && what != "segments" && what != "operators") {
-      fmt::print(stderr, "weft_cuda_lab variants | segments | operators\n");
+    if (what == "sampling") lab::measure_sampling();
+    if (what != "variants" && what != "segments" && what != "operators" && what != "sampling") {
+      fmt::print(stderr, "weft_cuda_lab variants | segments | operators | sampling\n");
       return 2;
     }
   } catch (const std::exception& error) {

@@ -12,7 +12,8 @@ namespace weft::testing {
 /// the operators take the GPU, emulated or not, to be.
 inline constexpr int kVariants = 5;
 GpuOptions options_of(int variant);
-std::unique_ptr<GpuOps> make_subject(int variant = 0);
+/// Without `sampling` they leave the choice of tokens to the host.
+std::unique_ptr<GpuOps> make_subject(int variant = 0, bool sampling = true);
 /// In the emulation the host cannot touch the memory of these.
 std::unique_ptr<GpuOps> make_subject(const GpuOptions& options);
 

@@ -3,8 +3,10 @@
 
 namespace weft::testing {
 
-std::unique_ptr<GpuOps> make_subject(int variant) {
-  return make_emulated_ops(options_of(variant), variant == 1);
+std::unique_ptr<GpuOps> make_subject(int variant, bool sampling) {
+  GpuOptions options = options_of(variant);
+  options.sampling = sampling;
+  return make_emulated_ops(options, variant == 1);
 }
 
 std::unique_ptr<GpuOps> make_subject(const GpuOptions& options) {

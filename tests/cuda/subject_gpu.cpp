@@ -7,7 +7,11 @@
 
 namespace weft::testing {
 
-std::unique_ptr<GpuOps> make_subject(int variant) { return make_gpu_ops(options_of(variant)); }
+std::unique_ptr<GpuOps> make_subject(int variant, bool sampling) {
+  GpuOptions options = options_of(variant);
+  options.sampling = sampling;
+  return make_gpu_ops(options);
+}
 
 std::unique_ptr<GpuOps> make_subject(const GpuOptions& options) { return make_gpu_ops(options); }
 

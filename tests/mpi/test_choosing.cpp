@@ -12,30 +12,6 @@
 namespace weft::test {
 namespace {
 
-std::vector<SamplingParams> kinds_of_sampling() {
-  std::vector<SamplingParams> kinds(14);
-  for (SamplingParams& params : kinds) params.max_tokens = 100;
-  kinds[0].temperature = 0;
-  kinds[1].temperature = 0.7;
-  kinds[2].top_p = 0.8;
-  kinds[3].top_p = 0.05;
-  kinds[4].top_k = 3;
-  kinds[5].top_k = 400;
-  kinds[6].min_p = 0.2;
-  kinds[7].presence_penalty = 2;
-  kinds[8].repetition_penalty = 1.5;
-  kinds[8].temperature = 0;
-  kinds[9].logit_bias = {{0, 4}, {255, -100}, {256, 5}};
-  kinds[10].allowed_token_ids = {1, 250, 290};
-  kinds[11].logprobs = 20;
-  kinds[12].logprobs = 0;
-  kinds[12].top_p = 0.9;
-  kinds[12].frequency_penalty = 1;
-  kinds[13].min_tokens = 50;
-  kinds[13].temperature = 0;
-  return kinds;
-}
-
 TEST_CASE("rows yield the same on every cut of the vocabulary", "[choosing]") {
   const auto world = make_world_group();
   const auto ops = make_cpu_ops(1);

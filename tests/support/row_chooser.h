@@ -33,6 +33,9 @@ class RowChooser {
 /// Most rows of one call.
 inline constexpr std::int64_t kChooserRows = 64;
 
+/// Parameters of every kind, for vocabularies of 300 tokens or more.
+std::vector<SamplingParams> kinds_of_sampling();
+
 /// A sequence with that prompt and those parameters.
 Sequence sequence_of(std::vector<TokenId> prompt, const SamplingParams& params,
                      std::int64_t choice = 0);

@@ -1,0 +1,1 @@
+#include "cuda/ops/sampling.inl"

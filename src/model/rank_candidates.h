@@ -1,0 +1,23 @@
+// The largest logit of a row whose columns are spread over ranks.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/types.h"
+#include "comm/group.h"
+
+namespace weft {
+
+/// The largest of a rank's logits of a row.
+struct RankCandidate {
+  float value = 0;
+  TokenId token = 0;  ///< the lowest one that has it
+};
+
+/// The token of the largest logit of each row, the lowest id among equals. Every rank of the group
+/// gives its candidates of the same rows; those of ranks without columns do not count.
+std::vector<TokenId> best_of_ranks(std::span<const RankCandidate> mine,
+                                   std::span<const Range> columns_of, Group& group);
+
+}  // namespace weft

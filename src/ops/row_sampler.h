@@ -1,0 +1,108 @@
+// Choosing tokens where the logits are: what operators are asked about rows of logits, and the few
+// bytes that they answer. docs/numerics.md ("From logits to tokens") says what is chosen.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "base/tensor.h"
+#include "base/types.h"
+
+namespace weft {
+
+/// The change of one token's logit: bias first, then the penalties.
+struct LogitEdit {
+  TokenId token = 0;
+  float bias = 0;
+  std::int32_t occurrences = 0;  ///< in the output: presence and frequency penalty
+  bool forbidden = false;        ///< -infinity, whatever else
+  bool occurred = false;         ///< in prompt or output: repetition penalty
+};
+
+/// What tokens that occurred are penalised by.
+struct Penalties {
+  float repetition = 1;
+  float frequency = 0;
+  float presence = 0;
+};
+
+/// How a row's token comes about.
+enum class RowKind : std::int32_t {
+  known,   ///< it is `token`: only log-probabilities are asked for
+  greedy,  ///< the largest logit
+  few,     ///< drawn from the `top_k` first ones
+  listed,  ///< from the `top_k` first ones of a list (0: from all of it), `token` if none may come
+  whole,   ///< from all of the row
+};
+
+/// What is asked of one row of logits. Plain bytes, for the operators' memory.
+struct RowAsked {
+  std::uint64_t seed = 0;
+  std::int64_t position = 0;  ///< of the new token in its sequence
+  double top_p = 1;
+  double log_min_p = -std::numeric_limits<double>::infinity();  ///< log_d(min_p)
+  float scale = 1;                                              ///< inverse temperature
+  Penalties penalties;
+  RowKind kind = RowKind::greedy;
+  std::int32_t row = 0;  ///< among the logits; each at most once
+  TokenId token = 0;
+  std::int32_t top_k = 0;
+  std::uint32_t choice = 0;    ///< part of the random numbers' counter
+  std::int32_t first = 0;      ///< 1: of a list the best token is chosen, nothing is drawn
+  std::int32_t top = -1;       ///< that many of the likeliest tokens are wanted; -1: no
+                               ///< log-probabilities at all
+  std::int32_t edits = 0;      ///< where the row's edits begin,
+  std::int32_t edits_end = 0;  ///< and end
+  std::int32_t list = 0;       ///< where its list of tokens begins,
+  std::int32_t list_end = 0;   ///< and ends
+};
+
+/// Rows, and what they point to.
+struct RowQuery {
+  std::span<const RowAsked> rows;
+  std::span<const LogitEdit> edits;  ///< a row's name each token at most once
+  std::span<const TokenId> lists;
+};
+
+/// What a row yields.
+struct RowChoice {
+  TokenId token = 0;
+  float logprob = 0;     ///< of the token, by the raw logits, where log-probabilities are wanted
+  std::int32_t top = 0;  ///< how many of the likeliest tokens there are
+  float largest = 0;     ///< the edited row's largest logit
+};
+
+/// A token with its log-probability.
+struct ScoredToken {
+  TokenId token = 0;
+  float logprob = 0;
+};
+
+/// How much a row and a call may ask for.
+struct SamplerLimits {
+  std::int64_t candidates = 0;  ///< of top_k, and tokens of a list
+  std::int64_t top = 0;         ///< likeliest tokens
+  std::int64_t edits = 0;       ///< of all rows of a call
+  std::int64_t listed = 0;      ///< tokens of lists of all rows of a call
+  std::int64_t columns = 0;     ///< of a row of logits
+};
+
+/// Chooses tokens where rows of logits lie, without the host: the same tokens and the same
+/// log-probabilities, to the bit, as engine/token_chooser.h finds on the host.
+class RowSampler {
+ public:
+  virtual ~RowSampler() = default;
+
+  [[nodiscard]] virtual SamplerLimits limits() const = 0;
+
+  /// One answer for each row of the query, and [rows, n] likeliest tokens, n as large as the
+  /// largest `top`: what is behind a row's own number is undefined. logits [R, V] f32 are changed
+  /// meanwhile and afterwards as they were; tokens are their columns. `room` has
+  /// `OpSizes::sampling_bytes` in the operators' memory. Returns when the answers are there.
+  virtual void choose(const Tensor& logits, const RowQuery& query, std::span<std::byte> room,
+                      std::span<RowChoice> choices, std::span<ScoredToken> top) = 0;
+};
+
+}  // namespace weft
