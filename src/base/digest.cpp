@@ -1,15 +1,12 @@
 #include "base/digest.h"
 
 #include <fmt/format.h>
-#include <xxhash.h>  // not xxh_x86dispatch.h, see below
+#include <xxhash.h>
 
 #include <charconv>
 
 #include "base/error.h"
-
-// With Debian's xxHash and its run-time dispatch on an AVX-512 machine, the plain operators ran 25
-// times slower than without. Probably it leaves the vectors' upper halves dirty, which slows SSE
-// code.
+#include "base/xxh3/xxh3.h"
 
 namespace weft {
 
@@ -37,8 +34,9 @@ Digest Digest::from_hex(std::string_view text) {
 }
 
 Digest digest_of(std::span<const std::byte> bytes) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-  return {hash.high64, hash.low64};
+  static const xxh3::Kernel kernel = xxh3::fastest_kernel();
+  const xxh3::Hash hash = kernel(bytes.data(), bytes.size());
+  return {hash.high, hash.low};
 }
 
 Digest digest_of(std::string_view text) {

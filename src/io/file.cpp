@@ -88,6 +88,11 @@ void File::pread_all(std::span<std::byte> out, Bytes offset) const {
   }
 }
 
+void File::expect(Bytes offset, Bytes bytes) const {
+  (void)::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                        POSIX_FADV_WILLNEED);
+}
+
 void File::pwrite_all(std::span<const std::byte> bytes, Bytes offset) const {
   while (!bytes.empty()) {
     const ssize_t put = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));

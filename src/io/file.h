@@ -44,6 +44,8 @@ class File {
   [[nodiscard]] Bytes size() const;
   /// Fills `out` from `offset`. Throws UserError when the file ends before that.
   void pread_all(std::span<std::byte> out, Bytes offset) const;
+  /// Says that these bytes will be read soon: what is not in the page cache is read ahead. A hint.
+  void expect(Bytes offset, Bytes bytes) const;
   /// Writes all of `bytes` at `offset`. Throws Error (disk full, …).
   void pwrite_all(std::span<const std::byte> bytes, Bytes offset) const;
   /// Writes `bytes` at the file's position, or at its end when opened for appending. Throws Error.

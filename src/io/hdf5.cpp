@@ -123,8 +123,9 @@ void create_dataset(const FileHandle& file, Dataset& dataset) {
 /// One attribute of exactly `count` elements of the given type, else UserError.
 void get_attribute(const DatasetHandle& dataset, const char* name, hid_t type, std::size_t count,
                    void* values, std::string_view where) {
-  if (H5Aexists(dataset.get(), name) <= 0) fail_user("{}: has no attribute '{}'", where, name);
-  const AttributeHandle attribute(H5Aopen(dataset.get(), name, H5P_DEFAULT), where);
+  const hid_t id = H5Aopen(dataset.get(), name, H5P_DEFAULT);
+  if (id < 0) fail_user("{}: has no attribute '{}'", where, name);
+  const AttributeHandle attribute(id, where);
   const TypeHandle found(H5Aget_type(attribute.get()), where);
   const SpaceHandle space(H5Aget_space(attribute.get()), where);
   const hssize_t points = H5Sget_simple_extent_npoints(space.get());
@@ -255,7 +256,9 @@ TypeHandle float_type(DType dtype) {
 }
 
 DType dtype_of(const TypeHandle& type, std::string_view where) {
+  const std::size_t size = H5Tget_size(type.get());
   for (const DType dtype : {DType::bf16, DType::f32}) {
+    if (size != size_of(dtype)) continue;
     // Equality covers class, size, order, offset, precision, sign, exponent and mantissa fields.
     if (H5Tequal(type.get(), float_type(dtype).get()) > 0) return dtype;
   }

@@ -7,9 +7,14 @@
 #include "base/stopped.h"
 #include "io/file.h"
 #include "io/json.h"
-#include "model/shared_reading.h"
 
 namespace weft {
+namespace {
+
+/// For each thread, so many parts are read ahead of those that the threads are at.
+constexpr std::size_t kPartsAhead = 2;
+
+}  // namespace
 
 ModelReader::ModelReader(const std::filesystem::path& directory)
     : directory_(directory),
@@ -93,42 +98,34 @@ void ModelReader::read_pieces(const TensorSpec& tensor, int segment, Range rows,
                               const RowSink& sink) {
   require(rows.begin >= 0 && rows.end <= tensor.rows(), "{}: rows {}..{} of {}", tensor.name,
           rows.begin, rows.end, tensor.rows());
-  if (peers_ == nullptr) return read_here(tensor, segment, rows, sink);
-  read_shared(
-      *peers_, [&](const RowSink& to) { read_here(tensor, segment, rows, to); }, sink);
+  HostMemory staging;
+  const ReadTask task{&tensor, segment, rows, sink};
+  read_all(std::span(&task, 1), 1, staging);
 }
 
 void ModelReader::check_stop() const {
   if (stop_ && stop_()) throw Stopped();
 }
 
-void ModelReader::read_here(const TensorSpec& tensor, int segment, Range rows,
-                            const RowSink& sink) {
-  const RowSink unless_stopped = [&](std::int64_t first, std::span<const std::byte> bytes,
-                                     std::int64_t count) {
-    check_stop();
-    sink(first, bytes, count);
-  };
-  for_pieces(tensor, segment, rows, [&](const ShardReader& shard, std::size_t piece, Range common) {
-    bytes_read_ += shard.read(piece, common, unless_stopped);
-  });
+void ModelReader::read_all(std::span<const ReadTask> tasks, int threads, Memory& staging) {
+  const TaskSink sink = [&](std::size_t task, std::int64_t first, std::span<const std::byte> rows,
+                            std::int64_t count) { tasks[task].sink(first, rows, count); };
+  if (peers_ == nullptr) return read_files(tasks, threads, staging, sink);
+  read_shared(
+      *peers_, threads, [&](const TaskSink& to) { read_files(tasks, threads, staging, to); }, sink);
 }
 
-void ModelReader::read_all(std::span<const ReadTask> tasks, int threads, Memory& staging) {
-  if (peers_ != nullptr) {
-    for (const ReadTask& task : tasks) {
-      read_pieces(*task.tensor, task.segment, task.rows, task.sink);
-    }
-    return;
-  }
+void ModelReader::read_files(std::span<const ReadTask> tasks, int threads, Memory& staging,
+                             const TaskSink& sink) {
   std::vector<Part> parts;
   Bytes largest = 0;
-  for (const ReadTask& task : tasks) {
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const ReadTask& task = tasks[i];
     for_pieces(*task.tensor, task.segment, task.rows,
                [&](const ShardReader& shard, std::size_t piece, Range common) {
                  largest = std::max(largest, shard.buffer_bytes(piece));
                  for (const Range part : shard.parts_of(piece, common)) {
-                   parts.push_back({&shard, piece, part, &task.sink});
+                   parts.push_back({&shard, piece, part, i});
                  }
                });
   }
@@ -136,12 +133,21 @@ void ModelReader::read_all(std::span<const ReadTask> tasks, int threads, Memory&
   const auto lanes = static_cast<int>(std::min<std::size_t>(parts.size(), threads));
   std::vector<Buffer> buffers;
   for (int lane = 0; lane < lanes; ++lane) buffers.emplace_back(staging, largest);
+  // Parts are begun in ascending order: those next in turn are read ahead.
+  const std::size_t ahead = kPartsAhead * static_cast<std::size_t>(lanes);
+  const auto expect = [&](std::size_t i) {
+    if (i < parts.size()) parts[i].shard->expect(parts[i].piece, parts[i].rows);
+  };
+  for (std::size_t i = 0; i < ahead; ++i) expect(i);
   share_out(lanes, parts.size(), [&](int lane, std::size_t i) {
     check_stop();
+    expect(i + ahead);
     const Part& part = parts[i];
     const Buffer& buffer = buffers[static_cast<std::size_t>(lane)];
     bytes_read_ +=
-        part.shard->read(part.piece, part.rows, {buffer.data(), buffer.bytes()}, *part.sink);
+        part.shard->read(part.piece, part.rows, {buffer.data(), buffer.bytes()},
+                         [&](std::int64_t first, std::span<const std::byte> rows,
+                             std::int64_t count) { sink(part.task, first, rows, count); });
   });
 }
 

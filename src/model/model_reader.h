@@ -22,6 +22,7 @@
 #include "model/manifest.h"
 #include "model/shard_plan.h"
 #include "model/shard_reader.h"
+#include "model/shared_reading.h"
 #include "model/tensors.h"
 
 namespace weft {
@@ -62,12 +63,12 @@ class ModelReader {
   /// All of `tasks`, by `threads` threads that each read and hand out parts of them into a buffer
   /// from `staging`: sinks are called by several threads at once, for different rows, in no order.
   /// Files are opened first; then, of several damages, the first in the order of tasks is thrown.
+  /// Ranks that share one reading receive into buffers of their own.
   void read_all(std::span<const ReadTask> tasks, int threads, Memory& staging);
 
   /// From now on the ranks of `peers` share one reading: its first rank reads, the others receive
   /// (see read_shared). All of them must then ask for the same rows and segments, in the same
-  /// order, each with one thread (read_all takes but one). Null: everybody reads. The group must
-  /// outlive its use.
+  /// order. Null: everybody reads. The group must outlive its use.
   void share_with(Group* peers) { peers_ = peers; }
 
   /// From now on readings end with Stopped when `stop` says so, which several threads may ask. Of
@@ -91,7 +92,7 @@ class ModelReader {
     const ShardReader* shard;
     std::size_t piece;
     Range rows;
-    const RowSink* sink;
+    std::size_t task;
   };
 
   /// f(shard, piece, rows) for each piece that has some of the rows.
@@ -103,7 +104,9 @@ class ModelReader {
   const ShardReader& shard(std::size_t index);
   void apply_generation_config();
   void check_stop() const;
-  void read_here(const TensorSpec& tensor, int segment, Range rows, const RowSink& sink);
+  /// All of `tasks`, from the files.
+  void read_files(std::span<const ReadTask> tasks, int threads, Memory& staging,
+                  const TaskSink& sink);
 
   std::filesystem::path directory_;
   Manifest manifest_;

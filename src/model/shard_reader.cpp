@@ -86,6 +86,13 @@ std::vector<Range> ShardReader::parts_of(std::size_t index, Range rows) const {
   return parts;
 }
 
+void ShardReader::expect(std::size_t index, Range rows) const {
+  const Bytes row = row_bytes(index);
+  const std::int64_t before = rows.begin - pieces_[index].rows.begin;
+  file_.expect(datasets_[index].offset + static_cast<Bytes>(before) * row,
+               static_cast<Bytes>(rows.size()) * row);
+}
+
 Bytes ShardReader::read(std::size_t index, Range rows, const RowSink& sink) const {
   if (rows.empty()) return 0;
   const Bytes capacity = buffer_bytes(index);

@@ -43,6 +43,9 @@ class ShardReader {
   /// The same by way of `buffer`, which has `buffer_bytes(index)` at least.
   Bytes read(std::size_t index, Range rows, std::span<std::byte> buffer, const RowSink& sink) const;
   [[nodiscard]] Bytes buffer_bytes(std::size_t index) const;
+  /// Has the system read these rows ahead: a part of the file that several threads read in turns
+  /// does not look sequential to it.
+  void expect(std::size_t index, Range rows) const;
 
   /// Cuts `rows` of piece `index` into consecutive parts of about 8 MiB, multiples of kRowGroup
   /// rows (but for the last), that share no checked MiB where the width of a row allows it.

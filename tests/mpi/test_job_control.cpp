@@ -1,6 +1,8 @@
 // The ranks' service threads: claims, the wish to stop, progress, the end of all replicas; orders
 // within a replica; one reading for many.
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -11,6 +13,7 @@
 
 #include "app/agenda.h"
 #include "base/error.h"
+#include "base/lanes.h"
 #include "base/stopped.h"
 #include "comm/job_control.h"
 #include "comm/mpi_group.h"
@@ -204,16 +207,18 @@ TEST_CASE("one rank reads, all receive", "[control]") {
   std::vector<std::byte> received;
   std::vector<std::int64_t> firsts;
   read_shared(
-      *world,
-      [&](const RowSink& sink) {
+      *world, 1,
+      [&](const TaskSink& sink) {
         ++readings;
         for (std::int64_t run = 0; run < 5; ++run) {
           const std::vector<std::byte> rows(static_cast<std::size_t>(1000 * (run + 1)),
                                             static_cast<std::byte>(run));
-          sink(run * 10, rows, run + 1);
+          sink(7, run * 10, rows, run + 1);
         }
       },
-      [&](std::int64_t first, std::span<const std::byte> rows, std::int64_t count) {
+      [&](std::size_t task, std::int64_t first, std::span<const std::byte> rows,
+          std::int64_t count) {
+        CHECK(task == 7);
         firsts.push_back(first);
         CHECK(rows.size() == static_cast<std::size_t>(1000 * count));
         received.insert(received.end(), rows.begin(), rows.end());
@@ -242,28 +247,52 @@ TEST_CASE("a stop that one rank hears is everybody's", "[control]") {
                       hearing == 0 ? "rank 1" : "rank 0");
   }
   int runs = 0;
-  CHECK_THROWS_AS(read_shared(
-                      *world,
-                      [&](const RowSink& sink) {
-                        sink(0, std::vector<std::byte>(10), 1);
-                        throw Stopped();
-                      },
-                      [&](std::int64_t, std::span<const std::byte>, std::int64_t) { ++runs; }),
-                  Stopped);
+  CHECK_THROWS_AS(
+      read_shared(
+          *world, 1,
+          [&](const TaskSink& sink) {
+            sink(0, 0, std::vector<std::byte>(10), 1);
+            throw Stopped();
+          },
+          [&](std::size_t, std::int64_t, std::span<const std::byte>, std::int64_t) { ++runs; }),
+      Stopped);
   CHECK(runs == 1);
+}
+
+TEST_CASE("several threads read, all receive all", "[control]") {
+  const auto world = make_world_group();
+  constexpr std::size_t kTasks = 40;
+  std::array<std::atomic<int>, kTasks> sums{};
+  read_shared(
+      *world, 3,
+      [&](const TaskSink& sink) {
+        share_out(3, kTasks, [&](int, std::size_t task) {
+          const std::vector<std::byte> rows(1000 * task + 1, static_cast<std::byte>(task + 1));
+          sink(task, static_cast<std::int64_t>(task), rows, 1);
+        });
+      },
+      [&](std::size_t task, std::int64_t first, std::span<const std::byte> rows, std::int64_t) {
+        for (const std::byte byte : rows) sums[task] += static_cast<int>(byte);
+        sums[task] += static_cast<int>(first);
+      });
+  for (std::size_t task = 0; task < kTasks; ++task) {
+    const auto number = static_cast<int>(task);
+    CHECK(sums[task] == (1000 * number + 1) * (number + 1) + number);
+  }
 }
 
 TEST_CASE("damage that one rank finds is everybody's", "[control]") {
   const auto world = make_world_group();
-  int runs = 0;
-  CHECK_THROWS_WITH(read_shared(
-                        *world,
-                        [&](const RowSink& sink) {
-                          sink(0, std::vector<std::byte>(10), 1);
-                          fail_user("shard.h5: damaged");
-                        },
-                        [&](std::int64_t, std::span<const std::byte>, std::int64_t) { ++runs; }),
-                    "shard.h5: damaged");
+  std::atomic<int> runs = 0;
+  CHECK_THROWS_WITH(
+      read_shared(
+          *world, 2,
+          [&](const TaskSink& sink) {
+            sink(0, 0, std::vector<std::byte>(10), 1);
+            fail_user("shard.h5: damaged");
+          },
+          [&](std::size_t, std::int64_t, std::span<const std::byte>, std::int64_t) { ++runs; }),
+      "shard.h5: damaged");
   CHECK(runs == 1);
 }
 

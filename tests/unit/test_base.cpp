@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <numeric>
@@ -18,6 +19,7 @@
 #include "base/error.h"
 #include "base/philox.h"
 #include "base/tensor.h"
+#include "base/xxh3/xxh3.h"
 #include "catch.h"
 
 namespace weft {
@@ -187,6 +189,23 @@ TEST_CASE("digests are those of XXH3-128 and print as hex", "[digest]") {
         good.substr(0, 15) + "-" + good.substr(16), "ABCDEF" + good.substr(6)}) {
     CAPTURE(wrong);
     CHECK_THROWS_AS(Digest::from_hex(wrong), UserError);
+  }
+}
+
+TEST_CASE("digests are the same with every instruction set", "[digest]") {
+  std::vector<std::byte> bytes((std::size_t{1} << 20) + 77);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * i >> 3);
+  // Bounds of the algorithm's own cases, and of a MiB.
+  for (const std::size_t size :
+       {0, 1, 4, 9, 16, 17, 128, 129, 240, 241, 1024, 1025, 65537, 1 << 20, (1 << 20) + 76}) {
+    CAPTURE(size);
+    const std::span<const std::byte> part = std::span(bytes).subspan(1, size);
+    Digester stream;  // the library's own
+    stream.add(part);
+    const xxh3::Hash fastest = xxh3::fastest_kernel()(part.data(), part.size());
+    const xxh3::Hash baseline = xxh3::hash_baseline(part.data(), part.size());
+    CHECK(Digest{fastest.high, fastest.low} == stream.result());
+    CHECK(Digest{baseline.high, baseline.low} == stream.result());
   }
 }
 
