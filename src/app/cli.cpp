@@ -184,7 +184,10 @@ void add_plan(CLI::App& app, Action& action) {
   CLI::App* speed = command->add_option_group("Speed", "predict it from what a rank can do:");
   speed->add_option("--limits", options->limits, "rates, such as 45,540,10,2")
       ->type_name("READ_GBS,GFLOPS,LINK_GBS,LATENCY_US");
-  speed->add_option("--gpu", options->gpu, "those of an h200, h100 or a100")->type_name("KIND");
+  speed
+      ->add_option("--gpu", options->gpu,
+                   "those of an h200, h100 or a100, whose memory is planned for, too")
+      ->type_name("KIND");
   speed->add_flag("--measure", options->measure, "those of this machine's CPU, in two seconds");
   speed->require_option(0, 1);
 }
@@ -313,6 +316,12 @@ void add_selftest(CLI::App& app, Action& action) {
                              std::numeric_limits<std::uint64_t>::max(), "seed of these");
   add_integer<std::int64_t>(command, "--trials", options->trials, 1, 1 << 30,
                             "only so many trials, spread evenly over all");
+  add_integer<std::int64_t>(command, "--parts", options->parts, 1, 1 << 20,
+                            "cut the trials into that many parts, each spread evenly over all");
+  add_integer<std::int64_t>(command, "--part", options->part, 1, 1 << 20,
+                            "the part to try (default 1)");
+  add_integer<std::int64_t>(command, "--time-limit", options->time_limit, 1, 1 << 30,
+                            "begin no trial after that many seconds");
 }
 
 /// What the parser throws: help and version, which are no errors, and the user's mistakes.

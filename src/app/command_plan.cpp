@@ -6,7 +6,9 @@
 
 #include "app/commands.h"
 #include "app/deployment.h"
+#include "app/plan_model.h"
 #include "app/plan_speed.h"
+#include "app/plan_table.h"
 #include "base/error.h"
 #include "base/machine.h"
 #include "cuda/devices.h"
@@ -17,19 +19,6 @@
 
 namespace weft {
 namespace {
-
-/// What all verdicts of one call have in common.
-struct Setting {
-  ModelFacts model;
-  JobEngine engine;
-  std::unique_ptr<OpSizes> ops;
-  std::string memory_source;
-  int ranks = 1;
-  int ranks_per_node = 1;
-  Bytes memory = 0;                     ///< of each rank
-  std::optional<MachineLimits> limits;  ///< of each rank, where speed is to be predicted
-  bool digest = false;
-};
 
 /// "0 to 13, then the attention of 14".
 std::string layers_in_words(const Stage& stage) {
@@ -43,11 +32,6 @@ std::string layers_in_words(const Stage& stage) {
   return text.substr(0, text.size() - 2);
 }
 
-LayoutVerdict judge_in(const Setting& setting, const Layout& layout) {
-  return judge(layout, setting.model, wishes_of(setting.engine, setting.memory), setting.ranks,
-               setting.memory, *setting.ops);
-}
-
 void print_experts(const ModelConfig& config) {
   if (!config.has_experts()) return;
   const MoeConfig& moe = config.moe;
@@ -57,7 +41,7 @@ void print_experts(const ModelConfig& config) {
   fmt::print("\n");
 }
 
-void print_model(const Job& job, const Setting& setting) {
+void print_model(const Job& job, const PlanSetting& setting) {
   const ModelConfig& config = setting.model.config;
   fmt::print(
       "model     {}: {}, {} layers, hidden {}, {} query and {} key/value heads of {}, "
@@ -65,6 +49,9 @@ void print_model(const Job& job, const Setting& setting) {
       job.model.string(), name(config.architecture), config.layers, config.hidden,
       config.query_heads, config.kv_heads, config.head_dim, config.ffn, config.vocab,
       name(setting.model.dtype));
+  if (!setting.converted) {
+    fmt::print("          not converted yet: planned as weft convert makes it by default\n");
+  }
   print_experts(config);
   fmt::print("memory    {} for each of {} ranks on a node ({})\n\n", human_bytes(setting.memory),
              setting.ranks_per_node, setting.memory_source);
@@ -136,82 +123,64 @@ void print_verdict(const LayoutVerdict& verdict, const ModelConfig& config) {
       sizes.limits.max_batch_tokens, sizes.limits.max_sequences, sizes.max_sequence_length,
       sizes.limits.pages, sizes.limits.page_tokens,
       verdict.layout.sp > 1 ? " (on each of the sp ranks)" : "");
-  fmt::print("\n{:>5} {:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", "stage", "tp", "weights",
-             "kv cache", "activations", "buffers", "total", "layers");
+  // Where an expert group spans several sp ranks, these hold other experts.
+  const bool several = verdict.layout.ep > verdict.layout.tp;
+  fmt::print("\n{:>5} {}{:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", "stage",
+             several ? "   sp " : "", "tp", "weights", "kv cache", "activations", "buffers",
+             "total", "layers");
   for (std::size_t i = 0; i < verdict.footprints.size(); ++i) {
     const Footprint& footprint = verdict.footprints[i];
     const Partition& part = verdict.parts[i];
-    fmt::print("{:>5} {:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", part.stage.index, part.rank,
-               human_bytes(footprint.weights), human_bytes(footprint.kv_cache),
+    const std::string domain = several ? fmt::format("{:>5} ", part.moe.place.domain()) : "";
+    fmt::print("{:>5} {}{:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", part.stage.index, domain,
+               part.rank, human_bytes(footprint.weights), human_bytes(footprint.kv_cache),
                human_bytes(footprint.activations), human_bytes(footprint.buffers),
                human_bytes(footprint.total()), layers_in_words(part.stage));
   }
   print_map(verdict.layout, config);
 }
 
-void print_table(const Setting& setting) {
-  fmt::print("layouts of {} ranks; memory is that of the rank that holds most\n", setting.ranks);
-  const bool experts = setting.model.config.has_experts();
-  fmt::print("{:>4} {:>4} {:>4} {:>4} {:>4} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}{}\n", "tp",
-             "pp", "sp", "ep", "dp", "weights", "kv cache", "activations", "buffers", "total",
-             "kv tokens", setting.limits ? speed_header() : "");
-  for (const Layout& layout : layouts_of(setting.ranks, experts)) {
-    const LayoutVerdict verdict = judge_in(setting, layout);
-    fmt::print("{:>4} {:>4} {:>4} {:>4} {:>4} ", layout.tp, layout.pp, layout.sp, layout.ep,
-               layout.dp);
-    if (!verdict.violations.empty()) {
-      // Every reason, the others below the first.
-      for (const std::string& text : verdict.violations) {
-        const bool first = &text == &verdict.violations.front();
-        fmt::print("{}{}\n", first ? "  not possible: " : std::string(36, ' ') + "and: ", text);
-      }
-      continue;
-    }
-    const Footprint& most = verdict.footprints[largest_rank(verdict)];
-    fmt::print("{:>12} {:>12} {:>12} {:>12} {:>12} {:>10}{}\n", human_bytes(most.weights),
-               human_bytes(most.kv_cache), human_bytes(most.activations), human_bytes(most.buffers),
-               human_bytes(most.total()),
-               layout.sp * verdict.sizes->limits.pages * verdict.sizes->limits.page_tokens,
-               setting.limits ? speed_columns(verdict, *setting.limits, setting.digest) : "");
-  }
-  if (setting.limits) fmt::print("{}", speed_footnote(*setting.limits));
-  fmt::print("\n");
-  print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
-  print_refusals(Primitive::sp, "N");
-  print_alternatives();
+/// GiB that are free on a GPU, where the options tell.
+std::optional<int> gpu_gib(const PlanOptions& options) {
+  if (options.gpu_memory || options.gpu.empty()) return options.gpu_memory;
+  return gpu_free_gib(options.gpu);
 }
 
 /// Sizes and memory of a rank that has a GPU to itself, or of one on this machine's CPU.
-void set_processor(const PlanOptions& options, Setting& setting) {
+void set_processor(const PlanOptions& options, PlanSetting& setting) {
   const Device device = setting.engine.device;
+  const std::optional<int> gib = gpu_gib(options);
   std::vector<GpuDevice> gpus;
-  if (device != Device::cpu && !options.gpu_memory) gpus = gpu_devices();
-  const bool cuda = device == Device::cuda ||
-                    (device == Device::automatic && (options.gpu_memory || !gpus.empty()));
+  if (device != Device::cpu && !gib) gpus = gpu_devices();
+  const bool cuda =
+      device == Device::cuda || (device == Device::automatic && (gib || !gpus.empty()));
   check_numerics(setting.engine, cuda);
   check_graphs(setting.engine, cuda, setting.model.config);
   if (!cuda) {
-    if (options.gpu_memory) fail_user("--gpu-memory, but engine.device is cpu");
+    if (gib) {
+      fail_user("{}, but engine.device is cpu", options.gpu_memory ? "--gpu-memory" : "--gpu");
+    }
     setting.memory = memory_share(setting.ranks_per_node);
     setting.memory_source = "nine tenths of what is free on this machine";
     setting.ops = make_cpu_ops(threads_of(setting.engine.threads, setting.ranks_per_node),
                                setting.engine.isa);
     return;
   }
-  if (!options.gpu_memory && gpus.empty()) {
+  if (!gib && gpus.empty()) {
     fail_user(
-        "engine.device is cuda and this machine has no GPU: say with --gpu-memory how many GiB of "
-        "a GPU are free, such as 139 for an H200");
+        "engine.device is cuda and this machine has no GPU: say with --gpu which kind to plan for, "
+        "or with --gpu-memory how many GiB of a GPU are free, such as 139 for an H200");
   }
-  const Bytes free =
-      options.gpu_memory ? static_cast<Bytes>(*options.gpu_memory) << 30U : gpu_free_memory(0);
-  setting.memory = gpu_memory_share(free, 1);
-  setting.memory_source = options.gpu_memory ? "nineteen twentieths of --gpu-memory"
-                                             : "nineteen twentieths of what is free on this GPU";
+  setting.memory = gpu_memory_share(gib ? static_cast<Bytes>(*gib) << 30U : gpu_free_memory(0), 1);
+  setting.memory_source =
+      "nineteen twentieths of " +
+      (options.gpu_memory ? std::string("--gpu-memory")
+       : gib              ? fmt::format("the {} GiB that are free on an {}", *gib, options.gpu)
+                          : std::string("what is free on this GPU"));
   setting.ops = make_gpu_sizes(setting.engine.cuda_graphs.value_or(true));
 }
 
-std::optional<MachineLimits> limits_of(const PlanOptions& options, const Setting& setting) {
+std::optional<MachineLimits> limits_of(const PlanOptions& options, const PlanSetting& setting) {
   if (!options.limits.empty()) return parse_limits(options.limits);
   if (!options.gpu.empty()) return gpu_limits(options.gpu, setting.model.dtype);
   if (!options.measure) return std::nullopt;
@@ -224,9 +193,10 @@ std::optional<MachineLimits> limits_of(const PlanOptions& options, const Setting
 
 int command_plan(const PlanOptions& options) {
   const Job job = load_job(options.job, options.overrides);
-  const ModelReader reader(job.model);
-  Setting setting;
-  setting.model = facts_of(reader);
+  const PlanModel model = plan_model(job.model);
+  PlanSetting setting;
+  setting.model = model.facts;
+  setting.converted = model.converted;
   setting.engine = job.engine;
   const JobParallel& parallel = job.parallel;
   const Layout asked{parallel.tp, parallel.pp, parallel.sp, parallel.ep, parallel.dp.value_or(1)};
@@ -239,7 +209,10 @@ int command_plan(const PlanOptions& options) {
 
   print_model(job, setting);
   if (options.ranks) {
-    print_table(setting);
+    fmt::print("{}\n", table_text(setting));
+    print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
+    print_refusals(Primitive::sp, "N");
+    print_alternatives();
     return kExitSuccess;
   }
   const LayoutVerdict verdict = judge_in(setting, asked);

@@ -107,12 +107,15 @@ struct BenchOptions {
 };
 int command_bench(const BenchOptions& options);
 
-/// `weft selftest`: on replicas of up to all ranks.
+/// `weft selftest`: on layouts of up to all ranks.
 struct SelftestOptions {
-  bool full = false;          ///< every layout with every schedule
-  std::int64_t random = 200;  ///< random combinations, unless full
-  std::uint64_t seed = 1;     ///< of these
-  std::int64_t trials = 0;    ///< only so many, spread over all; 0: all
+  bool full = false;            ///< every layout with every schedule
+  std::int64_t random = 200;    ///< random combinations, unless full
+  std::uint64_t seed = 1;       ///< of these
+  std::int64_t parts = 1;       ///< only every so-manieth trial,
+  std::int64_t part = 1;        ///< beginning with this one
+  std::int64_t trials = 0;      ///< only so many, spread over all; 0: all
+  std::int64_t time_limit = 0;  ///< seconds after which no trial begins; 0: none
 };
 int command_selftest(const SelftestOptions& options);
 

@@ -12,14 +12,21 @@
 namespace weft {
 namespace {
 
+/// "1 sequence", "2 sequences".
+std::string counted(std::int64_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 std::string decode_in_words(const PlannedStep& step, const Layout& layout) {
-  return fmt::format("{} sequences behind {} tokens each{}", step.on_rank.sequences,
-                     step.on_rank.context, layout.sp > 1 ? ", on each sp rank" : "");
+  return fmt::format("{} behind {} each{}", counted(step.on_rank.sequences, "sequence"),
+                     counted(step.on_rank.context, "token"),
+                     layout.sp > 1 ? ", on each sp rank" : "");
 }
 
 std::string prefill_in_words(const PlannedStep& step, const Layout& layout) {
   const std::int64_t length = step.on_rank.rows * (step.shared ? layout.sp : 1);
-  std::string text = fmt::format("{} new prompts of {} tokens", step.on_rank.sequences, length);
+  std::string text = fmt::format("{} of {}", counted(step.on_rank.sequences, "new prompt"),
+                                 counted(length, "token"));
   if (layout.sp > 1) text += step.shared ? ", shared by the sp ranks" : ", on each sp rank";
   return text;
 }
@@ -96,8 +103,9 @@ std::string speed_header() {
   return fmt::format(" {:>13} {:>13} {:>14}", "decode step", "decode tok/s", "prefill tok/s");
 }
 
-std::string speed_columns(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest) {
-  const SpeedPrediction speed = predict_speed(verdict, limits, digest);
+std::string speed_columns(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest,
+                          std::int64_t context) {
+  const SpeedPrediction speed = predict_speed(verdict, limits, digest, context);
   return fmt::format(" {:>13} {:>13.0f} {:>14.0f}", readable(speed.decode.seconds),
                      speed.decode.tokens_per_second, speed.prefill.tokens_per_second);
 }

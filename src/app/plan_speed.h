@@ -16,8 +16,10 @@ std::string traffic_text(const LayoutVerdict& verdict, bool digest);
 std::string speed_text(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest);
 
 /// Further columns of the table of layouts: headings, a layout's numbers, and what they mean.
+/// `context`: how many tokens a decode is behind, at most.
 std::string speed_header();
-std::string speed_columns(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest);
+std::string speed_columns(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest,
+                          std::int64_t context);
 std::string speed_footnote(const MachineLimits& limits);
 
 }  // namespace weft

@@ -15,6 +15,7 @@ namespace {
 /// Data sheets are of the SXM boards: dense rates, and the links' in one direction.
 struct Gpu {
   std::string_view kind;
+  int free_gib;  ///< of its memory, beside what driver and context take
   double read_bytes_per_second;
   double bf16_flops_per_second;
   double f32_flops_per_second;  ///< outside the tensor units: f32 weights never use TF32
@@ -23,15 +24,26 @@ struct Gpu {
 };
 
 constexpr std::array kGpus = {
-    Gpu{"h200", 4.1e12, 790e12, 67e12, 450e9,
-        "H200: memory 4.1 TB/s and bf16 products 790 TFLOP/s as measured; f32 67 TFLOP/s and "
-        "NVLink "
-        "450 GB/s of the data sheet"},
-    Gpu{"h100", 3.35e12, 989e12, 67e12, 450e9,
+    Gpu{"h200", 139, 4.8e12, 989e12, 67e12, 450e9,
+        "H200 SXM, data sheet: memory 4.8 TB/s, bf16 989 and f32 67 TFLOP/s, NVLink 450 GB/s (of "
+        "which good programs reach 4.1 TB/s and 790 TFLOP/s)"},
+    Gpu{"h100", 78, 3.35e12, 989e12, 67e12, 450e9,
         "H100 SXM, data sheet: memory 3.35 TB/s, bf16 989 and f32 67 TFLOP/s, NVLink 450 GB/s"},
-    Gpu{"a100", 2.04e12, 312e12, 19.5e12, 300e9,
+    Gpu{"a100", 78, 2.04e12, 312e12, 19.5e12, 300e9,
         "A100 80 GB SXM, data sheet: memory 2.04 TB/s, bf16 312 and f32 19.5 TFLOP/s, NVLink 300 "
         "GB/s"}};
+
+const Gpu& gpu_of(std::string_view kind) {
+  std::string known;
+  for (const Gpu& gpu : kGpus) {
+    if (gpu.kind == kind) return gpu;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", gpu.kind);
+  }
+  fail_user(
+      "--gpu: '{}' is none of {}; give its rates with --limits and its memory with "
+      "--gpu-memory",
+      kind, known);
+}
 
 constexpr double kGpuCallSeconds = 10e-6;
 constexpr double kCpuCallSeconds = 2e-6;
@@ -60,29 +72,24 @@ MachineLimits parse_limits(std::string_view text) {
 }
 
 MachineLimits gpu_limits(std::string_view kind, DType dtype) {
-  std::string known;
-  for (const Gpu& gpu : kGpus) {
-    if (gpu.kind == kind) {
-      const bool bf16 = dtype == DType::bf16;
-      return {gpu.read_bytes_per_second,
-              bf16 ? gpu.bf16_flops_per_second : gpu.f32_flops_per_second,
-              gpu.link_bytes_per_second, kGpuCallSeconds,
-              fmt::format("{}; {:.0f} us a call assumed", gpu.source, kGpuCallSeconds * 1e6)};
-    }
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", gpu.kind);
-  }
-  fail_user("--gpu: '{}' is none of {}; give its rates with --limits", kind, known);
+  const Gpu& gpu = gpu_of(kind);
+  return {gpu.read_bytes_per_second,
+          dtype == DType::bf16 ? gpu.bf16_flops_per_second : gpu.f32_flops_per_second,
+          gpu.link_bytes_per_second, kGpuCallSeconds,
+          fmt::format("{}; {:.0f} us a call assumed", gpu.source, kGpuCallSeconds * 1e6)};
 }
+
+int gpu_free_gib(std::string_view kind) { return gpu_of(kind).free_gib; }
 
 MachineLimits measured_limits(int threads, int ranks) {
   const CpuLimits limits = measure_cpu_limits(threads, Isa::automatic);
   const double read = limits.read_bytes_per_second / ranks;
   // What travels through shared memory is read once and written once.
-  return {
-      read, limits.flops_per_second / ranks, read / 2, kCpuCallSeconds,
-      fmt::format("this machine as measured, shared by {} ranks: read {:.1f} GB/s and {:.0f} "
-                  "GFLOP/s of fp32 each; links of half that rate and {:.0f} us a call assumed",
-                  ranks, read / 1e9, limits.flops_per_second / ranks / 1e9, kCpuCallSeconds * 1e6)};
+  return {read, limits.flops_per_second / ranks, read / 2, kCpuCallSeconds,
+          fmt::format("this machine as measured, shared by {} rank{}: read {:.1f} GB/s and {:.0f} "
+                      "GFLOP/s of fp32 each; links of half that rate and {:.0f} us a call assumed",
+                      ranks, ranks == 1 ? "" : "s", read / 1e9,
+                      limits.flops_per_second / ranks / 1e9, kCpuCallSeconds * 1e6)};
 }
 
 }  // namespace weft

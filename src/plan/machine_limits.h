@@ -25,6 +25,9 @@ MachineLimits parse_limits(std::string_view text);
 /// Throws UserError for others.
 MachineLimits gpu_limits(std::string_view kind, DType dtype);
 
+/// GiB that are free on an idle GPU of such a kind. Throws UserError for others.
+int gpu_free_gib(std::string_view kind);
+
 /// Measures this machine's memory and CPU with `threads` threads in all (see measure_cpu_limits)
 /// and gives each of `ranks` ranks its share. Links are assumed, not measured.
 MachineLimits measured_limits(int threads, int ranks);

@@ -16,14 +16,15 @@ std::vector<TokenId> even_tokens(std::int64_t count, std::int64_t vocab) {
 
 }  // namespace
 
-PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout) {
+PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout, std::int64_t most_context) {
   const SchedulerLimits& limits = sizes.limits;
   PlannedStep step;
   step.on_rank.sequences =
       std::min(ceil_div(limits.max_sequences, layout.pp), limits.max_batch_tokens);
   step.on_rank.rows = 1;
   const std::int64_t room = limits.pages * limits.page_tokens / limits.max_sequences;
-  step.on_rank.context = std::clamp<std::int64_t>(room - 1, 0, sizes.max_sequence_length / 2);
+  const std::int64_t most = std::min(most_context, sizes.max_sequence_length / 2);
+  step.on_rank.context = std::clamp<std::int64_t>(room - 1, 0, most);
   return step;
 }
 

@@ -124,10 +124,11 @@ EngineSizes size_engine(const EngineWishes& wishes, const Layout& layout,
   if (kv_bytes > left || left < page) {
     fail_user(
         "a rank needs {} for weights, {} for activations and buffers and {} for its key/value "
-        "cache, but has {} of memory: split the model over more ranks (parallel.tp), or lower "
-        "engine.max_batch_tokens or engine.kv_memory",
+        "cache, but has {} of memory: split the model over more ranks (parallel.tp, pp or, with "
+        "experts, ep){}",
         human_bytes(fixed.weights), human_bytes(fixed.activations + fixed.buffers),
-        human_bytes(std::max(kv_bytes, page)), human_bytes(memory));
+        human_bytes(std::max(kv_bytes, page)), human_bytes(memory),
+        fixed.weights >= memory ? "" : ", or lower engine.max_batch_tokens or engine.kv_memory");
   }
   if (kv_bytes < page) {
     fail_user("engine.kv_memory is {}, but a page of {} tokens takes {}", human_bytes(kv_bytes),

@@ -1,5 +1,8 @@
 #include "proof/proof_model.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "base/philox.h"
 #include "io/file.h"
 #include "model/synth.h"
@@ -148,6 +151,19 @@ std::vector<Request> requests_in_order(std::vector<Request> requests, std::uint6
     std::swap(requests[i], requests[philox.at(i, 0)[0] % (i + 1)]);
   }
   return requests;
+}
+
+std::vector<Request> share_of(const std::vector<Request>& requests, int replica, int replicas,
+                              std::uint64_t seed) {
+  const Philox philox(seed);
+  const auto first = static_cast<int>(philox.at(0, 1)[0] % static_cast<std::uint32_t>(replicas));
+  std::vector<Request> share;
+  for (const Request& request : requests) {
+    const std::uint32_t word = philox.at(static_cast<std::uint64_t>(request.index))[0];
+    const int turn = std::min(std::countl_zero(word), replicas - 1);
+    if ((first + turn) % replicas == replica) share.push_back(request);
+  }
+  return share;
 }
 
 std::filesystem::path write_proof_model(const ProofModel& model,

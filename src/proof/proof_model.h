@@ -32,6 +32,11 @@ std::vector<Request> proof_requests(std::int64_t vocab);
 /// The requests shuffled by a seed; as they are for seed 0.
 std::vector<Request> requests_in_order(std::vector<Request> requests, std::uint64_t seed);
 
+/// Those of the requests that replica `replica` of `replicas` computes: about half of all fall to
+/// one replica, half of the rest to the next, and so on; some may get none. `seed` varies which.
+std::vector<Request> share_of(const std::vector<Request>& requests, int replica, int replicas,
+                              std::uint64_t seed);
+
 /// The longest sequence that these requests can become.
 inline constexpr std::int64_t kProofLength = 320;
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "proof/outcome.h"
 
 namespace weft {
 namespace {
@@ -36,16 +37,8 @@ class Scratch {
 struct Prepared {
   std::filesystem::path path;
   std::vector<Request> requests;
-  std::vector<Digest> expected;  ///< by request
+  std::vector<Outcome> expected;  ///< by request
 };
-
-std::vector<Digest> digests_of(const std::vector<Completion>& completions) {
-  std::vector<Digest> digests;
-  for (const Completion& completion : completions) {
-    digests.push_back(digest_of_completion(completion));
-  }
-  return digests;
-}
 
 Prepared prepare(const ProofModel& model, const std::filesystem::path& folder, Group& world) {
   Prepared prepared;
@@ -57,96 +50,146 @@ Prepared prepare(const ProofModel& model, const std::filesystem::path& folder, G
     const auto alone = make_self_group();
     ReplicaOptions options;
     options.max_sequence_length = kProofLength;
-    prepared.expected =
-        digests_of(Replica(prepared.path, options, *alone).complete(prepared.requests));
+    const auto completions = Replica(prepared.path, options, *alone).complete(prepared.requests);
+    prepared.expected = outcomes_of(completions);
+    require(prepared.expected.size() == prepared.requests.size(), "{} of {} requests came back",
+            prepared.expected.size(), prepared.requests.size());
   }
   world.broadcast(std::as_writable_bytes(std::span(prepared.expected)), 0);
   return prepared;
 }
 
-/// What is wrong, in a sentence; nothing when all is as it should be.
-std::string fault(const std::vector<Completion>& completions, const Prepared& prepared,
-                  const Schedule& schedule, const EngineStats& stats) {
-  const std::vector<Digest> found = digests_of(completions);
-  if (found.size() != prepared.expected.size()) {
-    return fmt::format("{} of {} requests came back", found.size(), prepared.expected.size());
+ProofDigests digests_of(const std::vector<Outcome>& outcomes) {
+  Digester tokens;
+  Digester logits;
+  for (const Outcome& outcome : outcomes) {
+    tokens.add(outcome.tokens.hex());
+    logits.add(outcome.logits.hex());
   }
-  std::int64_t others = -1;
-  std::size_t first = 0;
-  for (std::size_t i = found.size(); i-- > 0;) {
-    if (found[i] == prepared.expected[i]) continue;
-    first = i;
-    ++others;
-  }
-  if (others < 0) {
-    if (!schedule.preempts || stats.preemptions > 0) return {};
-    return "no sequence was thrown out of the cache, so preemption was not tried";
-  }
-  return fmt::format("request {} ({} prompt tokens) differs, and {} more", first,
-                     prepared.requests[first].prompt.size(), others);
+  return {tokens.result(), logits.result()};
 }
 
-/// The sum of every rank's value.
-std::int64_t sum_over(Group& world, std::int64_t value) {
-  std::vector<std::int64_t> values(static_cast<std::size_t>(world.size()));
-  world.all_gather(std::as_bytes(std::span(&value, 1)), std::as_writable_bytes(std::span(values)),
-                   equal_counts(world, sizeof value));
+/// Every rank's value, by rank.
+std::vector<std::int64_t> gather(Group& group, std::int64_t value) {
+  std::vector<std::int64_t> values(static_cast<std::size_t>(group.size()));
+  group.all_gather(std::as_bytes(std::span(&value, 1)), std::as_writable_bytes(std::span(values)),
+                   equal_counts(group, sizeof value));
+  return values;
+}
+
+std::int64_t sum_over(Group& group, std::int64_t value) {
+  const std::vector<std::int64_t> values = gather(group, value);
   return std::accumulate(values.begin(), values.end(), std::int64_t{0});
+}
+
+/// Every rank's outcomes, by rank.
+std::vector<std::vector<Outcome>> gather(Group& group, const std::vector<Outcome>& mine) {
+  std::vector<Bytes> bytes;
+  for (const std::int64_t count : gather(group, static_cast<std::int64_t>(mine.size()))) {
+    bytes.push_back(static_cast<Bytes>(count) * sizeof(Outcome));
+  }
+  std::vector<Outcome> all(std::reduce(bytes.begin(), bytes.end()) / sizeof(Outcome));
+  group.all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)), bytes);
+  std::vector<std::vector<Outcome>> of_ranks;
+  auto next = all.begin();
+  for (const Bytes own : bytes) {
+    const auto end = next + static_cast<std::ptrdiff_t>(own / sizeof(Outcome));
+    of_ranks.emplace_back(next, end);
+    next = end;
+  }
+  return of_ranks;
+}
+
+/// What came of one trial, the same on all its ranks.
+struct Verdict {
+  std::string fault;  ///< a sentence; nothing when all is as it should be
+  bool preempted = false;
+};
+
+/// Runs a trial on the ranks of `team`, which are as many as its layout has.
+Verdict run(const Trial& trial, const Prepared& model, Group& team) {
+  const Layout& layout = trial.layout;
+  const int number = place_of(layout, team.rank()).dp;
+  const std::unique_ptr<Group> part = layout.dp == 1 ? nullptr : team.split(number);
+  Group& group = part ? *part : team;
+  const bool shares_reading = layout.dp > 1 && trial.shares % 2 == 1;
+  const std::unique_ptr<Group> peers = shares_reading ? team.split(group.rank()) : nullptr;
+  ReplicaOptions options = trial.schedule.options;
+  options.layout = layout;
+  options.peers = peers.get();
+  Replica replica(model.path, options, group);
+  EngineStats stats;
+  const auto completions =
+      replica.complete(trial.schedule.share(requests_in_order(model.requests, trial.schedule.order),
+                                            number, layout.dp, trial.shares),
+                       &stats);
+  const Merged merged = merge(gather(team, outcomes_of(completions)), group.size());
+  Verdict verdict;
+  verdict.preempted = sum_over(team, stats.preemptions) > 0;
+  verdict.fault = merged.fault.empty() ? fault_of(merged.outcomes, model.expected) : merged.fault;
+  // A share of the requests may find room.
+  const bool must_preempt = trial.schedule.preempts && layout.dp == 1;
+  if (verdict.fault.empty() && must_preempt && !verdict.preempted) {
+    verdict.fault = "no sequence was thrown out of the cache, so preemption was not tried";
+  }
+  return verdict;
+}
+
+/// The lines of all ranks' texts.
+std::vector<std::string> lines_of_all(Group& world, const std::string& mine) {
+  std::vector<std::string> lines;
+  for (const std::string& text : gather_strings(world, mine)) {
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = text.find('\n', at);
+      lines.push_back(text.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+  return lines;
 }
 
 }  // namespace
 
 ProofResult prove(const std::vector<ProofModel>& models, const std::vector<Trial>& trials,
-                  Group& world, const std::function<void(std::int64_t done)>& progress) {
+                  Group& world, const ProofWatch& watch) {
   const Scratch scratch;
   ProofResult result;
   std::vector<Prepared> prepared;
   for (std::size_t i = 0; i < models.size(); ++i) {
     prepared.push_back(prepare(models[i], scratch.path() / std::to_string(i), world));
-    Digester digester;
-    for (const Digest& digest : prepared.back().expected) digester.add(digest.hex());
-    result.digests.push_back(digester.result());
+    result.digests.push_back(digests_of(prepared.back().expected));
   }
   std::string failures;
+  std::int64_t done = 0;
   std::int64_t preempting = 0;
   auto next = trials.begin();
   while (next != trials.end()) {
-    const auto size = static_cast<int>(next->layout.replica_size());
-    const auto end = std::find_if(next, trials.end(), [&](const Trial& trial) {
-      return trial.layout.replica_size() != size;
-    });
-    // Replicas side by side take turns; ranks beyond the last whole replica have nothing to do.
-    const int replicas = world.size() / size;
-    require(replicas > 0, "a trial of {} ranks on {}", size, world.size());
+    const auto size = static_cast<int>(next->layout.world_size());
+    const auto end = std::find_if(
+        next, trials.end(), [&](const Trial& trial) { return trial.layout.world_size() != size; });
+    // Teams side by side take turns; ranks beyond the last whole team have nothing to do.
+    const int teams = world.size() / size;
+    require(teams > 0, "a trial of {} ranks on {}", size, world.size());
     const int mine = world.rank() / size;
-    const std::unique_ptr<Group> group = world.split(mine);
-    for (auto trial = next + mine; mine < replicas && trial < end; trial += replicas) {
-      const Prepared& model = prepared[trial->model];
-      ReplicaOptions options = trial->schedule.options;
-      options.layout = trial->layout;
-      Replica replica(model.path, options, *group);
-      EngineStats stats;
-      const auto completions =
-          replica.complete(requests_in_order(model.requests, trial->schedule.order), &stats);
-      const std::string text = fault(completions, model, trial->schedule, stats);
-      if (group->rank() == 0 && stats.preemptions > 0) ++preempting;
-      if (!text.empty() && group->rank() == 0) {
-        failures += fmt::format("{}; {}; {}: {}\n", models[trial->model].name,
-                                to_string(trial->layout), trial->schedule.name, text);
+    const std::unique_ptr<Group> team = world.split(mine);
+    for (auto trial = next + mine; mine < teams && trial < end; trial += teams) {
+      if (sum_over(*team, watch.stop() ? 1 : 0) > 0) break;
+      const Verdict verdict = run(*trial, prepared[trial->model], *team);
+      if (team->rank() == 0) {
+        ++done;
+        preempting += verdict.preempted ? 1 : 0;
+        if (!verdict.fault.empty()) {
+          failures += fmt::format("{}; {}; {}: {}\n", models[trial->model].name,
+                                  to_string(trial->layout), trial->schedule.name, verdict.fault);
+        }
       }
-      if (progress) progress(trial - trials.begin());
+      watch.progress(std::min(trial - trials.begin() + teams, end - trials.begin()));
     }
     next = end;
   }
-  result.trials = static_cast<std::int64_t>(trials.size());
+  result.trials = sum_over(world, done);
   result.preempting = sum_over(world, preempting);
-  for (const std::string& text : gather_strings(world, failures)) {
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t line = text.find('\n', at);
-      result.failures.push_back(text.substr(at, line - at));
-      at = line + 1;
-    }
-  }
+  result.failures = lines_of_all(world, failures);
   return result;
 }
 

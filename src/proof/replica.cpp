@@ -45,11 +45,12 @@ Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& optio
   shape.step.max_rows = options.max_batch_tokens;
   shape.step.max_sequences = options.max_batch_tokens;
   shape.step.table_width = ceil_div(options.max_sequence_length, options.page_tokens);
-  shape.step.logit_rows = std::min<std::int64_t>(16, shape.step.max_sequences);
+  shape.step.logit_rows = std::min(options.logit_rows, shape.step.max_sequences);
   shape.page_tokens = options.page_tokens;
   shape.pages = options.pages;
   shape.transport = options.transport;
   shape.sp = layout.sp;
+  reader_.share_with(options.peers);
   const ModelFacts facts{reader_.config(), options.caps.value_or(reader_.caps()), reader_.dtype()};
   const std::vector<Partition> parts = partitions_of(facts, layout, 0);
   model_ = std::make_unique<Model>(reader_, parts[partition_index(layout, groups_->place())], shape,
@@ -75,23 +76,6 @@ std::vector<Completion> Replica::complete(const std::vector<Request>& requests,
   });
   if (stats != nullptr) *stats = engine.stats();
   return completions;
-}
-
-Digest digest_of_completion(const Completion& completion) {
-  Digester digester;
-  digester.add(std::to_string(completion.index) + std::string(name(completion.reason)));
-  digester.add(std::as_bytes(std::span(completion.tokens)));
-  digester.add(completion.logits_digest.hex());
-  for (const auto* scores : {&completion.logprobs, &completion.prompt_logprobs}) {
-    for (const PositionLogprobs& position : *scores) {
-      digester.add(std::as_bytes(std::span(&position.logprob, 1)));
-      for (const TokenLogprob& top : position.top) digester.add(std::to_string(top.token));
-      for (const TokenLogprob& top : position.top) {
-        digester.add(std::as_bytes(std::span(&top.logprob, 1)));
-      }
-    }
-  }
-  return digester.result();
 }
 
 }  // namespace weft

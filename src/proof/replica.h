@@ -28,9 +28,12 @@ struct ReplicaOptions {
   RegionFactory region = make_region;
   std::optional<SegmentCaps> caps;  ///< in place of the model's: shows, on purpose
   Transport transport = Transport::automatic;
+  /// Ranks with the same weights, where the first of them reads for all; null: each for itself.
+  Group* peers = nullptr;
   std::int64_t max_batch_tokens = 512;
   std::int64_t max_sequences = 64;
   std::int64_t prefill_chunk = 0;
+  std::int64_t logit_rows = 16;  ///< of which tokens are chosen at a time
   std::int64_t share_from = 64;  ///< prompts from that length on are shared by the sp ranks
   std::int64_t page_tokens = 32;
   std::int64_t pages = 256;
@@ -67,8 +70,5 @@ class Replica {
   Tracer tracer_;
   std::unique_ptr<Model> model_;
 };
-
-/// Digest over ids, ends and logits digests of a completion.
-Digest digest_of_completion(const Completion& completion);
 
 }  // namespace weft

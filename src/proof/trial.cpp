@@ -37,16 +37,25 @@ std::vector<Schedule> schedules_of(const ProofScope& scope) {
   return schedules;
 }
 
-/// Layouts of one replica of exactly `ranks` ranks that the model allows.
+/// Layouts of exactly `ranks` ranks that the model allows.
 std::vector<Layout> legal_layouts(const ProofModel& model, int ranks) {
   const ModelFacts facts{parse_config(model.config), {}, model.dtype};
   std::vector<Layout> legal;
   for (const Layout& layout : layouts_of(ranks, facts.config.has_experts())) {
-    if (layout.dp == 1 && violations(layout, layout_limits(facts), ranks).empty()) {
-      legal.push_back(layout);
-    }
+    if (violations(layout, layout_limits(facts), ranks).empty()) legal.push_back(layout);
   }
   return legal;
+}
+
+/// Every so-manieth trial, as the scope has it.
+std::vector<Trial> part_of(std::vector<Trial> trials, const ProofScope& scope) {
+  if (scope.parts == 1) return trials;
+  std::vector<Trial> kept;
+  for (auto i = static_cast<std::size_t>(scope.part - 1); i < trials.size();
+       i += static_cast<std::size_t>(scope.parts)) {
+    kept.push_back(std::move(trials[i]));
+  }
+  return kept;
 }
 
 /// `most` of the trials, spread evenly; all where there are no more.
@@ -65,7 +74,7 @@ std::vector<Trial> thinned(std::vector<Trial> trials, std::int64_t most) {
 std::vector<Schedule> proof_schedules() {
   std::vector<Schedule> schedules;
   const auto add = [&](std::string name, auto change, std::uint64_t order = 0) {
-    Schedule schedule{std::move(name), plain_options(), order, false};
+    Schedule schedule{std::move(name), plain_options(), order};
     change(schedule.options);
     schedules.push_back(std::move(schedule));
   };
@@ -118,7 +127,7 @@ std::vector<Schedule> crossed_schedules() {
               fmt::format("{} at a time, {}{}{}", batch,
                           chunk == 0 ? "whole prompts" : fmt::format("chunks of {}", chunk),
                           order == 0 ? "" : ", reordered", tight ? ", tight cache" : ""),
-              plain_options(), order, false};
+              plain_options(), order};
           schedule.options.max_sequences = batch;
           schedule.options.prefill_chunk = chunk;
           if (tight) make_tight(schedule);
@@ -171,9 +180,10 @@ std::vector<Trial> trials_of(const std::vector<ProofModel>& models, const ProofS
     }
   }
   std::stable_sort(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
-    return a.layout.replica_size() < b.layout.replica_size();
+    return a.layout.world_size() < b.layout.world_size();
   });
-  return thinned(std::move(trials), scope.most);
+  for (std::size_t i = 0; i < trials.size(); ++i) trials[i].shares = i;
+  return thinned(part_of(std::move(trials), scope), scope.most);
 }
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ struct Schedule {
   ReplicaOptions options;   ///< all but the layout
   std::uint64_t order = 0;  ///< seed of the requests' order; 0: as they are
   bool preempts = false;    ///< meant to throw sequences out: to see none go would be a failure
+  /// Which requests a replica computes; see share_of.
+  std::function<std::vector<Request>(const std::vector<Request>& requests, int replica,
+                                     int replicas, std::uint64_t seed)>
+      share = share_of;
 };
 
 /// One property each: batch sizes 1, 2, 17 and 65, chunks around the key block, pages of several
@@ -31,22 +36,28 @@ std::vector<Schedule> crossed_schedules();
 /// One run of one model.
 struct Trial {
   std::size_t model = 0;  ///< in proof_models()
-  Layout layout;          ///< of one replica
+  Layout layout;
   Schedule schedule;
+  /// Seed of how the requests fall on the replicas. Where it is odd, one replica reads the weights
+  /// for all.
+  std::uint64_t shares = 0;
 };
 
 /// How much is tried.
 struct ProofScope {
-  int ranks = 1;              ///< replicas of up to that many ranks
+  int ranks = 1;              ///< layouts of up to that many ranks
   bool full = false;          ///< every layout with every schedule, the crossed ones included
   std::int64_t random = 200;  ///< random combinations of these, unless full
   std::uint64_t seed = 1;     ///< of these
-  std::int64_t most = 0;      ///< only so many trials, spread evenly over all; 0: all
+  std::int64_t parts = 1;     ///< only every `parts`-th trial, of these
+  std::int64_t part = 1;      ///< beginning with this one, from 1
+  std::int64_t most = 0;      ///< only so many of the rest, spread evenly over it; 0: all
 };
 
-/// The trials, ordered by the ranks of their replicas: every layout that a model allows with the
-/// plainest schedule, every other of `proof_schedules` with three layouts of the most ranks (where
-/// there are as many), and `random` combinations; or the product. A pure function of the arguments.
+/// The trials, ordered by their ranks: every layout that a model allows, those with several
+/// replicas included, with the plainest schedule, every other of `proof_schedules` with three
+/// layouts of the most ranks (where there are as many), and `random` combinations; or the product.
+/// A pure function of the arguments.
 std::vector<Trial> trials_of(const std::vector<ProofModel>& models, const ProofScope& scope);
 
 }  // namespace weft

@@ -101,6 +101,32 @@ class Plan(WeftTest):
                     self.assertRegex(lines[tp], "not possible.*segments")
         self.assertFalse((self.folder / "table").exists(), "plan wrote an output directory")
 
+    def test_plan_before_the_conversion(self):
+        """The same of config.json alone as of the model that is made of it."""
+        model = self.model_with_experts()
+        source = self.folder / "source"
+        source.mkdir()
+        (source / "config.json").write_text(json.dumps(EXPERTS | {"torch_dtype": "bfloat16"}))
+        found = []
+        for folder in (model, source):
+            text = self.weft("plan", self.job("before", model=folder), "--ranks", 4).out
+            found.append([line for line in text.splitlines()
+                          if not re.match("model |memory |          not converted yet", line)])
+        self.assertIn("not converted yet", text)
+        self.assertEqual(found[0], found[1])
+
+    def test_plan_for_a_kind_of_gpu(self):
+        """The kind's memory, where nothing else is said."""
+        job = self.job("kind")
+        for options, memory in [(["--gpu", "h100"], "74.10 GiB"), (["--gpu", "h200"], "132.05 GiB"),
+                                (["--gpu", "h100", "--gpu-memory", 40], "38.00 GiB")]:
+            with self.subTest(options=options):
+                text = self.weft("plan", job, *options).out
+                self.assertIn(f"memory    {memory} for each of 1 ranks on a node", text)
+        self.assert_refused(weft("plan", job, "--gpu", "h100", "--set", "engine.device=cpu"),
+                            "--gpu, but engine.device is cpu")
+        self.assert_refused(weft("plan", job, "--gpu", "h300"), "'h300' is none of")
+
     def test_plan_of_an_illegal_layout(self):
         job = self.write_job("illegal", DATA / "adder_prompts.jsonl")
         result = weft("plan", job, "--set", "parallel.tp=9")

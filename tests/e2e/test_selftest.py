@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`weft selftest`: silent where all is well, loud and with status 1 where sums come out otherwise."""
 
+import re
 import shutil
 import subprocess
 import unittest
@@ -22,8 +23,8 @@ class Selftest(WeftTest):
                 result = weft("selftest", "--trials", TRIALS, ranks=ranks)
                 self.assertEqual(result.status, 0, result)
                 self.assertRegex(
-                    result.out, rf"^weft selftest: {TRIALS} trials: \d models, \d+ layouts, \d+ "
-                    rf"schedules on {ranks or 1} ranks\n")
+                    result.out, rf"^weft selftest: {TRIALS} trials, \d+ of them with several replicas: \d "
+                    rf"models, \d+ layouts, \d+ schedules on {ranks or 1} ranks\n")
                 self.assertRegex(
                     result.out, rf"\n{TRIALS} of {TRIALS} trials gave the bits of one rank alone, "
                     r"\d+ of them with preemption, in \d+ s\n$")
@@ -46,11 +47,22 @@ class Selftest(WeftTest):
             del ENVIRONMENT["LD_PRELOAD"]
         self.assertEqual(result.status, 1, result)
         self.assertRegex(result.out, r"  FAILED: .*; tp=2 .*: request \d+ \(\d+ prompt tokens\) "
-                                     r"differs, and \d+ more\n")
+                                     r"differs, and \d+ more \(tokens of \d+, logits of \d+\)\n")
         self.assertNotIn(f"\n{TRIALS} of {TRIALS} trials", result.out)
 
     def test_wrong_options(self):
         self.assert_refused(weft("selftest", "--trials", 0), "--trials")
+        self.assert_refused(weft("selftest", "--parts", 2, "--part", 3), "--part is 3")
+
+    def test_a_part_until_the_time_is_up(self):
+        """Of a proof that takes hours: what is tried until then is all that is asked for."""
+        result = weft("selftest", "--full", "--parts", 20, "--part", 7, "--time-limit", 1, ranks=2)
+        self.assertEqual(result.status, 0, result)
+        planned = re.match(r"weft selftest: (\d+) trials", result.out)
+        tried = re.search(r"\n(\d+) of \1 trials gave the bits of one rank alone", result.out)
+        left = re.search(r"\nstopped before the end: (\d+) trials were not tried\n$", result.out)
+        self.assertTrue(planned and tried and left, result)
+        self.assertEqual(int(planned[1]), int(tried[1]) + int(left[1]))
 
 
 if __name__ == "__main__":

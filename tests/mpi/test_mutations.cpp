@@ -1,5 +1,6 @@
-// The proof turns red for orders of addition that look deterministic and are not the contract's:
-// each is tried in a whole model, beside the same layout as it should be.
+// The proof turns red for orders of addition that look deterministic and are not the contract's,
+// and for replicas that share the requests wrongly: each is tried in a whole model, beside the same
+// layout as it should be.
 #include <fmt/format.h>
 
 #include <string>
@@ -22,6 +23,13 @@ Layout layout_of(int tp, int sp = 1, int ep = 1) {
   return layout;
 }
 
+Layout layout_of_replicas(int dp, int tp, int sp, int pp) {
+  Layout layout = layout_of(tp, sp);
+  layout.pp = pp;
+  layout.dp = dp;
+  return layout;
+}
+
 /// Trials of one model, some of them meant to fail.
 class Mutations {
  public:
@@ -33,8 +41,22 @@ class Mutations {
     Schedule schedule = proof_schedules().front();
     schedule.name = name;
     change(schedule.options);
-    trials_.push_back({0, layout, schedule});
-    red_.push_back(red);
+    add_trial(layout, schedule, red ? " differs" : "");
+  }
+  /// Adds a trial in which something is done to the last replica's share of the requests. `says` is
+  /// part of what the proof says of it; nothing when it is silent.
+  template <class Change>
+  void add_share(const std::string& name, const Layout& layout, const std::string& says,
+                 Change change) {
+    Schedule schedule = proof_schedules().front();
+    schedule.name = name;
+    schedule.share = [change](const std::vector<Request>& requests, int replica, int replicas,
+                              std::uint64_t seed) {
+      std::vector<Request> share = share_of(requests, replica, replicas, seed);
+      if (replica == replicas - 1) change(share, share_of(requests, 0, replicas, seed));
+      return share;
+    };
+    add_trial(layout, schedule, says);
   }
   void add_region(const std::string& name, int tp, bool red, const RegionFactory& region) {
     add(name, layout_of(tp), red, [&](ReplicaOptions& options) { options.region = region; });
@@ -52,16 +74,22 @@ class Mutations {
         if (failure.substr(0, name.size()) == name) found = failure;
       }
       INFO(name << found);
-      CHECK((found.find(" differs") != std::string::npos) == red_[i]);
-      reds += red_[i] ? 1 : 0;
+      CHECK(found.empty() == says_[i].empty());
+      CHECK(found.find(says_[i]) != std::string::npos);
+      reds += says_[i].empty() ? 0 : 1;
     }
     CHECK(result.failures.size() == reds);
   }
 
  private:
+  void add_trial(const Layout& layout, const Schedule& schedule, const std::string& says) {
+    trials_.push_back({0, layout, schedule});
+    says_.push_back(says);
+  }
+
   ProofModel model_;
   std::vector<Trial> trials_;
-  std::vector<bool> red_;
+  std::vector<std::string> says_;  ///< part of what the proof says of each; nothing: it is silent
 };
 
 void unchanged(ReplicaOptions& /*options*/) {}
@@ -104,6 +132,33 @@ TEST_CASE("the proof tells a ring's order of key blocks", "[layout][mutation]") 
   mutations.add("own block first", layout_of(1, 4), true, [&](ReplicaOptions& options) {
     options.ops = [turn = world->rank()] { return make_ring_attention_ops(turn); };
   });
+  mutations.check(*world);
+}
+
+TEST_CASE("the proof tells replicas that do not share the requests", "[dp][mutation]") {
+  const auto world = make_world_group();
+  const int ranks = world->size();
+  if (ranks != 2 && ranks != 4 && ranks != 8) return;
+  Mutations mutations(proof_models()[4]);
+  // One rank a replica, two that share prompts, two stages of two.
+  const Layout layout =
+      layout_of_replicas(2, ranks == 8 ? 2 : 1, ranks == 4 ? 2 : 1, ranks == 8 ? 2 : 1);
+  using Requests = std::vector<Request>;
+  mutations.add("as it should be", layout, false, unchanged);
+  mutations.add("other sums in one replica", layout, true, [&](ReplicaOptions& options) {
+    if (world->rank() < ranks / 2) return;
+    options.ops = [] { return make_expert_mutant_ops(ExpertMutation::bf16_outputs); };
+  });
+  mutations.add_share("other seeds", layout, " differs", [](Requests& share, const Requests&) {
+    for (Request& request : share) ++request.sampling.seed;
+  });
+  mutations.add_share(
+      "one twice", layout, " came more than once, and 0 more",
+      [](Requests& share, const Requests& first) { share.push_back(first.front()); });
+  mutations.add_share("one dropped", layout, " is missing, and 0 more",
+                      [](Requests& share, const Requests&) { share.pop_back(); });
+  mutations.add_share("one for another", layout, " is missing, and 0 more; request ",
+                      [](Requests& share, const Requests& first) { share.back() = first.back(); });
   mutations.check(*world);
 }
 

@@ -25,7 +25,7 @@ TEST_CASE("the proof names what differs", "[proof]") {
   std::int64_t told = 0;
   const ProofResult result =
       prove({model}, {{0, layout, plain}, {0, layout, mutant}, {0, layout, roomy}}, *world,
-            [&](std::int64_t /*done*/) { ++told; });
+            {[&](std::int64_t /*done*/) { ++told; }});
   CHECK(result.trials == 3);
   CHECK(result.preempting == 0);
   CHECK(result.digests.size() == 1);
@@ -47,8 +47,27 @@ TEST_CASE("the proof is silent about some of what it tries by default", "[proof]
   CHECK(result.trials == 24);
   CHECK(result.failures == std::vector<std::string>{});
   std::set<std::string> digests;
-  for (const Digest& digest : result.digests) digests.insert(digest.hex());
-  CHECK(digests.size() == models.size());
+  for (const ProofDigests& digest : result.digests) {
+    digests.insert(digest.tokens.hex());
+    digests.insert(digest.logits.hex());
+  }
+  CHECK(digests.size() == 2 * models.size());
+}
+
+TEST_CASE("the proof can be stopped by any rank", "[proof]") {
+  const auto world = make_world_group();
+  const std::vector<ProofModel> models = {proof_models()[0]};
+  Layout layout;
+  layout.dp = world->size();
+  const std::vector<Trial> trials(4, {0, layout, proof_schedules().front()});
+  std::int64_t told = 0;
+  const ProofResult result =
+      prove(models, trials, *world,
+            {[&](std::int64_t done) { told = done; },
+             [&] { return told >= 2 && world->rank() == world->size() - 1; }});
+  CHECK(result.trials == 2);
+  CHECK(told == 2);
+  CHECK(result.failures.empty());
 }
 
 }  // namespace weft::test

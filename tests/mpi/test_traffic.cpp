@@ -241,9 +241,32 @@ TEST_CASE("what travels is what the formula says", "[traffic]") {
       options.share_from = 3;  // even the shortest prompts are split
       options.max_sequences = 3;
       options.max_batch_tokens = 50;
+      options.logit_rows = 2;  // tokens are chosen in more than one go
       options.transport = ++number % 2 == 0 ? Transport::all_gather : Transport::all_to_all;
       check_run(model, requests, options, facts.config.has_experts(), *world);
     }
+  }
+}
+
+TEST_CASE("a step's partial sums are gathered up to the very row that the formula says",
+          "[traffic]") {
+  const auto world = make_world_group();
+  nlohmann::json config = tiny_config("llama");
+  config["num_hidden_layers"] = 1;
+  const SyntheticModel model(config, DType::bf16, 3);
+  std::int64_t rows = 1;
+  while (region_gathers(Transport::automatic, rows + 1, config["hidden_size"])) ++rows;
+  for (const std::int64_t length : {rows, rows + 1}) {
+    Request request;
+    for (std::int64_t i = 0; i < length; ++i) request.prompt.push_back(static_cast<TokenId>(i % 7));
+    request.sampling.temperature = 0;
+    request.sampling.ignore_eos = true;
+    request.sampling.max_tokens = 2;
+    ReplicaOptions options;
+    options.max_batch_tokens = rows + 1;
+    REQUIRE(length + 2 <= options.max_sequence_length);
+    INFO(length << " rows");
+    check_run(model, {request}, options, false, *world);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "model/synth.h"
+#include "proof/outcome.h"
 
 namespace weft::test {
 
@@ -92,8 +93,8 @@ std::vector<Request> varied_requests(std::int64_t count, std::int64_t vocab, std
 
 Digest digest_of_completions(const std::vector<Completion>& completions) {
   Digester digester;
-  for (const Completion& completion : completions) {
-    digester.add(digest_of_completion(completion).hex());
+  for (const Outcome& outcome : outcomes_of(completions)) {
+    digester.add(outcome.tokens.hex() + outcome.logits.hex());
   }
   return digester.result();
 }

@@ -61,6 +61,8 @@ TEST_CASE("limits are four numbers, or a kind of GPU", "[prediction]") {
   CHECK(gpu_limits("a100", DType::bf16).flops_per_second == Approx(312e12));
   CHECK(gpu_limits("a100", DType::f32).flops_per_second == Approx(19.5e12));
   CHECK_THROWS_AS(gpu_limits("H100", DType::bf16), UserError);
+  CHECK(gpu_free_gib("h200") == 139);
+  CHECK_THROWS_AS(gpu_free_gib("H100"), UserError);
 }
 
 TEST_CASE("the slower of reading and computing counts, and what travels behind it",
@@ -171,6 +173,7 @@ TEST_CASE("planned steps fill what the engine takes", "[prediction]") {
     CHECK(found.context == expected.context);
   };
   same(decode_step(sizes, layout).on_rank, {8, 1, 50});
+  same(decode_step(sizes, layout, 30).on_rank, {8, 1, 30});
   same(prefill_step(sizes, layout).on_rank, {2, 100, 0});
   layout.sp = 2;  // four prompts of 100 tokens, half of each on a rank
   CHECK(prefill_step(sizes, layout).shared);

@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "catch.h"
 #include "engine/prefix_hashes.h"
 #include "layout/legality.h"
 #include "model/config.h"
 #include "plan/sizing.h"
+#include "proof/outcome.h"
 #include "proof/trial.h"
 
 namespace weft {
@@ -36,7 +38,7 @@ std::vector<std::string> keys(const std::vector<Trial>& trials) {
   return names;
 }
 
-/// By model, layout: every layout of one replica of 1 to 8 ranks that breaks no rule.
+/// By model, layout: every layout of 1 to 8 ranks that breaks no rule.
 std::set<std::string> legal_layouts(const std::vector<ProofModel>& models) {
   std::set<std::string> legal;
   for (std::size_t model = 0; model < models.size(); ++model) {
@@ -46,10 +48,13 @@ std::set<std::string> legal_layouts(const std::vector<ProofModel>& models) {
       for (at.pp = 1; at.tp * at.pp <= kRanks; ++at.pp) {
         for (at.sp = 1; at.replica_size() <= kRanks; ++at.sp) {
           for (at.ep = 1; at.ep <= kRanks; ++at.ep) {
-            const auto ranks = static_cast<int>(at.replica_size());
-            if (violations(at, limits, ranks).empty()) {
-              legal.insert(std::to_string(model) + " " + to_string(at));
+            for (at.dp = 1; at.world_size() <= kRanks; ++at.dp) {
+              const auto ranks = static_cast<int>(at.world_size());
+              if (violations(at, limits, ranks).empty()) {
+                legal.insert(std::to_string(model) + " " + to_string(at));
+              }
             }
+            at.dp = 1;
           }
         }
       }
@@ -58,13 +63,13 @@ std::set<std::string> legal_layouts(const std::vector<ProofModel>& models) {
   return legal;
 }
 
-/// How often a schedule throws sequences out when none of them ends early.
+/// How often a schedule throws a replica's sequences out when none of them ends early.
 std::int64_t preemptions(const Schedule& schedule, const Layout& layout,
                          const std::vector<Request>& requests) {
   const SchedulerLimits limits = limits_of(schedule.options, layout);
   Scheduler scheduler(limits);
   std::map<std::int64_t, std::int64_t> left;  // tokens to come of each sequence
-  for (const Request& request : requests_in_order(requests, schedule.order)) {
+  for (const Request& request : requests) {
     const auto length = static_cast<std::int64_t>(request.prompt.size());
     left[request.index] = request.sampling.max_tokens;
     scheduler.add(request.index, length, length + request.sampling.max_tokens,
@@ -145,7 +150,7 @@ TEST_CASE("the proof tries each legal layout once and each schedule three times"
     if (trial.schedule.name == schedules.front().name) {
       plain.insert(model + to_string(trial.layout));
     } else {
-      CHECK(trial.layout.replica_size() == kRanks);
+      CHECK(trial.layout.world_size() == kRanks);
       const auto& [place, is_new] =
           layouts_of_schedule[model + trial.schedule.name].insert(to_string(trial.layout));
       CHECK(is_new);
@@ -160,7 +165,7 @@ TEST_CASE("the proof tries each legal layout once and each schedule three times"
     CHECK(layouts.size() == 3);
   }
   CHECK(std::is_sorted(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
-    return a.layout.replica_size() < b.layout.replica_size();
+    return a.layout.world_size() < b.layout.world_size();
   }));
 }
 
@@ -196,10 +201,80 @@ TEST_CASE("the proof can be cut to some trials, spread over all", "[proof]") {
   few.most = 10;
   const auto some = trials_of(models, few);
   CHECK(some.size() == 10);
-  CHECK(some.front().layout.replica_size() == 1);
-  CHECK(some.back().layout.replica_size() == kRanks);
+  CHECK(some.front().layout.world_size() == 1);
+  CHECK(some.back().layout.world_size() == kRanks);
   few.most = static_cast<std::int64_t>(all.size()) + 1;
   CHECK(keys(trials_of(models, few)) == all);
+}
+
+TEST_CASE("the parts of the proof are all of it", "[proof]") {
+  const std::vector<ProofModel> models = proof_models();
+  ProofScope scope_of_part = scope(20);
+  std::vector<std::string> all = keys(trials_of(models, scope_of_part));
+  std::vector<std::string> together;
+  scope_of_part.parts = 3;
+  for (scope_of_part.part = 1; scope_of_part.part <= 3; ++scope_of_part.part) {
+    const std::vector<std::string> part = keys(trials_of(models, scope_of_part));
+    CHECK(part.size() >= all.size() / 3);
+    together.insert(together.end(), part.begin(), part.end());
+  }
+  std::sort(all.begin(), all.end());
+  std::sort(together.begin(), together.end());
+  CHECK(together == all);
+}
+
+TEST_CASE("replicas share the requests, unevenly and in many ways", "[proof]") {
+  const std::vector<Request> requests = requests_in_order(proof_requests(515), 4);
+  CHECK(share_of(requests, 0, 1, 9).size() == requests.size());
+  for (const int replicas : {2, 3, 8}) {
+    std::set<std::size_t> sizes;
+    std::set<std::vector<std::int64_t>> different;
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      std::multiset<std::int64_t> together;
+      for (int replica = 0; replica < replicas; ++replica) {
+        std::vector<std::int64_t> indices;
+        for (const Request& request : share_of(requests, replica, replicas, seed)) {
+          indices.push_back(request.index);
+        }
+        together.insert(indices.begin(), indices.end());
+        sizes.insert(indices.size());
+        if (replica == 0) different.insert(indices);
+      }
+      CHECK(together.size() == requests.size());
+      CHECK(std::set<std::int64_t>(together.begin(), together.end()).size() == requests.size());
+    }
+    CHECK(*sizes.rbegin() > requests.size() / 2);
+    CHECK(*sizes.begin() < requests.size() / 2);
+    CHECK(different.size() > 10);
+  }
+}
+
+TEST_CASE("merged outcomes tell what is missing, doubled or other", "[proof]") {
+  const Digest same{1, 2};
+  const Digest other{3, 4};
+  const std::vector<Outcome> expected = {
+      {0, 9, same, same}, {1, 7, same, same}, {2, 5, same, same}, {3, 4, same, same}};
+  const Outcome& one = expected[1];
+  const std::vector<Outcome> evens = {expected[2], expected[0]};
+  const std::vector<Outcome> odds = {expected[3], one};
+  const auto fault = [&](const std::vector<std::vector<Outcome>>& of_ranks, int replica_size) {
+    const Merged merged = merge(of_ranks, replica_size);
+    return merged.fault.empty() ? fault_of(merged.outcomes, expected) : merged.fault;
+  };
+  CHECK(fault({evens, odds}, 1).empty());
+  CHECK(fault({evens, evens, odds, odds}, 2).empty());
+  CHECK(fault({expected, {}}, 1).empty());
+  CHECK(fault({evens, evens, odds, evens}, 2) == "ranks 2 and 3 of one replica have other results");
+  CHECK(fault({evens, {}}, 1) == "request 1 (7 prompt tokens) is missing, and 1 more");
+  CHECK(fault({evens, expected}, 1) ==
+        "request 0 (9 prompt tokens) came more than once, and 1 more");
+  CHECK(fault({evens, {expected[3], {1, 7, other, same}}}, 1) ==
+        "request 1 (7 prompt tokens) differs, and 0 more (tokens of 1, logits of 0)");
+  CHECK(fault({evens, {one, {1, 7, same, other}}}, 1) ==
+        "request 3 (4 prompt tokens) is missing, and 0 more; request 1 (7 prompt tokens) came more "
+        "than once, and 0 more; request 1 (7 prompt tokens) differs, and 0 more (tokens of 0, "
+        "logits of 1)");
+  CHECK_THROWS_AS(fault({{{4, 1, same, same}}}, 1), Error);
 }
 
 TEST_CASE("one rank alone is tried with every schedule once", "[proof]") {
@@ -210,12 +285,18 @@ TEST_CASE("one rank alone is tried with every schedule once", "[proof]") {
   CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
 }
 
-TEST_CASE("the tight schedules throw sequences out on every layout", "[proof]") {
+TEST_CASE(
+    "the tight schedules throw sequences out on every layout of a replica, and nearly all "
+    "others",
+    "[proof]") {
   std::map<std::int64_t, std::vector<Request>> requests_of;  // by vocabulary
   for (const ProofModel& model : proof_models()) {
     const std::int64_t vocab = parse_config(model.config).vocab;
     requests_of[vocab] = proof_requests(vocab);
   }
+  std::uint64_t seed = 0;
+  std::int64_t shared = 0;
+  std::int64_t roomy = 0;  // of these, without preemption
   std::vector<Schedule> schedules = crossed_schedules();
   for (Schedule& schedule : proof_schedules()) schedules.push_back(std::move(schedule));
   for (const Schedule& schedule : schedules) {
@@ -226,12 +307,26 @@ TEST_CASE("the tight schedules throw sequences out on every layout", "[proof]") 
         Layout layout;
         layout.sp = sp;
         layout.pp = pp;
-        for (const auto& [vocab, requests] : requests_of) {
-          CHECK(preemptions(schedule, layout, requests) > 0);
+        for (; layout.world_size() <= kRanks; ++layout.dp) {
+          for (const auto& [vocab, requests] : requests_of) {
+            const auto ordered = requests_in_order(requests, schedule.order);
+            std::int64_t thrown_out = 0;
+            for (int replica = 0; replica < layout.dp; ++replica) {
+              const auto share = share_of(ordered, replica, layout.dp, seed);
+              thrown_out += preemptions(schedule, layout, share);
+            }
+            ++seed;
+            if (layout.dp == 1) CHECK(thrown_out > 0);
+            if (layout.dp > 1) ++shared;
+            if (layout.dp > 1 && thrown_out == 0) ++roomy;
+          }
         }
       }
     }
   }
+  INFO(roomy << " of " << shared);
+  CHECK(shared > 1000);
+  CHECK(roomy * 20 < shared);
 }
 
 }  // namespace weft
