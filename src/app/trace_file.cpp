@@ -1,8 +1,10 @@
 #include "app/trace_file.h"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -76,9 +78,16 @@ class EventFile {
     // Ends, not lengths, are moved to rank 0's clock: what nests goes on nesting.
     const std::int64_t begin = clocks.on_rank_zero(span.begin) - zero;
     const std::int64_t end = clocks.on_rank_zero(span.end) - zero;
-    add(fmt::format(R"({{"ph":"X","pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f},"name":"{}"}})", rank,
-                    static_cast<int>(track_of(span.phase)), microseconds(begin),
-                    microseconds(end - begin), name(span.phase)));
+    // A run has hundreds of thousands of these, and they are written when it could be at its end.
+    begin_event();
+    const auto out = std::back_inserter(text_);
+    fmt::format_to(out, FMT_COMPILE(R"({{"ph":"X","pid":{},"tid":{},"ts":)"), rank,
+                   static_cast<int>(track_of(span.phase)));
+    add_microseconds(begin);
+    text_ += R"(,"dur":)";
+    add_microseconds(end - begin);
+    fmt::format_to(out, FMT_COMPILE(R"(,"name":"{}"}})"), name(span.phase));
+    end_event();
   }
 
   void close() {
@@ -89,10 +98,24 @@ class EventFile {
 
  private:
   void add(std::string_view event) {
+    begin_event();
+    text_ += event;
+    end_event();
+  }
+
+  void begin_event() {
     if (any_) text_ += ",\n";
     any_ = true;
-    text_ += event;
+  }
+
+  void end_event() {
     if (text_.size() >= kWriteBuffer) flush();
+  }
+
+  void add_microseconds(std::int64_t nanoseconds) {
+    if (nanoseconds < 0) text_ += '-';
+    const std::int64_t size = std::abs(nanoseconds);
+    fmt::format_to(std::back_inserter(text_), FMT_COMPILE("{}.{:03}"), size / 1000, size % 1000);
   }
 
   void flush() {
