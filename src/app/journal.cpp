@@ -22,6 +22,8 @@ using nlohmann::ordered_json;
 using Path = std::filesystem::path;
 
 constexpr std::size_t kWriteBuffer = std::size_t{1} << 20;
+/// Much more at once might keep an fsync, and those who wait for it, longer than the watch allows.
+constexpr Bytes kSyncEvery = Bytes{1} << 30;
 
 Path journal_of(const Path& output) { return output / "journal"; }
 Path identity_of(const Path& output) { return journal_of(output) / "identity.json"; }
@@ -104,11 +106,15 @@ ResultsRecord copy_rows(const std::vector<Path>& parts, const std::vector<RowPla
                         const File& target) {
   Digester digest;
   ResultsRecord written;
+  Bytes synced = 0;
   const auto put = [&](std::string_view rows) {
     beat();
     target.write_all(bytes_of(rows));
     digest.add(rows);
     written.bytes += rows.size();
+    if (written.bytes - synced < kSyncEvery) return;
+    target.sync();
+    synced = written.bytes;
   };
   std::vector<File> files;
   for (const Path& part : parts) files.push_back(File::open_read(part));

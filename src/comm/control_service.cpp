@@ -11,7 +11,6 @@
 #include "comm/lone_watch.h"
 
 namespace weft {
-
 namespace {
 
 using Kind = ControlMessage::Kind;
@@ -25,11 +24,13 @@ constexpr std::chrono::milliseconds kClaimAgain(20);
 constexpr std::chrono::milliseconds kLastLetters(300);
 /// Seconds after which an ending process is killed: its error output may be blocked, or MPI.
 constexpr unsigned kLastResort = 10;
-/// Looks by which the others are slower than the one that speaks: for rank 0's silence, or for what
-/// every rank sees alone.
+/// Looks by which the others are slower than the one that speaks for rank 0's silence.
 constexpr int kAfterTheSpeaker = 3;
-/// Ranks that speak one after the other where each sees the same alone.
-constexpr int kSpeakers = 4;
+/// The same where each rank sees alone what others see too: no letter keeps the others from
+/// speaking, but the launcher, which takes a while to end them. The first ranks speak one after the
+/// other.
+constexpr int kAfterEachAlone = 10;
+constexpr int kSpeakersAlone = 4;
 
 /// The rank that speaks when rank 0 is silent: one on another host where there is one.
 int speaker(const std::vector<std::string>& hosts) {
@@ -291,21 +292,22 @@ void ControlService::pass_on_done() {
   board_.to_main.notify_all();
 }
 
-/// The end, when all is well: nobody leaves while a letter to it may be under way.
+/// The end, when all is well: nobody leaves while a letter to it may be under way. It goes on being
+/// watched: a rank that hears nothing of rank 0 ends the job.
 void ControlService::pass_on_end() {
   {
     const std::lock_guard lock(board_.mutex);
-    if (!board_.closing || bye_told_) return;
+    if (!board_.closing) return;
   }
-  if (rank_ != 0) {
+  if (!bye_told_ && (rank_ != 0 || byes_ == mailbox_->size() - 1)) {
     bye_told_ = true;
-    send(plain(Kind::bye), 0);
-    while (!mailbox_->all_sent()) std::this_thread::sleep_for(kShortPause);
-  } else if (byes_ == mailbox_->size() - 1) {
-    bye_told_ = left_ = true;
-    send_to_all(plain(Kind::bye));
-    while (!mailbox_->all_sent()) std::this_thread::sleep_for(kShortPause);
+    if (rank_ == 0) {
+      send_to_all(plain(Kind::bye));
+    } else {
+      send(plain(Kind::bye), 0);
+    }
   }
+  if (rank_ == 0 && bye_told_) left_ = mailbox_->all_sent();
 }
 
 void ControlService::look() {
@@ -336,8 +338,7 @@ void ControlService::look_alone(const RankState& state) {
     const std::lock_guard lock(board_.mutex);
     world = board_.world;
   }
-  // The launcher ends the others as soon as it hears of one, so that few ranks come to speak.
-  const int later = std::clamp(rank_, 0, kSpeakers) * kAfterTheSpeaker;
+  const int later = std::clamp(rank_, 0, kSpeakersAlone) * kAfterEachAlone;
   if (const auto why = stuck_alone(state, own_name(), time_, world, later)) end_job(*why);
 }
 

@@ -291,7 +291,7 @@ void write_digests(const std::filesystem::path& path, std::span<const Dataset> d
   file.close(path.string());
 }
 
-std::vector<Dataset> list(const std::filesystem::path& path) {
+std::vector<Dataset> list(const std::filesystem::path& path, const std::function<void()>& each) {
   const std::lock_guard lock(library);
   const Silence silence;
   const FileHandle file = open_file(path, H5F_ACC_RDONLY);
@@ -299,6 +299,7 @@ std::vector<Dataset> list(const std::filesystem::path& path) {
   check(H5Fget_filesize(file.get(), &size), path.string());
   std::vector<Dataset> datasets;
   for (const std::string& name : names_in(file, path.string())) {
+    if (each) each();
     datasets.push_back(read_dataset(file, name, size, path.string()));
   }
   std::sort(datasets.begin(), datasets.end(),

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -108,7 +109,9 @@ void write_digests(const std::filesystem::path& path, std::span<const Dataset> d
 
 /// All datasets of a file, with their attributes, sorted by offset. The file is opened without
 /// file locking. Throws UserError naming file and dataset when anything is not as `create` makes
-/// it: another class or layout, missing attributes, extents beyond the file's end.
-std::vector<Dataset> list(const std::filesystem::path& path);
+/// it: another class or layout, missing attributes, extents beyond the file's end. `each`, when
+/// given, is called before each dataset is looked at; what it throws is passed on.
+std::vector<Dataset> list(const std::filesystem::path& path,
+                          const std::function<void()>& each = nullptr);
 
 }  // namespace weft::hdf5

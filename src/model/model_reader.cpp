@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/lanes.h"
+#include "base/pulse.h"
 #include "base/stopped.h"
 #include "io/file.h"
 #include "io/json.h"
@@ -64,7 +65,10 @@ const ShardReader& ModelReader::shard(std::size_t index) {
   if (!shards_[index]) {
     const ShardFile& file = manifest_.shards[index];
     shards_[index] = std::make_unique<ShardReader>(directory_, file, plan_.pieces_at(file.place),
-                                                   plan_.tensors(), manifest_.dtype);
+                                                   plan_.tensors(), manifest_.dtype, [this] {
+                                                     beat();
+                                                     check_stop();
+                                                   });
   }
   return *shards_[index];
 }

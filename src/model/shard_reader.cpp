@@ -20,7 +20,7 @@ constexpr Bytes kPartBytes = 8 * hdf5::kDigestBlock;
 
 ShardReader::ShardReader(const std::filesystem::path& directory, const ShardFile& file,
                          std::vector<Piece> pieces, std::span<const TensorSpec> tensors,
-                         DType dtype)
+                         DType dtype, const std::function<void()>& each)
     : file_(File::open_read(directory / file.name())), pieces_(std::move(pieces)) {
   const std::string& path = file_.path();
   if (file_.size() != file.bytes) {
@@ -30,7 +30,7 @@ ShardReader::ShardReader(const std::filesystem::path& directory, const ShardFile
     fail_user("{}: damaged, or not the file that was written: the digest of its metadata is wrong",
               path);
   }
-  std::vector<hdf5::Dataset> found = hdf5::list(path);
+  std::vector<hdf5::Dataset> found = hdf5::list(path, each);
   if (metadata_extents(found, file.bytes, path) != file.metadata) {
     fail_user("{}: its datasets are not where {} says", path, Manifest::kFileName);
   }

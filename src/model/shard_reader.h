@@ -29,9 +29,11 @@ class ShardReader {
  public:
   /// Checks length and metadata digest with plain reads, then lets HDF5 look at the file, then
   /// compares its datasets (names, shapes, types, offsets, extents) with `pieces`, and the extents
-  /// that they leave free with the manifest's. Throws UserError naming file and dataset.
+  /// that they leave free with the manifest's. Throws UserError naming file and dataset. `each`:
+  /// see hdf5::list.
   ShardReader(const std::filesystem::path& directory, const ShardFile& file,
-              std::vector<Piece> pieces, std::span<const TensorSpec> tensors, DType dtype);
+              std::vector<Piece> pieces, std::span<const TensorSpec> tensors, DType dtype,
+              const std::function<void()>& each = nullptr);
 
   [[nodiscard]] const std::vector<Piece>& pieces() const { return pieces_; }
 

@@ -147,7 +147,9 @@ class Control(WeftTest):
             ended = weft("run", self.job, "--set", f"output.dir={output}", "--set",
                          f"engine.watchdog_seconds={seconds}", ranks=ranks, limit=60)
         self.assertEqual(ended.status, 1, ended)
-        self.assertEqual(len(ended.complaints), 1, ended)
+        # While MPI starts and ends no rank hears of another's message: the launcher ends them.
+        alone = call in ("begin", "end")
+        self.assertIn(len(ended.complaints), (1, 2) if alone else (1,), ended)
         return ended
 
     def test_a_rank_that_stops_at_the_start(self):
