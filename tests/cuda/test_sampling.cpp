@@ -47,7 +47,7 @@ float logit(Look look, Random& random) {
 
 /// Further kinds, at the edges of what parameters can be.
 std::vector<SamplingParams> extreme_kinds(std::int64_t vocab) {
-  std::vector<SamplingParams> kinds(16);
+  std::vector<SamplingParams> kinds(17);
   for (SamplingParams& params : kinds) params.max_tokens = 100;
   kinds[0].temperature = 1e-6;
   kinds[1].temperature = std::numeric_limits<double>::denorm_min();
@@ -80,6 +80,8 @@ std::vector<SamplingParams> extreme_kinds(std::int64_t vocab) {
   kinds[15].repetition_penalty = 1.2;
   kinds[15].logit_bias = {{0, 100}};
   kinds[15].min_tokens = 60;
+  kinds[16].logprobs = 200;  // more than a sampler gives: the host's among the others
+  kinds[16].top_p = 0.8;
   return kinds;
 }
 
