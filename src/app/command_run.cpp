@@ -280,6 +280,11 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
   report.own_phases = deployment.tracer().seconds();
   report.own_traffic = deployment.model().groups().traffic();
   report.dropped_spans = deployment.tracer().dropped();
+  if (deployment.leads_replica()) {
+    const RecorderCounts counts = deployment.model().decoder().recorder_counts();
+    report.graphs = counts.recorded;
+    report.replayed_steps = counts.replayed;
+  }
   // The ranks of a tensor-parallel group count the same tokens.
   if (deployment.place().tp == 0) report.own_experts = deployment.model().expert_loads();
   merge_reports(report, world);

@@ -124,6 +124,8 @@ void merge_reports(RunReport& report, Group& world) {
   take_sum(report.prompt_tokens, world);
   take_sum(report.completion_tokens, world);
   take_sum(report.preemptions, world);
+  take_sum(report.graphs, world);
+  take_sum(report.replayed_steps, world);
   take_sum(report.prefix_tokens_looked_up, world);
   take_sum(report.prefix_tokens_taken_over, world);
   take_sum(report.dropped_spans, world);

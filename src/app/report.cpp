@@ -226,6 +226,10 @@ std::string to_text(const RunReport& r) {
                         r.prefix_tokens_taken_over, r.prefix_tokens_looked_up,
                         100 * prefix_hit_rate(r));
   }
+  if (r.graphs > 0) {
+    text += fmt::format("  graphs     {} recorded, {} steps of the first ranks were one of them\n",
+                        r.graphs, r.replayed_steps);
+  }
   if (r.preemptions > 0) {
     text += fmt::format("  preempted  {} times: the key/value cache was full\n", r.preemptions);
   }
@@ -261,6 +265,7 @@ std::string to_json(const RunReport& r) {
       {"ttft_seconds", json_of(r.ttft_seconds)},
       {"tpot_seconds", json_of(r.tpot_seconds)},
       {"preemptions", r.preemptions},
+      {"cuda_graphs", {{"recorded", r.graphs}, {"replayed_steps", r.replayed_steps}}},
       {"prefix_sharing",
        {{"tokens_looked_up", r.prefix_tokens_looked_up},
         {"tokens_taken_over", r.prefix_tokens_taken_over},

@@ -86,7 +86,7 @@ TEST_CASE("recorded steps of a model that ends belong to it alone", "[cuda][layo
   const auto alone = make_self_group();
   const auto ops = testing::make_subject(with_graphs(64));
   const auto plain = testing::make_subject(with_graphs(0));
-  for (const std::uint64_t seed : {42, 43}) {
+  for (const std::uint64_t seed : {42U, 43U}) {
     const SyntheticModel model(config, DType::f32, seed);
     std::vector<Digest> digests;
     for (GpuOps* const some : {ops.get(), plain.get()}) {
