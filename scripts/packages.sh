@@ -36,6 +36,7 @@ LIST
 weft_ci_needs() {
   cat <<'LIST'
 command:clang-format                          clang-format
+command:ccache                                ccache
 LIST
 }
 
@@ -83,13 +84,13 @@ weft_install() {
   apt-get install -y -qq --no-install-recommends ${missing[*]%%:*} >/dev/null
 }
 
-# weft_build DIRECTORY [CMAKE-FLAGS…] — configures where needed and builds.
+# weft_build DIRECTORY [CMAKE-FLAGS…] — configures where needed and builds $weft_targets, or everything.
 weft_build() {
   local directory=$1
   shift
   cmake -S . -B "$directory" -G Ninja "$@" >"$directory.log" 2>&1 ||
     { cat "$directory.log" >&2; return 1; }
-  cmake --build "$directory" --parallel "$(nproc)"
+  cmake --build "$directory" --parallel "$(nproc)" --target ${weft_targets:-all}
 }
 
 # Open MPI asks to be told that running as root is meant, and binds ranks to single cores.

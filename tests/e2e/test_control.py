@@ -163,7 +163,7 @@ class Control(WeftTest):
                     if process.poll() is None:
                         kill_family(process)
                 self.assertIn(b"reading the prompts", said)
-                self.assertLess(time.monotonic() - began, 3)
+                self.assertLess(time.monotonic() - began, 20)  # no hang
                 self.assertEqual(process.returncode, EXIT_RESUMABLE)
                 self.assertIn(b"stopped while reading the prompts; nothing is lost", rest)
                 self.assertFalse(output.exists())
