@@ -298,6 +298,9 @@ void add_bench(CLI::App& app, Action& action) {
   add_integer<int>(command, "--runs", options->runs, 1, 1000, "timed steps of each case");
   command->add_flag("--long", options->long_cases,
                     "also 4,096 prompt tokens, and decode behind 8,192");
+  command->add_flag("--parts", options->parts,
+                    "also the all-reduce of a decode step beside MPI's own, and scheduling, "
+                    "sampling and output at 256 sequences");
 }
 
 void add_selftest(CLI::App& app, Action& action) {
