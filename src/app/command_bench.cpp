@@ -7,10 +7,13 @@
 #include <span>
 #include <vector>
 
+#include "app/bench_parts.h"
 #include "app/cli.h"
 #include "app/commands.h"
 #include "app/deployment.h"
+#include "base/clock.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "comm/session.h"
 #include "ops/limits.h"
 #include "plan/measure.h"
@@ -39,6 +42,7 @@ JobEngine engine_for(const BenchOptions& options, const std::vector<StepCase>& c
     engine.max_sequences = std::max(engine.max_sequences, step.sequences);
     engine.max_sequence_length = std::max(engine.max_sequence_length, step.context + step.rows + 1);
   }
+  if (options.parts) engine.max_sequences = std::max(engine.max_sequences, kChoosingSequences);
   return engine;
 }
 
@@ -73,28 +77,58 @@ void print_case(const StepCase& step, std::vector<double> seconds, const StepWor
   std::fflush(stdout);
 }
 
+/// From the start of the process to the end of the first step, on this rank.
+struct Startup {
+  double before = 0;   ///< seconds until loading began
+  double loading = 0;  ///< seconds
+  double step = 0;     ///< seconds of the first step
+  Bytes read = 0;      ///< while loading
+};
+
+Startup start(Deployment& deployment, Group& world, const StepCase& first) {
+  Startup startup;
+  startup.before = process_age();
+  const Stopwatch load;
+  agree(world, [&] { deployment.load(); });
+  startup.loading = load.seconds();
+  startup.read = deployment.reader().bytes_read();
+  const Stopwatch step;
+  time_steps(first, deployment.model(), 0);
+  startup.step = step.seconds();
+  return startup;
+}
+
+void print_startup(const Startup& startup) {
+  fmt::print("weights loaded at {:.2f} GB/s a rank ({:.2f} s)\n",
+             static_cast<double>(startup.read) / startup.loading / 1e9, startup.loading);
+  fmt::print(
+      "start-up to first step: {:.2f} s besides loading ({:.2f} s before it, {:.3f} s the step)\n",
+      startup.before + startup.step, startup.before, startup.step);
+}
+
 int bench(const BenchOptions& options, Group& world, JobControl& control) {
   const std::vector<StepCase> cases = cases_of(options);
   JobParallel parallel;
   parallel.tp = world.size();
   parallel.dp = 1;
   Deployment deployment(options.model_dir, parallel, engine_for(options, cases), world, control);
+  const Startup startup = start(deployment, world, cases.front());
   std::optional<CpuLimits> limits;  // what a GPU can do, its own measurements say
   if (!deployment.device().cuda) {
     agree(world, [&] { limits = measure_cpu_limits(deployment.threads(), options.isa); });
     limits->read_bytes_per_second = sum_over(world, limits->read_bytes_per_second);
+    limits->new_bytes_per_second = sum_over(world, limits->new_bytes_per_second);
     limits->flops_per_second = sum_over(world, limits->flops_per_second);
   }
-  const Stopwatch load;
-  agree(world, [&] { deployment.load(); });
   if (world.rank() == 0) {
-    const auto read = static_cast<double>(deployment.reader().bytes_read());
-    fmt::print("{} ranks, each {}; weights loaded at {:.2f} GB/s a rank\n", world.size(),
-               deployment.ops().description(), read / load.seconds() / 1e9);
+    fmt::print("{} ranks, each {}\n", world.size(), deployment.ops().description());
+    print_startup(startup);
     if (limits) {
       fmt::print(
-          "limits of all ranks together: read {:.1f} GB/s, fp32 multiply-add {:.0f} GFLOP/s\n",
-          limits->read_bytes_per_second / 1e9, limits->flops_per_second / 1e9);
+          "limits of all ranks together: read {:.1f} GB/s, new memory filled {:.1f} GB/s, fp32 "
+          "multiply-add {:.0f} GFLOP/s\n",
+          limits->read_bytes_per_second / 1e9, limits->new_bytes_per_second / 1e9,
+          limits->flops_per_second / 1e9);
     }
     fmt::print("medians of {} steps [fastest … slowest]\n", options.runs);
   }
@@ -108,6 +142,10 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
     work.bytes = sum_over(world, work.bytes);
     work.flops = sum_over(world, work.flops);
     if (world.rank() == 0) print_case(step, seconds, work, limits);
+  }
+  if (options.parts) {
+    bench_exchange(deployment, options.runs);
+    bench_choosing(deployment);
   }
   return kExitSuccess;
 }

@@ -104,6 +104,7 @@ struct BenchOptions {
   int runs = 7;             ///< timed steps of each case
   bool no_graphs = false;   ///< on GPUs: nothing is recorded
   bool long_cases = false;  ///< also 4,096 prompt tokens, and decode behind 8,192
+  bool parts = false;       ///< also the all-reduce alone, and choosing tokens for 256 sequences
 };
 int command_bench(const BenchOptions& options);
 

@@ -1,10 +1,14 @@
 #include "base/machine.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -91,6 +95,22 @@ std::string core_mask() {
     if (CPU_ISSET(core, &mask)) text += std::to_string(core) + ",";
   }
   return text;
+}
+
+double process_age() {
+  std::ifstream file("/proc/self/stat");
+  std::string text;
+  std::getline(file, text);
+  // Numbers follow the program's name, which is in brackets and may hold anything. The start is
+  // the 22nd field, the state behind the name the third.
+  std::istringstream fields(text.substr(std::min(text.rfind(')') + 1, text.size())));
+  std::string field;
+  for (int i = 3; i <= 22; ++i) fields >> field;
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const double ticks = std::strtod(field.c_str(), nullptr);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 -
+         ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 Bytes available_memory() { return std::min(kernel_estimate(), group_estimate()); }

@@ -18,7 +18,7 @@ Bytes bytes_of(std::int64_t rows, std::int64_t columns) {
 /// The three pieces of a region's communication buffer.
 struct BufferSizes {
   Bytes receive = 0;
-  Bytes send = 0;   ///< node slices sorted by destination
+  Bytes send = 0;   ///< node slices sorted by destination; those of one node are as they come
   Bytes slice = 0;  ///< this rank's finished rows
 };
 
@@ -36,7 +36,9 @@ BufferSizes sizes_of(const RegionShape& shape) {
   if (shape.transport != Transport::all_gather) {
     const std::int64_t slice = ceil_div(shape.max_rows, shape.ranks);
     sizes.receive = std::max(sizes.receive, bytes_of(shape.all_nodes * slice, shape.columns));
-    sizes.send = bytes_of(shape.own_nodes * shape.max_rows, shape.columns);
+    if (shape.own_nodes > 1) {
+      sizes.send = bytes_of(shape.own_nodes * shape.max_rows, shape.columns);
+    }
     sizes.slice = bytes_of(slice, shape.columns);
   }
   return sizes;
@@ -112,6 +114,7 @@ class TensorParallelRegion final : public Region {
     std::vector<Bytes> send_counts;
     std::vector<Bytes> receive_counts;
     std::vector<Bytes> slice_counts;
+    const bool sorted = parts.rows() <= 1;
     Bytes sent = 0;
     for (int rank = 0; rank < group_.size(); ++rank) {
       const Range rows = rows_of(rank, residual.rows());
@@ -119,14 +122,14 @@ class TensorParallelRegion final : public Region {
       send_counts.push_back(tree.nodes_of[me].size() * slice_counts.back());
       receive_counts.push_back(tree.nodes_of[static_cast<std::size_t>(rank)].size() *
                                bytes_of(rows_of(group_.rank(), residual.rows()).size(), columns));
-      for (std::int64_t node = 0; node < parts.rows(); ++node) {
+      for (std::int64_t node = 0; node < parts.rows() && !sorted; ++node) {
         const Tensor from(parts.data() + bytes_of(node * residual.rows() + rows.begin, columns),
                           DType::f32, {rows.size(), columns});
         ops_.copy(from, Tensor(send_.data() + sent, DType::f32, {rows.size(), columns}));
         sent += slice_counts.back();
       }
     }
-    group_.all_to_all({send_.data(), send_.bytes()}, send_counts,
+    group_.all_to_all(sorted ? bytes_in(parts) : ByteView(send_.data(), send_.bytes()), send_counts,
                       {receive_.data(), receive_.bytes()}, receive_counts);
     const Range mine = rows_of(group_.rank(), residual.rows());
     const Tensor slice = residual.slice(mine.begin, mine.end);

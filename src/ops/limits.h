@@ -8,6 +8,7 @@ namespace weft {
 /// Rates of `threads` threads together: the best of several runs, and of several ways to read.
 struct CpuLimits {
   double read_bytes_per_second = 0;  ///< from memory, of an array beyond all caches
+  double new_bytes_per_second = 0;   ///< of memory that is new to the process, when it is filled
   double flops_per_second = 0;       ///< fp32 multiply-adds from registers, two operations each
 };
 

@@ -36,10 +36,12 @@ struct AttentionState {
   float* sums;
   float* maxima;
   float* totals;
-  float* scores;       ///< [tile rows][128]
-  float* local;        ///< [tile rows][width], weighted sums of one block
-  float* wide_keys;    ///< [groups][head_dim][16]
-  float* wide_values;  ///< [128][width]
+  float* scores;                         ///< [tile rows][128]
+  float* local;                          ///< [tile rows][width], weighted sums of one block
+  float* wide_keys;                      ///< [groups][head_dim][16]
+  float* wide_values;                    ///< [128][width]
+  std::int32_t first_keys[kMaxQueries];  ///< of each query, the first and the last visible key
+  std::int32_t last_keys[kMaxQueries];
 
   explicit AttentionState(const AttentionTask& t) : task(t), width(ceil_of(t.head_dim, 16) * 16) {
     q = task.scratch;
@@ -50,6 +52,15 @@ struct AttentionState {
     local = scores + kMaxTileRows * kKeyBlock;
     wide_keys = local + kMaxTileRows * width;
     wide_values = wide_keys + kKeyBlock * width;
+    std::int64_t query = 0;
+    for (std::int64_t row = t.rows.begin; row < t.rows.end; ++row) {
+      const std::int64_t last = t.positions[row];
+      const std::int64_t first = t.window > 0 ? max_of(0, last - t.window + 1) : 0;
+      for (std::int64_t head = 0; head < t.head_count; ++head, ++query) {
+        first_keys[query] = static_cast<std::int32_t>(first);
+        last_keys[query] = static_cast<std::int32_t>(last);
+      }
+    }
   }
 
   [[nodiscard]] std::int64_t queries() const {
@@ -61,13 +72,8 @@ struct AttentionState {
   [[nodiscard]] std::int64_t column_of(std::int64_t query) const {
     return task.heads[query % task.head_count] * task.head_dim;
   }
-  /// Visible keys of a query: [first_key, last_key].
-  [[nodiscard]] std::int64_t last_key(std::int64_t query) const {
-    return task.positions[row_of(query)];
-  }
-  [[nodiscard]] std::int64_t first_key(std::int64_t query) const {
-    return task.window > 0 ? max_of(0, last_key(query) - task.window + 1) : 0;
-  }
+  [[nodiscard]] std::int64_t first_key(std::int64_t query) const { return first_keys[query]; }
+  [[nodiscard]] std::int64_t last_key(std::int64_t query) const { return last_keys[query]; }
 };
 
 /// One head's keys and values of the 16 tokens from `token` on.
@@ -264,26 +270,59 @@ WEFT_INLINE void weigh_block(const AttentionState& state, const QueryBlock& bloc
   }
 }
 
+/// Weights of what was and of the block, for the R queries of a tile: lanes of one vector or two.
+template <int R>
+struct MergeFactors {
+  static_assert(R <= 16);
+  static constexpr int kLanes = R <= 8 ? 8 : 16;
+  float values[2 * kLanes] = {};
+
+  [[nodiscard]] WEFT_INLINE float& before(int r) { return values[r]; }
+  [[nodiscard]] WEFT_INLINE float& block(int r) { return values[kLanes + r]; }
+};
+
+/// Whether query r of a tile sees none of the keys before `base`.
+WEFT_INLINE bool begins_at(const AttentionState& state, const QueryBlock& block, int r,
+                           std::int64_t base) {
+  return state.first_key(block.first + r) >= base;
+}
+
+/// Brings the running maxima up to date.
+template <int R>
+WEFT_INLINE MergeFactors<R> merge_maxima(const AttentionState& state, const QueryBlock& block,
+                                         const Softmax* softmax, std::int64_t base) {
+  MergeFactors<R> factors;
+  for (int r = 0; r < R; ++r) {
+    if (block.begin[r] >= block.end[r]) continue;
+    if (begins_at(state, block, r, base)) {
+      block.maxima[r] = softmax[r].maximum;
+      continue;
+    }
+    const float old = block.maxima[r];
+    const float maximum = old > softmax[r].maximum ? old : softmax[r].maximum;
+    factors.before(r) = old - maximum;
+    factors.block(r) = softmax[r].maximum - maximum;
+    block.maxima[r] = maximum;
+  }
+  for (int i = 0; i < 2 * MergeFactors<R>::kLanes; i += 16) {
+    store(factors.values + i, exp_of(load(factors.values + i)));
+  }
+  return factors;
+}
+
 /// Merges a block's results of query r into the running ones.
-WEFT_INLINE void merge(const AttentionState& state, const QueryBlock& block, std::int64_t r,
-                       Softmax softmax, bool first) {
+WEFT_INLINE void merge(const AttentionState& state, const QueryBlock& block, int r, Softmax softmax,
+                       float before, float of_block, bool first) {
   float* const sums = block.sums + r * state.width;
   const float* const local = state.local + r * state.width;
   if (first) {
     for (std::int64_t c = 0; c < state.width; c += 16) store(sums + c, load(local + c));
-    block.maxima[r] = softmax.maximum;
     block.totals[r] = softmax.total;
     return;
   }
-  const float old = block.maxima[r];
-  const float maximum = old > softmax.maximum ? old : softmax.maximum;
-  // Both factors in one vector: lane 0 for what was, lane 1 for the block.
-  float factors[16] = {old - maximum, softmax.maximum - maximum};
-  store(factors, exp_of(load(factors)));
-  const Vec a = splat(factors[0]);
-  const Vec b = splat(factors[1]);
-  block.maxima[r] = maximum;
-  block.totals[r] = __builtin_fmaf(softmax.total, factors[1], block.totals[r] * factors[0]);
+  const Vec a = splat(before);
+  const Vec b = splat(of_block);
+  block.totals[r] = __builtin_fmaf(softmax.total, of_block, block.totals[r] * before);
   for (std::int64_t c = 0; c < state.width; c += 16) {
     store(sums + c, fma(load(local + c), b, load(sums + c) * a));
   }
@@ -311,10 +350,12 @@ __attribute__((noinline)) void attend(const AttentionState& state, QueryBlock& b
     softmax[r] =
         soften(state.scores + r * kKeyBlock, block.begin[r], block.end[r], state.task.scale);
   }
+  MergeFactors<R> factors = merge_maxima<R>(state, block, softmax, base);
   weigh_block<R>(state, block, view);
   for (int r = 0; r < R; ++r) {
     if (block.begin[r] >= block.end[r]) continue;
-    merge(state, block, r, softmax[r], state.first_key(block.first + r) >= base);
+    merge(state, block, r, softmax[r], factors.before(r), factors.block(r),
+          begins_at(state, block, r, base));
   }
 }
 

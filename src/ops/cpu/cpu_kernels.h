@@ -22,7 +22,7 @@ constexpr std::int64_t kKeyBlock = 128;
 constexpr std::int64_t kLogitBlock = 256;
 /// Most query vectors (rows times query heads) of one attention item, and columns of K that one
 /// pass of a product takes. Bounds of scratch memory, without effect on results.
-constexpr std::int64_t kMaxQueries = 96;
+constexpr std::int64_t kMaxQueries = 192;
 constexpr std::int64_t kColumnChunk = 256;
 /// Most values waiting on the stack of a tree.
 constexpr int kMaxTreeDepth = 24;

@@ -12,6 +12,7 @@ namespace weft {
 namespace {
 
 constexpr Bytes kReadBytes = Bytes{1} << 30;
+constexpr Bytes kFillBytes = Bytes{2} << 20;
 constexpr std::int64_t kSpinRounds = 2000000;
 constexpr int kRuns = 5;
 
@@ -82,7 +83,12 @@ CpuLimits measure_cpu_limits(int threads, Isa isa) {
   HostMemory memory;
   const Buffer buffer(memory, kReadBytes);
   // Pages that were never written are all the kernel's one page of zeros.
-  std::memset(buffer.data(), 1, kReadBytes);
+  const Stopwatch filling;
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (Bytes at = 0; at < kReadBytes; at += kFillBytes) {
+    std::memset(buffer.data() + at, 1, kFillBytes);
+  }
+  limits.new_bytes_per_second = static_cast<double>(kReadBytes) / filling.seconds();
   const auto* const words = reinterpret_cast<const std::uint64_t*>(buffer.data());
   const auto count = static_cast<std::int64_t>(kReadBytes / sizeof(std::uint64_t));
   for (const ReadPattern& pattern : kPatterns) {
