@@ -164,6 +164,7 @@ std::vector<Request> greedy_requests(std::int64_t vocab) {
     request.sampling.temperature = 0;
     request.sampling.ignore_eos = true;
   }
+  requests.back().prompt.resize(3);  // of which four sp ranks have none or one each
   return requests;
 }
 
@@ -212,18 +213,25 @@ void check_run(const SyntheticModel& model, const std::vector<Request>& requests
 }
 
 /// Without experts; with them, dense layers between and eight a token; with a shared one.
-std::vector<MoeCase> models() {
+std::vector<MoeCase> models(int ranks) {
   nlohmann::json llama = tiny_config("llama");
   llama["num_hidden_layers"] = 3;
   const std::vector<MoeCase> experts = moe_cases();
-  return {{"llama bf16", llama, DType::bf16}, experts[1], experts[3]};
+  std::vector<MoeCase> models = {{"llama bf16", llama, DType::bf16}, experts[1], experts[3]};
+  if (ranks == 3) {
+    // Where the ranks' shares are uneven: other segments than a dense layer of this model has.
+    models.push_back(experts[3]);
+    models.back().name += ", a narrow shared expert";
+    models.back().config["shared_expert_intermediate_size"] = 84;
+  }
+  return models;
 }
 
 }  // namespace
 
 TEST_CASE("what travels is what the formula says", "[traffic]") {
   const auto world = make_world_group();
-  for (const MoeCase& test : models()) {
+  for (const MoeCase& test : models(world->size())) {
     const SyntheticModel model(test.config, test.dtype, 3);
     const auto requests = greedy_requests(test.config["vocab_size"]);
     int number = 0;

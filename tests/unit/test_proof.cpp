@@ -325,7 +325,7 @@ TEST_CASE(
     }
   }
   INFO(roomy << " of " << shared);
-  CHECK(shared > 1000);
+  CHECK(shared > 500);
   CHECK(roomy * 20 < shared);
 }
 
