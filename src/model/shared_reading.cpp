@@ -47,15 +47,16 @@ ByteSpan as_sent(std::span<const std::byte> bytes) {
 struct Outgoing {
   Header header;
   std::span<const std::byte> rows;
-  std::promise<void>* sent = nullptr;
+  std::shared_ptr<std::promise<void>> sent;
 };
 
 /// Has `sink` called while the run is sent; returns when both are done with its bytes.
 void send_and_sink(RunQueue<Outgoing>& queue, const Header& header, std::span<const std::byte> rows,
                    const TaskSink& sink) {
-  std::promise<void> sent;
-  std::future<void> done = sent.get_future();
-  queue.put({header, rows, &sent});
+  // Shared: the sending thread may still be inside set_value when this one goes on.
+  auto sent = std::make_shared<std::promise<void>>();
+  std::future<void> done = sent->get_future();
+  queue.put({header, rows, std::move(sent)});
   try {
     sink(header.task, header.first_row, rows, header.row_count);
   } catch (...) {
