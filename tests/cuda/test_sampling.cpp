@@ -267,7 +267,7 @@ TEST_CASE("one digest wherever tokens are chosen", "[cuda][sampling][layout]") {
   const SyntheticModel model(config, DType::bf16, 3, world->rank() % 3 + 1);
   const std::vector<SamplingParams> kinds = kinds_of_sampling();
   std::vector<Request> requests;
-  for (Request& request : varied_requests(12, 300, 7, 60, 6)) {
+  for (Request& request : varied_requests(14, 300, 7, 16, 4)) {
     const auto index = static_cast<std::size_t>(request.index);
     const std::uint64_t seed = request.sampling.seed;
     const std::int64_t most = request.sampling.max_tokens;
