@@ -266,7 +266,7 @@ class Control(WeftTest):
                 finally:
                     if process.poll() is None:
                         kill_family(process)
-                self.assertLess(time.monotonic() - began, 20)
+                self.assertLess(time.monotonic() - began, 50)  # no hang
                 self.assertEqual(process.returncode, EXIT_RESUMABLE, said)
                 self.assertIn(f"stopped while {doing}; nothing is lost".encode(), said)
                 self.assertFalse((output / "results.jsonl").exists())
