@@ -32,6 +32,7 @@ namespace {
 
 // What goes on before the first step, for people.
 constexpr const char* kReadingPrompts = "reading the prompts";
+constexpr const char* kReadingJournal = "reading the journal";
 constexpr const char* kLoading = "loading the model";
 
 /// The output directory as rank 0 finds it, told to all ranks.
@@ -39,8 +40,9 @@ struct Opened {
   std::optional<Journal> journal;  ///< on rank 0
   std::optional<RunLog> runs;      ///< on rank 0, when there is anything to compute
   std::vector<RowState> rows;
-  bool complete = false;  ///< results.jsonl is there
-  bool stopped = false;   ///< while the prompts were read: there is nothing else
+  bool complete = false;                ///< results.jsonl is there
+  bool stopped = false;                 ///< before it was known: there is nothing else
+  const char* doing = kReadingPrompts;  ///< when it stopped, on rank 0
   int run = 0;
 
   [[nodiscard]] bool all_rows() const {
@@ -78,12 +80,14 @@ Opened open_journal(const RunOptions& options, const Job& job, Deployment& deplo
     if (world.rank() != 0) return;
     const ModelReader& reader = deployment.reader();
     const PromptSurvey prompts = survey(job, deployment, columns);
+    opened.doing = kReadingJournal;
+    const auto stop = [&] { return deployment.control().stop_asked(); };
     Journal& journal =
         opened.journal.emplace(job.output.dir,
                                identity_of(resolved(job, deployment), reader.manifest().digest,
                                            prompts.digest, deployment.device().kind),
-                               prompts.requests);
-    if (options.retry_failed) journal.forget_failed();
+                               prompts.requests, stop);
+    if (options.retry_failed) journal.forget_failed(stop);
     opened.rows = journal.rows();
     if (!opened.all_rows()) opened.runs.emplace(job.output.dir, deployment.layout());
     header[0] = static_cast<std::int64_t>(opened.rows.size());
@@ -208,12 +212,14 @@ struct RunClocks {
 
 /// A job file, read before MPI starts: it tells how long the watch has patience.
 struct JobReading {
-  explicit JobReading(const RunOptions& options) {
+  /// Gives the watchdog's time.
+  double read(const RunOptions& options) {
     try {
       job = load_job(options.job, options.overrides);
     } catch (...) {
       failure = std::current_exception();
     }
+    return job.engine.watchdog_seconds;
   }
   Job job;
   std::exception_ptr failure;  ///< what the ranks will speak of together
@@ -223,12 +229,10 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
         JobControl& control) {
   const Stopwatch wall;
   const std::int64_t begin = Tracer::now();
-  StopRequest stop_request;
   agree(world, [&] {
     if (reading.failure) std::rethrow_exception(reading.failure);
   });
   const Job& job = reading.job;
-  if (job.run.time_limit) stop_request.limit(static_cast<double>(*job.run.time_limit));
   Deployment deployment(job.model, job.parallel, job.engine, world, control);
   if (job.output.trace) deployment.tracer().keep_spans(kTraceSpans);
   control.activity().begin_phase(JobPhase::prompts);
@@ -237,7 +241,7 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
     return stopped_early(kReadingPrompts, world);
   }
   Opened opened = open_journal(options, job, deployment, columns, world);
-  if (opened.stopped) return stopped_early(kReadingPrompts, world);
+  if (opened.stopped) return stopped_early(opened.doing, world);
   if (opened.complete) return already_complete(job, deployment, opened, world);
   if (opened.all_rows()) {
     control.activity().begin_phase(JobPhase::results);
@@ -302,11 +306,20 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
 
 int command_run(const RunOptions& options) {
   const int columns = terminal_columns();
-  const JobReading reading(options);
-  const SessionWatch watch{reading.job.engine.watchdog_seconds, &StopRequest::pending,
-                           launched_rank()};
+  std::optional<StopRequest> stop(std::in_place);
+  JobReading reading;
+  const auto settle = [&] {
+    const double watchdog_seconds = reading.read(options);
+    const auto& limit = reading.job.run.time_limit;
+    if (limit) stop->limit(static_cast<double>(*limit));
+    return watchdog_seconds;
+  };
+  const SessionWatch watch{watchdog_before_job_file(options.overrides), &StopRequest::pending,
+                           launched_rank(), settle, kExitResumable};
   return with_session(watch, [&](Group& world, JobControl& control) {
-    return run(options, reading, columns, world, control);
+    const int status = run(options, reading, columns, world, control);
+    stop.reset();  // signals end a process that hangs while MPI ends
+    return status;
   });
 }
 

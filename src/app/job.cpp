@@ -74,6 +74,22 @@ Job load_job(const std::filesystem::path& file, std::span<const std::string> ove
   return job;
 }
 
+double watchdog_before_job_file(std::span<const std::string> overrides) {
+  constexpr std::string_view kKey = "engine.watchdog_seconds";
+  Job job;
+  try {
+    YamlDocument document = YamlDocument::empty(key_paths());
+    for (const std::string& assignment : overrides) document.set(assignment);
+    for (const JobKey& key : job_keys()) {
+      const YamlValue* value = document.find(key.path);
+      if (key.path == kKey && value != nullptr) key.read(*value, job);
+    }
+  } catch (const UserError&) {
+    return JobEngine{}.watchdog_seconds;
+  }
+  return job.engine.watchdog_seconds;
+}
+
 std::string to_yaml(const Job& job) {
   std::string text = fmt::format("# The effective job, written by weft {}.\n", kVersion);
   std::string_view section;

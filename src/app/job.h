@@ -115,6 +115,10 @@ struct Job {
 /// nearest valid one is named), duplicate key, wrong type, out of range, missing.
 Job load_job(const std::filesystem::path& file, std::span<const std::string> overrides = {});
 
+/// engine.watchdog_seconds as the command line alone has it, before the job file is read; else the
+/// default, mistakes too, of which load_job speaks.
+double watchdog_before_job_file(std::span<const std::string> overrides);
+
 /// The job as a job file: every key, in the order of the table, paths absolute. `load_job` of it
 /// gives the same job.
 std::string to_yaml(const Job& job);

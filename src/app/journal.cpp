@@ -137,7 +137,8 @@ ResultsRecord copy_rows(const std::vector<Path>& parts, const std::vector<RowPla
 
 }  // namespace
 
-Journal::Journal(const Path& output_dir, const JobIdentity& identity, std::int64_t requests)
+Journal::Journal(const Path& output_dir, const JobIdentity& identity, std::int64_t requests,
+                 const std::function<bool()>& stop)
     : directory_(output_dir), rows_(static_cast<std::size_t>(requests), RowState::missing) {
   make_directories(directory_);
   lock_ = lock(directory_);
@@ -152,12 +153,15 @@ Journal::Journal(const Path& output_dir, const JobIdentity& identity, std::int64
   const std::string difference =
       has_identity ? difference_from(identity_of(directory_), identity) : std::string();
   std::int64_t found = 0;
-  damaged_ = scan_journal(parts, [&](const JournalRow& row, const RowPlace&) {
-    ++found;
-    if (row.index >= requests) return;
-    RowState& state = rows_[static_cast<std::size_t>(row.index)];
-    if (replaces(state, state_of(row))) state = state_of(row);
-  });
+  damaged_ = scan_journal(
+      parts,
+      [&](const JournalRow& row, const RowPlace&) {
+        ++found;
+        if (row.index >= requests) return;
+        RowState& state = rows_[static_cast<std::size_t>(row.index)];
+        if (replaces(state, state_of(row))) state = state_of(row);
+      },
+      stop);
   if (!difference.empty() && (found > 0 || has_results)) {
     fail_user("{}: holds the results of another job: {}. Choose another output.dir, or remove it",
               directory_.string(), difference);

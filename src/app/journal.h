@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,9 +50,10 @@ class Journal {
   /// Creates the directories where missing, takes the lock, compares or writes the identity, reads
   /// all parts (torn and damaged lines are passed over). Throws UserError when another run holds
   /// the directory, when it belongs to another job (naming what differs), or holds a results.jsonl
-  /// that was not made from this journal.
+  /// that was not made from this journal. Throws Stopped when `stop`, which is asked with each
+  /// line, says so; nothing has changed then.
   Journal(const std::filesystem::path& output_dir, const JobIdentity& identity,
-          std::int64_t requests);
+          std::int64_t requests, const std::function<bool()>& stop = {});
 
   /// State of each request; as long as there are requests.
   [[nodiscard]] const std::vector<RowState>& rows() const { return rows_; }
@@ -65,8 +67,8 @@ class Journal {
 
   /// Drops the rows that failed, so that their requests are missing: the parts are rewritten as one
   /// without them. Returns how many there were. Throws UserError when a process of an earlier run
-  /// still writes to a part.
-  std::int64_t forget_failed();
+  /// still writes to a part. `stop` as above.
+  std::int64_t forget_failed(const std::function<bool()>& stop = {});
 
   /// Reads all parts again. When every request has a row, writes results.jsonl: the rows in the
   /// order of the input, by rename; `complete` then holds. All parts must be closed.

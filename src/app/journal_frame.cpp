@@ -9,6 +9,7 @@
 
 #include "app/line_reader.h"
 #include "base/digest.h"
+#include "base/stopped.h"
 
 namespace weft {
 namespace {
@@ -77,12 +78,14 @@ std::vector<std::filesystem::path> journal_parts(const std::filesystem::path& jo
 }
 
 std::int64_t scan_journal(const std::vector<std::filesystem::path>& parts,
-                          const std::function<void(const JournalRow&, const RowPlace&)>& visit) {
+                          const std::function<void(const JournalRow&, const RowPlace&)>& visit,
+                          const std::function<bool()>& stop) {
   std::int64_t damaged = 0;
   for (std::size_t part = 0; part < parts.size(); ++part) {
     LineReader reader(parts[part], kJournalLineCap);
     LineReader::Line line;
     while (reader.next(line)) {
+      if (stop && stop()) throw Stopped();
       // A line without '\n' is cut off when its part is opened again, so it does not count.
       const bool whole = line.ended && !line.too_long;
       const auto row = whole ? read_journal_line(line.text) : std::nullopt;

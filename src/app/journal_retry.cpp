@@ -30,8 +30,10 @@ std::vector<File> locked(const std::vector<Path>& parts) {
   return files;
 }
 
-/// Writes one row of each request that succeeded to `path`, durably.
-void write_succeeded(const std::vector<Path>& parts, std::size_t requests, const Path& path) {
+/// Writes one row of each request that succeeded to `path`, durably. Throws Stopped when `stop`
+/// says so.
+void write_succeeded(const std::vector<Path>& parts, std::size_t requests, const Path& path,
+                     const std::function<bool()>& stop) {
   const File target = File::create(path);
   std::vector<bool> written(requests, false);
   std::string buffer;
@@ -41,22 +43,25 @@ void write_succeeded(const std::vector<Path>& parts, std::size_t requests, const
     target.write_all(std::as_bytes(std::span(buffer)));
     buffer.clear();
   };
-  scan_journal(parts, [&](const JournalRow& row, const RowPlace&) {
-    const auto i = static_cast<std::size_t>(row.index);
-    if (!row.succeeded || i >= written.size() || written[i]) return;
-    written[i] = true;
-    write_journal_line(row, line);
-    if (buffer.size() + line.size() + 1 > kWriteBuffer) put();
-    buffer += line;
-    buffer += '\n';
-  });
+  scan_journal(
+      parts,
+      [&](const JournalRow& row, const RowPlace&) {
+        const auto i = static_cast<std::size_t>(row.index);
+        if (!row.succeeded || i >= written.size() || written[i]) return;
+        written[i] = true;
+        write_journal_line(row, line);
+        if (buffer.size() + line.size() + 1 > kWriteBuffer) put();
+        buffer += line;
+        buffer += '\n';
+      },
+      stop);
   put();
   target.sync();
 }
 
 }  // namespace
 
-std::int64_t Journal::forget_failed() {
+std::int64_t Journal::forget_failed(const std::function<bool()>& stop) {
   const std::int64_t failed = counts().failed;
   if (failed == 0) return 0;
   const Path journal = directory_ / "journal";
@@ -67,7 +72,7 @@ std::int64_t Journal::forget_failed() {
   partial += ".tmp";
   std::error_code ignored;
   try {
-    write_succeeded(parts, rows_.size(), partial);
+    write_succeeded(parts, rows_.size(), partial, stop);
     replace_file(partial, first);
   } catch (...) {
     std::filesystem::remove(partial, ignored);

@@ -25,6 +25,9 @@ class YamlDocument {
   static YamlDocument load(const std::filesystem::path& file,
                            std::span<const std::string_view> keys);
 
+  /// A document without values, for what `set` sets.
+  static YamlDocument empty(std::span<const std::string_view> keys) { return {"--set", keys}; }
+
   /// Sets "key.path=value", in place of what the file says. A value that starts with '[' is a YAML
   /// list, anything else is taken as it stands. Throws UserError "--set KEY: …".
   void set(std::string_view assignment);

@@ -53,6 +53,8 @@ std::string place_of(const RankState& state) {
 std::string describe(const RankState& state) {
   const bool waits = state.operation != Operation::none;
   switch (state.phase) {
+    case JobPhase::job_file:
+      return "reading the job file";
     case JobPhase::launching:
       return "in MPI_Init, which waits for all ranks";
     case JobPhase::starting:

@@ -44,6 +44,7 @@ struct Progress {
 };
 
 enum class JobPhase : std::uint8_t {
+  job_file,   ///< the job file is read
   launching,  ///< MPI starts
   starting,
   prompts,  ///< prompts and journal are read

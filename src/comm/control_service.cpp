@@ -48,10 +48,9 @@ ControlMessage plain(Kind kind) {
 
 }  // namespace
 
-ControlService::ControlService(ControlBoard& board, double watchdog_seconds,
-                               bool (*stop_requested)())
+ControlService::ControlService(ControlBoard& board, bool (*stop_requested)())
     : board_(board),
-      time_(watchdog_seconds),
+      time_(board.watchdog_seconds),
       stop_requested_(stop_requested),
       next_look_(Clock::now()) {
   thread_ = std::thread([this] { run(); });
@@ -81,7 +80,11 @@ bool ControlService::sleep() {
 }
 
 void ControlService::serve() {
-  if (!mailbox_ && !left_) connect();
+  if (!mailbox_ && !left_) {
+    end_on_stop();
+    learn_watchdog();
+    connect();
+  }
   learn_hosts();
   if (mailbox_) {
     receive_all();
@@ -95,6 +98,26 @@ void ControlService::serve() {
   pass_on_end();
   mailbox_->all_sent();
   if (left_) leave();
+}
+
+/// Ends the process when that is what a request to stop means now. The board stays locked: the main
+/// thread cannot get on meanwhile.
+void ControlService::end_on_stop() {
+  if (stop_requested_ == nullptr || !stop_requested_()) return;
+  const std::lock_guard lock(board_.mutex);
+  if (board_.status_at_stop == 0) return;
+  ::alarm(kLastResort);
+  fmt::print("weft: {}: stopped, {}; nothing is lost: run again to go on\n", own_name(),
+             weft::describe(board_.activity.state()));
+  std::fflush(stdout);
+  ::_exit(board_.status_at_stop);
+}
+
+void ControlService::learn_watchdog() {
+  const std::lock_guard lock(board_.mutex);
+  if (board_.watchdog_seconds == time_.seconds) return;
+  time_ = WatchTime(board_.watchdog_seconds);
+  next_look_ = Clock::now();
 }
 
 /// Begins to hear of the others, once the board says so.

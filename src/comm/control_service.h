@@ -24,7 +24,7 @@ struct ControlMessage;
 class ControlService {
  public:
   /// Starts the thread. `stop_requested` may be null.
-  ControlService(ControlBoard& board, double watchdog_seconds, bool (*stop_requested)());
+  ControlService(ControlBoard& board, bool (*stop_requested)());
   ControlService(const ControlService&) = delete;
   ControlService& operator=(const ControlService&) = delete;
   /// Ends the thread, when the board says `ended`.
@@ -36,6 +36,8 @@ class ControlService {
   void run();
   void serve();
   bool sleep();
+  void end_on_stop();
+  void learn_watchdog();
   void connect();
   void leave();
   void learn_hosts();

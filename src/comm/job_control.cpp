@@ -18,7 +18,8 @@ constexpr std::chrono::milliseconds kRetry(20);
 JobControl::JobControl(double watchdog_seconds, bool (*stop_requested)(), int rank)
     : stop_requested_(stop_requested) {
   board_.rank = rank;
-  service_ = std::make_unique<ControlService>(board_, watchdog_seconds, stop_requested);
+  board_.watchdog_seconds = watchdog_seconds;
+  service_ = std::make_unique<ControlService>(board_, stop_requested);
 }
 
 JobControl::~JobControl() {
@@ -38,6 +39,14 @@ void JobControl::tell(const Change& change) {
   board_.to_service.notify_one();
 }
 
+void JobControl::set_watchdog(double seconds) {
+  tell([&] { board_.watchdog_seconds = seconds; });
+}
+
+void JobControl::end_on_stop(int status) {
+  tell([&] { board_.status_at_stop = status; });
+}
+
 void JobControl::connect() { connect(threads_may_call_mpi()); }
 
 void JobControl::connect(bool threads) {
@@ -47,6 +56,7 @@ void JobControl::connect(bool threads) {
   connected_ = threads && place.size > 1;
   tell([&] {
     board_.rank = rank_;
+    board_.status_at_stop = 0;
     board_.connect = connected_;
   });
 }

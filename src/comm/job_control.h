@@ -27,6 +27,8 @@ struct ControlBoard {
   std::condition_variable to_main;
   bool nudged = false;  ///< there is something new for the service thread
 
+  double watchdog_seconds = 0;     ///< 0: no watchdog
+  int status_at_stop = 0;          ///< what the process ends with, see end_on_stop; 0: it does not
   bool connect = false;            ///< MPI has started: the ranks are to hear of each other
   int rank = -1;                   ///< -1: not known
   std::vector<std::string> hosts;  ///< of all ranks, once they are known
@@ -72,6 +74,11 @@ class JobControl {
   /// Closes, unless an exception is on its way, and ends the watch.
   ~JobControl();
 
+  /// The watchdog's time from now on. Not after `connect`.
+  void set_watchdog(double seconds);
+  /// Until `connect`, a request to stop ends this process at once, with that status: the main
+  /// thread may hang, and nothing is begun that could be lost.
+  void end_on_stop(int status);
   /// MPI has started: from now on the ranks hear of each other. Every rank of the job must call it;
   /// nobody waits. `threads`: whether threads may call MPI.
   void connect(bool threads);

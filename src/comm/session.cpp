@@ -43,12 +43,22 @@ int largest(Group& world, int status) {
   return status;
 }
 
+/// What is done before MPI starts, watched like the rest.
+void settle(const SessionWatch& watch, JobControl& control) {
+  control.end_on_stop(watch.status_at_stop);
+  if (!watch.settle) return;
+  control.activity().begin_phase(JobPhase::job_file);
+  control.set_watchdog(watch.settle());
+  control.activity().begin_phase(JobPhase::launching);
+}
+
 }  // namespace
 
 int with_session(const SessionWatch& watch,
                  const std::function<int(Group& world, JobControl& control)>& body) {
   if (watch.rank < 0) make_do_without_daemon();
   JobControl control(watch.seconds, watch.stop_requested, watch.rank);
+  settle(watch, control);
   int provided = 0;
   // Job control has a thread of its own that sends messages; it makes do with less.
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);

@@ -12,9 +12,13 @@ namespace weft {
 
 /// How a session is watched: see JobControl.
 struct SessionWatch {
-  double seconds = 300;
+  double seconds = 300;  ///< the watchdog's time, until `settle` tells another
   bool (*stop_requested)() = nullptr;
   int rank = -1;  ///< as the launcher tells it, for messages before MPI does; -1: no launcher
+  /// Called before MPI starts, when given: reads the job file and tells the watchdog's time.
+  std::function<double()> settle = {};
+  /// What a process that is asked to stop while it settles, or while MPI starts, ends with.
+  int status_at_stop = 0;  ///< 0: it goes on
 };
 
 /// Runs `body` with the group of all ranks and returns this process's exit status. Rank 0 speaks

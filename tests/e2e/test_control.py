@@ -129,6 +129,49 @@ class Control(WeftTest):
                                  rf" s \(3 x engine.watchdog_seconds\), {doing}")
                 self.finish(output)
 
+    def job_that_hangs(self, ranks):
+        """Starts a job whose job file is never read to its end; returns its process and those of its
+        ranks, once all of them read."""
+        shim = self.build_faults()
+        job = self.folder / "hangs.yaml"
+        job.write_bytes(self.job.read_bytes())
+        with environment(LD_PRELOAD=str(shim), WEFT_FAULT_CALL="read", WEFT_FAULT_FILE=job.name,
+                         WEFT_FAULT_AFTER="0", WEFT_FAULT_ERRNO="sleep"):
+            process = start("run", job, "--set", f"output.dir={self.folder / 'hangs'}", "--set",
+                            "engine.watchdog_seconds=2", ranks=ranks, out=subprocess.PIPE,
+                            err=subprocess.PIPE)
+        reading = lambda: [pid for pid in ranks_of(process.pid) if has_open(pid, job.name)]
+        wait_until(lambda: process.poll() is not None or len(reading()) == (ranks or 1),
+                   "all ranks to read the job file")
+        return process, sorted(reading(), key=rank_of) if ranks else [process.pid]
+
+    def test_a_job_file_that_hangs(self):
+        """MPI has not started yet. The watch's time is the command line's."""
+        for ranks, name in [(None, r"process \d+"), (3, "rank [012]")]:
+            with self.subTest(ranks=ranks):
+                process, pids = self.job_that_hangs(ranks)
+                status, said = self.ends(process, pids, 60)
+                self.assertEqual(status, 1)
+                self.assertGreaterEqual(len(said), 1)
+                self.assertRegex(said[0], rf"^weft: {name} on \S+ has got nothing done for 6 s "
+                                          r"\(3 x engine.watchdog_seconds\), reading the job file;")
+                self.assertFalse((self.folder / "hangs").exists())
+
+    def test_a_job_file_that_hangs_can_be_stopped(self):
+        for ranks, target, sent in [(None, 0, signal.SIGTERM), (3, 0, signal.SIGUSR1),
+                                    (3, 2, signal.SIGINT)]:
+            with self.subTest(ranks=ranks, target=target, signal=sent.name):
+                process, pids = self.job_that_hangs(ranks)
+                send(pids[target], sent)
+                try:
+                    said, _ = process.communicate(timeout=60)
+                finally:
+                    if process.poll() is None:
+                        kill_family(process)
+                self.assertEqual(process.returncode, EXIT_RESUMABLE)
+                self.assertRegex(said.decode(), r"weft: .*: stopped, reading the job file; nothing is lost")
+                wait_until(lambda: not any(map(runs, pids)), "all ranks to end")
+
     def test_others_wait_for_a_rank_that_gets_nothing_done(self):
         shim = self.build_faults()
         output = self.folder / "hangs-at-the-end"

@@ -356,6 +356,17 @@ TEST_CASE("--set replaces values, with the same checks", "[job]") {
   }
 }
 
+TEST_CASE("the command line tells the watchdog's time before the job file does", "[job]") {
+  const auto told = [](std::vector<std::string> settings) {
+    return watchdog_before_job_file(settings);
+  };
+  CHECK(told({}) == 300);
+  CHECK(told({"output.dir=x", "engine.watchdog_seconds=7", "engine.watchdog_seconds=2.5"}) == 2.5);
+  CHECK(told({"engine.watchdog_seconds=0"}) == 0);
+  CHECK(told({"engine.watchdog_seconds=-1"}) == 300);
+  CHECK(told({"engine.watchdog_seconds=5", "no.such=1"}) == 300);
+}
+
 TEST_CASE("random edits of a job file never do worse than a UserError", "[job]") {
   const TempDir dir;
   const std::string base =

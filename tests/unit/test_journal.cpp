@@ -6,6 +6,7 @@
 
 #include "app/journal_frame.h"
 #include "base/error.h"
+#include "base/stopped.h"
 #include "catch.h"
 #include "io/json.h"
 #include "temp_dir.h"
@@ -243,6 +244,33 @@ TEST_CASE("rows that failed are forgotten on request", "[journal]") {
   CHECK(journal.counts().failed == 1);
   std::string expected = all_rows(6) + R"({"again":6})" + "\n";
   CHECK(contents_of(dir / "results.jsonl") == expected);
+}
+
+TEST_CASE("the reading of a journal hears of a stop, at each line", "[journal]") {
+  const TempDir dir;
+  { const Journal journal(dir.path(), kIdentity, 7); }
+  append_rows(dir, 1, {0, 1, 2, 3});
+  append_rows(dir, 2, {4, 5});
+  const std::string first = contents_of(dir / "journal/part-0001.jsonl");
+  const std::string second = contents_of(dir / "journal/part-0002.jsonl");
+  for (int stop = 1; stop <= 6; ++stop) {
+    int asked = 0;
+    const auto now = [&] { return ++asked == stop; };
+    CHECK_THROWS_AS(Journal(dir.path(), kIdentity, 7, now), Stopped);
+    CHECK(asked == stop);
+    asked = 0;
+    Journal journal(dir.path(), kIdentity, 7);
+    CHECK_THROWS_AS(journal.forget_failed(now), Stopped);
+    CHECK(asked == stop);
+    CHECK(contents_of(dir / "journal/part-0001.jsonl") == first);
+    CHECK(contents_of(dir / "journal/part-0002.jsonl") == second);
+    CHECK_FALSE(std::filesystem::exists(dir / "journal/part-0000.jsonl"));
+    CHECK_FALSE(std::filesystem::exists(dir / "journal/part-0000.jsonl.tmp"));
+  }
+  int asked = 0;
+  const auto never = [&] { return ++asked == 7; };
+  CHECK(missing(Journal(dir.path(), kIdentity, 7, never)) == std::vector<std::int64_t>{6});
+  CHECK(asked == 6);
 }
 
 TEST_CASE("nothing is forgotten where nothing failed", "[journal]") {
