@@ -5,6 +5,9 @@ namespace {
 
 /// How far ahead of a product weights are asked for, in bytes.
 constexpr std::int64_t kAhead = 16384;
+/// Up to so many rows short chunks are quicker: the first use of a chunk is much of the work, and
+/// what comes from memory should find room beside it in the first cache.
+constexpr std::int64_t kFewRows = 48;
 
 template <class X>
 void pack_rows(const PackTask& task) {
@@ -38,9 +41,10 @@ void pack(const PackTask& task) {
 /// A piece of one leaf for one row block and up to 32 columns.
 struct Piece {
   const float* x;
-  std::int64_t count;  ///< of K
-  const char* ahead;
-  float* stack;  ///< [slot][row][32]
+  std::int64_t count;   ///< of K
+  const char* ahead;    ///< memory to ask for meanwhile, some lines a column
+  std::int64_t asking;  ///< columns of K, the first ones, at which to ask
+  float* stack;         ///< [slot][row][32]
   std::int64_t slot_stride;
   bool resume;  ///< continues the sums at `slot`
   bool last;    ///< ends the leaf
@@ -50,8 +54,58 @@ struct Piece {
   std::int64_t out_columns;
 };
 
-template <int R, int V, int Lines, class W>
-__attribute__((noinline)) void run_piece(const Piece& piece, const W* w) {
+/// Weights as they lie in the panel.
+template <class W>
+struct Plain {
+  const W* w;
+
+  [[nodiscard]] Plain from_column(int column) const { return {w + column}; }
+  WEFT_INLINE Vec at(int v) const { return load(w + v * 16); }
+  WEFT_INLINE void step() { w += kPanelRows; }
+};
+
+/// Weights that are kept in f32, too, for the row blocks that follow.
+struct Kept {
+  const std::uint16_t* w;
+  float* wide;
+
+  [[nodiscard]] Kept from_column(int column) const { return {w + column, wide + column}; }
+  WEFT_INLINE Vec at(int v) const {
+    const Vec value = load(w + v * 16);
+    store(wide + v * 16, value);
+    return value;
+  }
+  WEFT_INLINE void step() {
+    w += kPanelRows;
+    wide += kPanelRows;
+  }
+};
+
+template <int R, int V, int Lines, class Weights>
+WEFT_INLINE void add_products(Tile<R, V>& sums, const Piece& piece, Weights weights) {
+  const auto add = [&](const float* x, std::int64_t count, auto meanwhile) {
+    sums.template multiply_each<R, 1>(x, count, [&](int v) {
+      if (v == 0) meanwhile();
+      const Vec b = weights.at(v);
+      if (v == V - 1) weights.step();
+      return b;
+    });
+  };
+  const std::int64_t asking = Lines == 0 ? 0 : piece.asking;
+  if constexpr (Lines > 0) {
+    const char* ahead = piece.ahead;
+    add(piece.x, asking, [&] {
+      WEFT_UNROLL for (int line = 0; line < Lines; ++line) {
+        __builtin_prefetch(ahead + line * 64);
+      }
+      ahead += Lines * 64;
+    });
+  }
+  add(piece.x + asking * R, piece.count - asking, Nothing{});
+}
+
+template <int R, int V, int Lines, class Weights>
+__attribute__((noinline)) void run_piece(const Piece& piece, Weights weights) {
   Tile<R, V> sums;
   float* const top = piece.stack + piece.leaf.slot * piece.slot_stride;
   if (piece.resume) {
@@ -59,11 +113,7 @@ __attribute__((noinline)) void run_piece(const Piece& piece, const W* w) {
   } else {
     sums.clear();
   }
-  const char* ahead = piece.ahead;
-  sums.template multiply<R, 1>(piece.x, w, kPanelRows, 16, piece.count, [&] {
-    WEFT_UNROLL for (int line = 0; line < Lines; ++line) __builtin_prefetch(ahead + line * 64);
-    ahead += Lines * 64;
-  });
+  add_products<R, V, Lines>(sums, piece, weights);
   if (!piece.last) return sums.store_to(top, kPanelRows);
   const float* left = top;
   for (int i = 0; i < piece.leaf.merges; ++i) {
@@ -79,14 +129,14 @@ __attribute__((noinline)) void run_piece(const Piece& piece, const W* w) {
 }
 
 /// All columns of a panel, V vectors at a time.
-template <int R, int V, int Lines, class W>
-WEFT_INLINE void run_panel(Piece piece, const W* w) {
-  run_piece<R, V, Lines>(piece, w);
+template <int R, int V, int Lines, class Weights>
+WEFT_INLINE void run_panel(Piece piece, Weights weights) {
+  run_piece<R, V, Lines>(piece, weights);
   for (int column = V * 16; column < kPanelRows; column += V * 16) {
     piece.stack += V * 16;
     if (piece.out != nullptr) piece.out += V * 16;
     piece.out_columns -= V * 16;
-    run_piece<R, V, 0>(piece, w + column);
+    run_piece<R, V, 0>(piece, weights.from_column(column));
   }
 }
 
@@ -94,15 +144,25 @@ WEFT_INLINE void run_panel(Piece piece, const W* w) {
 struct PanelWalk {
   const LinearTask& task;
   std::int64_t panel;
+  std::int64_t blocks;     ///< row blocks of all M rows
+  std::int64_t first_row;  ///< of the task's blocks
+  std::int64_t rows;       ///< in the task's blocks
 
-  [[nodiscard]] Piece piece(const LinearLeaf& leaf, Range columns, std::int64_t row,
-                            std::int64_t first_row) const {
+  PanelWalk(const LinearTask& of, std::int64_t at)
+      : task(of), panel(at), blocks(ceil_of(of.rows, kTileRows)) {
+    first_row = part_begin(task.blocks.begin, blocks, task.rows);
+    rows = part_begin(task.blocks.end, blocks, task.rows) - first_row;
+  }
+
+  [[nodiscard]] WEFT_INLINE Piece piece(const LinearLeaf& leaf, Range columns,
+                                        std::int64_t row) const {
     Piece p;
     p.x = task.x + row * task.columns;  // adjusted to the block's column by the caller
     p.count = columns.end - columns.begin;
     p.ahead = nullptr;
+    p.asking = 0;
     p.stack = task.scratch + kColumnChunk * kPanelRows + (row - first_row) * kPanelRows;
-    p.slot_stride = (last_row() - first_row) * kPanelRows;
+    p.slot_stride = rows * kPanelRows;
     p.resume = columns.begin > leaf.begin;
     p.last = columns.end == leaf.end;
     p.leaf = leaf;
@@ -113,13 +173,6 @@ struct PanelWalk {
     p.out_columns = min_of(kPanelRows, task.outputs - panel * kPanelRows);
     return p;
   }
-  [[nodiscard]] std::int64_t blocks() const { return ceil_of(task.rows, kTileRows); }
-  [[nodiscard]] std::int64_t first_row() const {
-    return part_begin(task.blocks.begin, blocks(), task.rows);
-  }
-  [[nodiscard]] std::int64_t last_row() const {
-    return part_begin(task.blocks.end, blocks(), task.rows);
-  }
 };
 
 /// Few rows: weights are used once, straight from memory.
@@ -129,58 +182,58 @@ void panel_direct(const PanelWalk& walk, const W* w) {
   const LinearTask& task = walk.task;
   for (int i = 0; i < task.leaf_count; ++i) {
     const LinearLeaf& leaf = task.leaves[i];
-    Piece piece = walk.piece(leaf, {leaf.begin, leaf.end}, 0, 0);
+    Piece piece = walk.piece(leaf, {leaf.begin, leaf.end}, 0);
     piece.x += leaf.begin * task.rows;
     const W* const from = w + leaf.begin * kPanelRows;
     piece.ahead = reinterpret_cast<const char*>(from) + kAhead;
-    with_constant<kDirectRows>(
-        task.rows, [&](auto rows) { run_panel<decltype(rows)::value, 2, lines>(piece, from); });
+    piece.asking = piece.count;
+    with_constant<kDirectRows>(task.rows, [&](auto rows) {
+      run_panel<decltype(rows)::value, 2, lines>(piece, Plain<W>{from});
+    });
   }
 }
 
-WEFT_INLINE const float* widen_panel(const float* w, std::int64_t /*count*/, float* /*to*/) {
-  return w;
-}
-WEFT_INLINE const float* widen_panel(const std::uint16_t* w, std::int64_t count, float* to) {
-  for (std::int64_t i = 0; i < count * kPanelRows; i += 32) {
-    store(to + i, load(w + i));
-    store(to + i + 16, load(w + i + 16));
-  }
-  return to;
-}
+/// Weights of a chunk as the first row block takes them, and as those after it do.
+WEFT_INLINE Plain<float> first_use(const float* w, float* /*wide*/) { return {w}; }
+WEFT_INLINE Kept first_use(const std::uint16_t* w, float* wide) { return {w, wide}; }
+WEFT_INLINE Plain<float> later_use(const float* w, float* /*wide*/) { return {w}; }
+WEFT_INLINE Plain<float> later_use(const std::uint16_t* /*w*/, float* wide) { return {wide}; }
 
-/// Many rows: a chunk of the panel is widened once and stays in cache while all row blocks use it;
-/// the first of them asks for the next chunk.
+/// Many rows: a chunk of the panel is widened by the first row block and stays in cache while the
+/// others use it; together they ask for the next chunk.
 template <class W>
 void panel_blocked(const PanelWalk& walk, const W* w) {
   constexpr int lines = sizeof(W) == 2 ? 1 : 2;
   const LinearTask& task = walk.task;
-  const std::int64_t blocks = walk.blocks();
-  const std::int64_t first = walk.first_row();
+  const std::int64_t most = walk.rows <= kFewRows ? kColumnChunk / 2 : kColumnChunk;
   for (int i = 0; i < task.leaf_count; ++i) {
     const LinearLeaf& leaf = task.leaves[i];
-    const std::int64_t chunks = ceil_of(leaf.end - leaf.begin, kColumnChunk);
+    const std::int64_t chunks = ceil_of(leaf.end - leaf.begin, most);
     for (std::int64_t c = 0; c < chunks; ++c) {
       const Range columns = {leaf.begin + part_begin(c, chunks, leaf.end - leaf.begin),
                              leaf.begin + part_begin(c + 1, chunks, leaf.end - leaf.begin)};
       const std::int64_t count = columns.end - columns.begin;
+      const std::int64_t share = ceil_of(count, task.blocks.end - task.blocks.begin);
       const W* const from = w + columns.begin * kPanelRows;
-      const float* const wide = widen_panel(from, count, task.scratch);
+      const char* const next = reinterpret_cast<const char*>(from + count * kPanelRows);
+      std::int64_t asked = 0;
+      std::int64_t row = walk.first_row;
       for (std::int64_t b = task.blocks.begin; b < task.blocks.end; ++b) {
-        const std::int64_t row = part_begin(b, blocks, task.rows);
-        const std::int64_t rows = part_begin(b + 1, blocks, task.rows) - row;
-        Piece piece = walk.piece(leaf, columns, row, first);
+        const std::int64_t rows = part_begin(b + 1, walk.blocks, task.rows) - row;
+        Piece piece = walk.piece(leaf, columns, row);
         piece.x += columns.begin * rows;
-        piece.ahead = reinterpret_cast<const char*>(from + count * kPanelRows);
-        const bool ask = b == task.blocks.begin;
+        piece.ahead = next + asked * lines * 64;
+        piece.asking = min_of(share, count - asked);
         with_constant<kTileRows>(rows, [&](auto n) {
           constexpr int r = decltype(n)::value;
-          if (ask) {
-            run_panel<r, kTileVecs, lines>(piece, wide);
+          if (b == task.blocks.begin) {
+            run_panel<r, kTileVecs, lines>(piece, first_use(from, task.scratch));
           } else {
-            run_panel<r, kTileVecs, 0>(piece, wide);
+            run_panel<r, kTileVecs, lines>(piece, later_use(from, task.scratch));
           }
         });
+        asked += piece.asking;
+        row += rows;
       }
     }
   }

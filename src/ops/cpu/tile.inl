@@ -99,22 +99,32 @@ struct Tile {
     }
   }
 
-  /// at[r][v] = fma(x[k*XK + r*XR], w[k*wk + v*wv + lane], at[r][v]) for ascending k < count.
-  /// `meanwhile` is called once per k: a place to ask for memory that is needed later.
-  template <int XK, int XR, class W, class Meanwhile = Nothing>
-  WEFT_INLINE void multiply(const float* x, const W* w, std::int64_t wk, std::int64_t wv,
-                            std::int64_t count, Meanwhile meanwhile = {}) {
+  /// at[r][v] = fma(x[k*XK + r*XR], w_k[v], at[r][v]) for ascending k < count; `next(v)` gives
+  /// w_k[v] and is called V times for each k, in order.
+  template <int XK, int XR, class Next>
+  WEFT_INLINE void multiply_each(const float* x, std::int64_t count, Next next) {
     for (; count > 0; --count) {
-      meanwhile();
       Vec b[V];
-      WEFT_UNROLL for (int v = 0; v < V; ++v) b[v] = load(w + v * wv);
+      WEFT_UNROLL for (int v = 0; v < V; ++v) b[v] = next(v);
       WEFT_UNROLL for (int r = 0; r < R; ++r) {
         const Vec a = splat(x[r * XR]);
         WEFT_UNROLL for (int v = 0; v < V; ++v) at[r][v] = fma(a, b[v], at[r][v]);
       }
       x += XK;
-      w += wk;
     }
+  }
+
+  /// The same with w_k[v] = w[k*wk + v*wv + lane].
+  /// `meanwhile` is called once per k: a place to ask for memory that is needed later.
+  template <int XK, int XR, class W, class Meanwhile = Nothing>
+  WEFT_INLINE void multiply(const float* x, const W* w, std::int64_t wk, std::int64_t wv,
+                            std::int64_t count, Meanwhile meanwhile = {}) {
+    multiply_each<XK, XR>(x, count, [&](int v) {
+      if (v == 0) meanwhile();
+      const Vec b = load(w + v * wv);
+      if (v == V - 1) w += wk;
+      return b;
+    });
   }
 
   /// The same for vectors of columns that lie anywhere: w[v] + k*16.
