@@ -306,20 +306,18 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
 
 int command_run(const RunOptions& options) {
   const int columns = terminal_columns();
-  std::optional<StopRequest> stop(std::in_place);
+  StopRequest stop;  // until MPI has ended: a finished job must not be ended by a late signal
   JobReading reading;
   const auto settle = [&] {
     const double watchdog_seconds = reading.read(options);
     const auto& limit = reading.job.run.time_limit;
-    if (limit) stop->limit(static_cast<double>(*limit));
+    if (limit) stop.limit(static_cast<double>(*limit));
     return watchdog_seconds;
   };
   const SessionWatch watch{watchdog_before_job_file(options.overrides), &StopRequest::pending,
                            launched_rank(), settle, kExitResumable};
   return with_session(watch, [&](Group& world, JobControl& control) {
-    const int status = run(options, reading, columns, world, control);
-    stop.reset();  // signals end a process that hangs while MPI ends
-    return status;
+    return run(options, reading, columns, world, control);
   });
 }
 

@@ -299,9 +299,13 @@ const JobKey kKeys[] = {
      "Every replica reads the weights, or one reads and the others receive them; `auto`: the latter across hosts, unless each has the model on a disk of its own.", false,
      [](const Value& v, Job& j) { j.engine.load = WeightLoading{v.choice({"auto", "read", "broadcast"})}; },
      [](const Job& j) { return std::string(name(j.engine.load)); }},
-    {"engine.watchdog_seconds", "number, at least 0",
+    {"engine.watchdog_seconds", "0, or a number, at least 1",
      "A rank that is silent for that long, or gets nothing done while others wait for it, ends the job; so does one that gets nothing done for three times as long; 0: wait for ever.", false,
-     [](const Value& v, Job& j) { j.engine.watchdog_seconds = v.number(0, 1e6); },
+     [](const Value& v, Job& j) {
+       j.engine.watchdog_seconds = v.number(0, 1e6);
+       const bool hasty = j.engine.watchdog_seconds > 0 && j.engine.watchdog_seconds < 1;
+       if (hasty) v.refuse("must be 0 or at least 1");
+     },
      [](const Job& j) { return written(j.engine.watchdog_seconds); }},
 
     {"output.dir", "path", "The output directory; made where missing.", true,

@@ -1,8 +1,11 @@
 // What travels is what the formula says: calls and bytes of every rank, along every axis.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <deque>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -37,6 +40,34 @@ class RecordingOps final : public ReferenceOps {
 
 using Routes = std::vector<std::vector<std::int32_t>>;  ///< by call
 
+/// A mistake in what the formula is told of a step.
+struct Distortion {
+  const char* what;
+  void (*apply)(StepRows& step);
+};
+
+void one_more(std::vector<std::int64_t>& counts) {
+  if (!counts.empty()) ++counts.back();
+}
+
+constexpr Distortion kDistortions[] = {
+    {"a row more", [](StepRows& step) { ++step.rows; }},
+    {"a row of the embedding more", [](StepRows& step) { one_more(step.looked_up); }},
+    {"the embedding's shares in reverse",
+     [](StepRows& step) { std::reverse(step.looked_up.begin(), step.looked_up.end()); }},
+    {"a shared row more", [](StepRows& step) { one_more(step.shared); }},
+    {"a chosen row more", [](StepRows& step) { one_more(step.samples); }},
+    {"no chosen rows",
+     [](StepRows& step) { std::fill(step.samples.begin(), step.samples.end(), 0); }},
+    {"a row for experts more", [](StepRows& step) { one_more(step.domains); }},
+    {"a layer with experts less",
+     [](StepRows& step) {
+       if (!step.routes.empty()) step.routes.pop_back();
+     }},
+};
+/// How often each was noticed, by this rank.
+using Noticed = std::array<std::int64_t, std::size(kDistortions)>;
+
 /// Every rank's calls of `route`.
 std::vector<Routes> routes_of_all(const Routes& mine, Group& world) {
   std::string lengths;
@@ -69,12 +100,14 @@ std::vector<Routes> routes_of_all(const Routes& mine, Group& world) {
 class Replay {
  public:
   Replay(Replica& replica, const std::vector<Request>& requests,
-         const std::vector<Completion>& completions, std::vector<Routes> routes)
+         const std::vector<Completion>& completions, const std::vector<Routes>& routes,
+         const Distortion* distortion = nullptr)
       : model_(replica.model()),
+        distortion_(distortion),
         limits_(replica.limits()),
         scheduler_(limits_),
         completions_(completions),
-        routes_(std::move(routes)) {
+        routes_(routes) {
     for (const Request& request : requests) {
       const auto length = static_cast<std::int64_t>(request.prompt.size());
       scheduler_.add(static_cast<std::int64_t>(sequences_.size()), length,
@@ -89,8 +122,10 @@ class Replay {
       while (static_cast<int>(flights.size()) < limits_.batches) {
         std::vector<Slice> slices = scheduler_.next();
         if (slices.empty()) break;
-        total_ += step_traffic(model_.partition(), model_.shape(), model_.groups().place().sp,
-                               rows_of(slices), true);
+        StepRows step = rows_of(slices);
+        if (distortion_ != nullptr) distortion_->apply(step);
+        total_ += step_traffic(model_.partition(), model_.shape(), model_.groups().place().sp, step,
+                               true);
         flights.push_back(std::move(slices));
       }
       if (flights.empty()) return total_;
@@ -149,10 +184,11 @@ class Replay {
   }
 
   Model& model_;
+  const Distortion* distortion_;
   SchedulerLimits limits_;
   Scheduler scheduler_;
   const std::vector<Completion>& completions_;
-  std::vector<Routes> routes_;
+  const std::vector<Routes>& routes_;
   std::size_t calls_ = 0;  ///< of `route`, so far
   std::vector<Sequence> sequences_;
   Traffic total_;
@@ -197,19 +233,39 @@ void check_balance(const Traffic& mine, const Layout& layout, Group& world) {
   CHECK((sum.total(Primitive::pp).calls > 0) == (layout.pp > 1));
 }
 
+/// Adds to `noticed`, when given, which mistakes in the formula's steps would have shown.
 void check_run(const SyntheticModel& model, const std::vector<Request>& requests,
-               ReplicaOptions options, bool with_experts, Group& world) {
+               ReplicaOptions options, bool with_experts, Group& world,
+               Noticed* noticed = nullptr) {
   RecordingOps ops;
   if (with_experts) options.borrowed_ops = &ops;
   options.prefix_sharing = false;
   Replica replica(model.path(), options, world);
   const std::vector<Completion> completions = replica.complete(requests);
   const Traffic counted = replica.model().groups().traffic();
-  Replay replay(replica, requests, completions, routes_of_all(ops.routes(), world));
-  const Traffic computed = replay.traffic();
+  const std::vector<Routes> routes = routes_of_all(ops.routes(), world);
+  const Traffic computed = Replay(replica, requests, completions, routes).traffic();
   INFO("counted:\n" << written(counted) << "computed:\n" << written(computed));
   CHECK(counted == computed);
   check_balance(counted, replica.model().groups().layout(), world);
+  if (noticed == nullptr) return;
+  for (std::size_t i = 0; i < noticed->size(); ++i) {
+    Replay wrong(replica, requests, completions, routes, &kDistortions[i]);
+    if (wrong.traffic() != counted) ++(*noticed)[i];
+  }
+}
+
+/// Every mistake must have shown on some rank, in some layout.
+void check_noticed(const Noticed& mine, Group& world) {
+  std::vector<Noticed> all(static_cast<std::size_t>(world.size()));
+  world.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)),
+                   equal_counts(world, sizeof(Noticed)));
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    INFO(kDistortions[i].what);
+    std::int64_t times = 0;
+    for (const Noticed& theirs : all) times += theirs[i];
+    CHECK(times > 0);
+  }
 }
 
 /// Without experts; with them, dense layers between and eight a token; with a shared one.
@@ -231,6 +287,7 @@ std::vector<MoeCase> models(int ranks) {
 
 TEST_CASE("what travels is what the formula says", "[traffic]") {
   const auto world = make_world_group();
+  Noticed noticed = {};
   for (const MoeCase& test : models(world->size())) {
     const SyntheticModel model(test.config, test.dtype, 3);
     const auto requests = greedy_requests(test.config["vocab_size"]);
@@ -251,9 +308,10 @@ TEST_CASE("what travels is what the formula says", "[traffic]") {
       options.max_batch_tokens = 50;
       options.logit_rows = 2;  // tokens are chosen in more than one go
       options.transport = ++number % 2 == 0 ? Transport::all_gather : Transport::all_to_all;
-      check_run(model, requests, options, facts.config.has_experts(), *world);
+      check_run(model, requests, options, facts.config.has_experts(), *world, &noticed);
     }
   }
+  if (world->size() > 1) check_noticed(noticed, *world);
 }
 
 TEST_CASE("a step's partial sums are gathered up to the very row that the formula says",

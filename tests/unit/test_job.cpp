@@ -246,6 +246,8 @@ TEST_CASE("what is wrong is refused with file, line and a hint", "[job]") {
       {with_engine("  watchdog_seconds: .nan\n"), engine + "watchdog_seconds must be a plain"},
       {with_engine("  watchdog_seconds: .inf\n"), engine + "watchdog_seconds must be a plain"},
       {with_engine("  watchdog_seconds: 1e999\n"), engine + "watchdog_seconds must be from"},
+      {with_engine("  watchdog_seconds: 0.5\n"),
+       engine + "watchdog_seconds must be 0 or at least 1"},
       {kSmall.substr(0, kSmall.size()) + "  digest: yes\n",
        "job.yaml:6: output.digest must be true or false, not yes"},
       {kSmall + "  digest: True\n", "job.yaml:6: output.digest must be true or false, not True"},

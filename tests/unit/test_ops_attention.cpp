@@ -5,6 +5,7 @@
 
 #include "attention_scene.h"
 #include "base/elementary.h"
+#include "base/pulse.h"
 #include "catch.h"
 #include "ops_testing.h"
 
@@ -62,6 +63,19 @@ TEST_CASE("attention equals its plain twin bit for bit: lengths, pages, windows"
         compare(scene);
       }
     }
+  }
+}
+
+TEST_CASE("attention gives signs of life for each sequence and KV head", "[ops][attention]") {
+  Random random(26);
+  Scene scene;
+  scene.heads = head_map(4, 2, 16);
+  scene.sequences = {{40, last(40, 20)}, {30, last(30, 1)}, {20, last(20, 20)}};
+  fill(random, scene);
+  for (const auto& ops : implementations()) {
+    const std::int64_t before = beats();
+    attend(*ops, scene);
+    CHECK(beats() - before >= 6);
   }
 }
 

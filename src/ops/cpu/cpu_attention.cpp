@@ -1,6 +1,7 @@
 // Attention on CPUs: division into items of some rows of one sequence and one KV head.
 #include <algorithm>
 
+#include "base/pulse.h"
 #include "ops/checks.h"
 #include "ops/cpu/cpu_ops.h"
 
@@ -160,6 +161,7 @@ void CpuOps::attention(const Tensor& q, const HeadMap& heads, const BatchView& b
     AttentionTask& task = attention_[static_cast<std::size_t>(i)];
     task.scratch = scratch + thread * thread_floats;
     kernels_.attention(task);
+    beat();  // a long prompt's attention alone can take minutes
   };
   if (threads_ == 1 || items == 1 || work < kSerialWork) {
     for (std::int64_t i = 0; i < items; ++i) run(i, 0);
