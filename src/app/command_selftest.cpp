@@ -38,7 +38,7 @@ std::string describe(const std::vector<Trial>& trials) {
 
 ProofScope scope_of(const SelftestOptions& options, int ranks) {
   if (options.part > options.parts) {
-    fail_user("--part is {}, there are {} parts", options.part, options.parts);
+    fail_user("--part {} is above --parts, which is {}", options.part, options.parts);
   }
   ProofScope scope;
   scope.ranks = ranks;
@@ -94,9 +94,7 @@ void print_result(const ProofResult& result, const std::vector<ProofModel>& mode
   if (left > 0) fmt::print("stopped before the end: {} trials were not tried\n", left);
 }
 
-int selftest(const SelftestOptions& options, Group& world) {
-  StopRequest stop;
-  if (options.time_limit > 0) stop.limit(static_cast<double>(options.time_limit));
+int selftest(const SelftestOptions& options, Group& world, const JobControl& control) {
   const std::vector<ProofModel> models = proof_models();
   ProofScope scope;
   agree(world, [&] { scope = scope_of(options, world.size()); });
@@ -106,13 +104,13 @@ int selftest(const SelftestOptions& options, Group& world) {
     std::fflush(stdout);
   }
   ProgressLines lines(trials.size(), world.rank() != 0);
-  const ProofResult result = prove(
-      models, trials, world, {[&](std::int64_t done) { lines.tell(done); }, StopRequest::pending});
+  const ProofResult result =
+      prove(models, trials, world,
+            {[&](std::int64_t done) { lines.tell(done); }, [&] { return control.stop_asked(); }});
   if (world.rank() == 0) print_result(result, models, trials.size(), lines.seconds());
   if (!result.failures.empty()) return kExitFailure;
   // Who limits the time is content with what was tried until then.
-  const bool in_time =
-      options.time_limit > 0 && lines.seconds() >= static_cast<double>(options.time_limit);
+  const bool in_time = options.time_limit > 0 && !StopRequest::signalled();
   const bool complete = result.trials == static_cast<std::int64_t>(trials.size());
   return complete || in_time ? kExitSuccess : kExitResumable;
 }
@@ -120,10 +118,13 @@ int selftest(const SelftestOptions& options, Group& world) {
 }  // namespace
 
 int command_selftest(const SelftestOptions& options) {
+  StopRequest stop;
+  if (options.time_limit > 0) stop.limit(static_cast<double>(options.time_limit));
   SessionWatch watch;
+  watch.stop_requested = StopRequest::pending;
   watch.rank = launched_rank();
   return with_session(
-      watch, [&](Group& world, JobControl& /*control*/) { return selftest(options, world); });
+      watch, [&](Group& world, JobControl& control) { return selftest(options, world, control); });
 }
 
 }  // namespace weft

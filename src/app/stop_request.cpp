@@ -45,4 +45,6 @@ void StopRequest::limit(double seconds) {
 
 bool StopRequest::pending() { return asked || Clock::now() >= deadline.load(); }
 
+bool StopRequest::signalled() { return asked; }
+
 }  // namespace weft

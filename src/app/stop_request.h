@@ -19,6 +19,8 @@ class StopRequest {
   /// Whether one of the signals has come, or the time is up. Every rank has clocks and signals of
   /// its own: what to do about it the ranks decide together.
   [[nodiscard]] static bool pending();
+  /// Whether one of the signals has come.
+  [[nodiscard]] static bool signalled();
 };
 
 }  // namespace weft

@@ -3,11 +3,13 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import unittest
 from pathlib import Path
 
-from weft_e2e import ENVIRONMENT, WeftTest, main, weft
+from weft_e2e import (ENVIRONMENT, EXIT_RESUMABLE, WeftTest, kill_family, main, ranks_of, send,
+                      start, weft)
 
 TRIALS = 24
 
@@ -52,7 +54,7 @@ class Selftest(WeftTest):
 
     def test_wrong_options(self):
         self.assert_refused(weft("selftest", "--trials", 0), "--trials")
-        self.assert_refused(weft("selftest", "--parts", 2, "--part", 3), "--part is 3")
+        self.assert_refused(weft("selftest", "--parts", 2, "--part", 3), "--part 3 is above")
 
     def test_a_part_until_the_time_is_up(self):
         """Of a proof that takes hours: what is tried until then is all that is asked for."""
@@ -63,6 +65,19 @@ class Selftest(WeftTest):
         left = re.search(r"\nstopped before the end: (\d+) trials were not tried\n$", result.out)
         self.assertTrue(planned and tried and left, result)
         self.assertEqual(int(planned[1]), int(tried[1]) + int(left[1]))
+
+    def test_a_signal_to_one_rank_stops_all(self):
+        """Also those that form teams of their own, which would go on for many minutes."""
+        process = start("selftest", "--full", ranks=3, out=subprocess.PIPE)
+        try:
+            first = process.stdout.readline().decode()
+            self.assertRegex(first, r"^weft selftest: \d+ trials")
+            send(max(ranks_of(process.pid)), signal.SIGUSR1)
+            rest = process.communicate(timeout=120)[0].decode()
+        finally:
+            kill_family(process)
+        self.assertEqual(process.returncode, EXIT_RESUMABLE)
+        self.assertRegex(rest, r"\nstopped before the end: \d+ trials were not tried\n$")
 
 
 if __name__ == "__main__":
