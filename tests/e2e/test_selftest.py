@@ -75,7 +75,8 @@ class Selftest(WeftTest):
             send(max(ranks_of(process.pid)), signal.SIGUSR1)
             rest = process.communicate(timeout=120)[0].decode()
         finally:
-            kill_family(process)
+            if process.poll() is None:
+                kill_family(process)
         self.assertEqual(process.returncode, EXIT_RESUMABLE)
         self.assertRegex(rest, r"\nstopped before the end: \d+ trials were not tried\n$")
 
