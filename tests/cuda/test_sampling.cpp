@@ -47,7 +47,7 @@ float logit(Look look, Random& random) {
 
 /// Further kinds, at the edges of what parameters can be.
 std::vector<SamplingParams> extreme_kinds(std::int64_t vocab) {
-  std::vector<SamplingParams> kinds(17);
+  std::vector<SamplingParams> kinds(21);
   for (SamplingParams& params : kinds) params.max_tokens = 100;
   kinds[0].temperature = 1e-6;
   kinds[1].temperature = std::numeric_limits<double>::denorm_min();
@@ -82,6 +82,12 @@ std::vector<SamplingParams> extreme_kinds(std::int64_t vocab) {
   kinds[15].min_tokens = 60;
   kinds[16].logprobs = 200;  // more than a sampler gives: the host's among the others
   kinds[16].top_p = 0.8;
+  // A temperature, which log-probabilities are without and min_p is with.
+  for (std::size_t i = 17; i < 21; ++i) {
+    kinds[i].temperature = i % 2 == 0 ? 0.4 : 2.5;
+    kinds[i].min_p = i < 19 ? 0.3 : 0.02;
+    kinds[i].logprobs = 3;
+  }
   return kinds;
 }
 
@@ -184,6 +190,26 @@ TEST_CASE("a vocabulary of more blocks than tokens are put in order", "[cuda][sa
     if (top_k == 0) params.top_p = 0.5;
     params.logprobs = 20;
     all.add(params, top_k == 1 ? Look::ties : Look::random, random);
+  }
+  all.finish();
+  check_same(RowChooser(all.vocab, *ops, {1, 270}).choose(all.logits, all.rows), by_host(all));
+}
+
+TEST_CASE("a vocabulary of more blocks than a warp has lanes", "[cuda][sampling]") {
+  // Lanes see several blocks each: equal maxima in them, and the largest in the last block alone.
+  const auto ops = testing::make_subject(1);
+  Random random(8);
+  Scene all;
+  all.vocab = 70 * 256 + 5;
+  for (const Look look : {Look::equal, Look::ties, Look::ties, Look::random, Look::lowest}) {
+    for (const std::int64_t top_k : {0, 3}) {
+      SamplingParams params;
+      params.max_tokens = 100;
+      params.temperature = top_k == 0 ? 0 : 1;
+      params.top_k = top_k;
+      all.add(params, look, random);
+      if (look == Look::random) all.logits.back() = 100;
+    }
   }
   all.finish();
   check_same(RowChooser(all.vocab, *ops, {1, 270}).choose(all.logits, all.rows), by_host(all));
