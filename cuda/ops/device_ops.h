@@ -36,7 +36,7 @@ class DeviceOps final : public GpuOps {
   DeviceOps(const RuntimeOptions& options, const GpuOptions& gpu)
       : runtime_(options),
         most_graphs_(gpu.graphs ? gpu.most_graphs : 0),
-        products_(runtime_.library_products()),
+        products_(runtime_.blas_products()),
         description_(runtime_.description()) {
     if (gpu.sampling) sampler_.emplace(runtime_, *this);
   }

@@ -95,7 +95,7 @@ void DeviceMemory::give(void* data, Bytes bytes) noexcept {
   free_.erase(piece);
 }
 
-std::unique_ptr<LibraryProducts> Runtime::library_products() {
+std::unique_ptr<LibraryProducts> Runtime::blas_products() {
   return fast_ ? std::make_unique<LoopProducts>(*this, memory_) : nullptr;
 }
 

@@ -110,7 +110,7 @@ class Runtime final : public EmulatedStream {
   [[nodiscard]] Memory& host_memory() { return host_memory_; }
   [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return memory_.owns(bytes); }
   /// In `numerics: fast`, what computes products of many rows; null otherwise.
-  [[nodiscard]] std::unique_ptr<LibraryProducts> library_products();
+  [[nodiscard]] std::unique_ptr<LibraryProducts> blas_products();
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   [[nodiscard]] std::string description() const { return "cuda emulated"; }
 

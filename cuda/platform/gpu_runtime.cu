@@ -46,7 +46,7 @@ std::string Runtime::description() const {
   return fmt::format("cuda sm_{}{}: {}", properties_.major, properties_.minor, properties_.name);
 }
 
-std::unique_ptr<LibraryProducts> Runtime::library_products() const {
+std::unique_ptr<LibraryProducts> Runtime::blas_products() const {
   return fast_ ? make_cublaslt_products(stream_.get()) : nullptr;
 }
 

@@ -41,7 +41,7 @@ class Runtime {
   [[nodiscard]] std::string description() const;
   [[nodiscard]] DeviceClock& clock() { return clock_; }
   /// In `numerics: fast`, what computes products of many rows; null otherwise.
-  [[nodiscard]] std::unique_ptr<LibraryProducts> library_products() const;
+  [[nodiscard]] std::unique_ptr<LibraryProducts> blas_products() const;
   [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
   /// Shared memory that a block can have.
   [[nodiscard]] std::size_t shared_bytes() const { return shared_bytes_; }

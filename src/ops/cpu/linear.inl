@@ -5,8 +5,7 @@ namespace {
 
 /// How far ahead of a product weights are asked for, in bytes.
 constexpr std::int64_t kAhead = 16384;
-/// Up to so many rows short chunks are quicker: the first use of a chunk is much of the work, and
-/// what comes from memory should find room beside it in the first cache.
+/// Up to so many rows chunks of half the length were quicker (docs/measurements/cpu.md).
 constexpr std::int64_t kFewRows = 48;
 
 template <class X>

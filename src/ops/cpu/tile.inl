@@ -115,19 +115,18 @@ struct Tile {
   }
 
   /// The same with w_k[v] = w[k*wk + v*wv + lane].
-  /// `meanwhile` is called once per k: a place to ask for memory that is needed later.
-  template <int XK, int XR, class W, class Meanwhile = Nothing>
+  template <int XK, int XR, class W>
   WEFT_INLINE void multiply(const float* x, const W* w, std::int64_t wk, std::int64_t wv,
-                            std::int64_t count, Meanwhile meanwhile = {}) {
+                            std::int64_t count) {
     multiply_each<XK, XR>(x, count, [&](int v) {
-      if (v == 0) meanwhile();
       const Vec b = load(w + v * wv);
       if (v == V - 1) w += wk;
       return b;
     });
   }
 
-  /// The same for vectors of columns that lie anywhere: w[v] + k*16.
+  /// The same for vectors of columns that lie anywhere: w[v] + k*16. `meanwhile` is called once per
+  /// k: a place to ask for memory that is needed later.
   template <int XK, class W, class Meanwhile = Nothing>
   WEFT_INLINE void multiply_groups(const float* x, const W* const* w, std::int64_t count,
                                    Meanwhile meanwhile = {}) {
