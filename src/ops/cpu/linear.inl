@@ -187,7 +187,8 @@ void panel_direct(const PanelWalk& walk, const W* w) {
     piece.ahead = reinterpret_cast<const char*>(from) + kAhead;
     piece.asking = piece.count;
     with_constant<kDirectRows>(task.rows, [&](auto rows) {
-      run_panel<decltype(rows)::value, 2, lines>(piece, Plain<W>{from});
+      constexpr int r = decltype(rows)::value;
+      run_panel<r, (r <= 2 ? 2 : kTileVecs), lines>(piece, Plain<W>{from});
     });
   }
 }

@@ -13,7 +13,7 @@ namespace {
 /// the fly.
 constexpr int kTileRows = 6;
 constexpr int kTileVecs = 1;
-constexpr int kDirectRows = 2;
+constexpr int kDirectRows = 6;
 /// Vectors that a tile of so many rows can have without leaving the registers.
 constexpr int tile_vecs(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
 
