@@ -125,6 +125,7 @@ bool Engine::launch() {
     model_.decoder().forward(part.batch);
   }
   if (ahead_) {
+    if (!flights_.empty()) ++stats_.ahead_steps;
     start_choosing(flight);
   } else if (chooser_) {
     flight.choices = record_.publish(choose(flight), flight.samples);
@@ -154,15 +155,19 @@ void Engine::go_on(Flight& flight) {
 void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
   Flight flight = std::move(flights_.front());
   flights_.pop_front();
-  const std::vector<Choice> choices = choices_of(flight);
+  if (!flight.choices && !ahead_) flight.choices = record_.receive(flight.samples);
   const Tracer::Scope scope(model_.tracer(), Phase::sampling);
+  const std::vector<Choice> choices = choices_of(flight);
   ++stats_.steps;
   std::size_t next = 0;
   for (std::size_t i = 0; i < flight.slices.size(); ++i) {
     const std::size_t first = next;
     while (next < flight.samples.size() && flight.samples[next].slice == i) ++next;
     // Without its sequence, which ended in the step before, a slice counts for nothing.
-    if (ahead_ && !sequences_.contains(flight.slices[i].sequence)) continue;
+    if (ahead_ && !sequences_.contains(flight.slices[i].sequence)) {
+      stats_.dropped_rows += flight.slices[i].count;
+      continue;
+    }
     count(flight.slices[i], flight.decodes[i]);
     finish(flight.slices[i], std::span(choices).subspan(first, next - first), on_token,
            on_completion);
@@ -238,8 +243,6 @@ void Engine::start_choosing(Flight& flight) {
 /// Waits for them where they are not known yet.
 std::vector<Choice> Engine::choices_of(Flight& flight) {
   if (flight.choices) return std::move(*flight.choices);
-  if (!ahead_) return record_.receive(flight.samples);
-  const Tracer::Scope scope(model_.tracer(), Phase::sampling);
   std::vector<Choice> choices;
   for (StartedChoices& started : flight.started) {
     std::vector<Choice> chosen = chooser_->finish(std::move(started));

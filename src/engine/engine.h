@@ -36,6 +36,8 @@ struct EngineStats {
   std::int64_t prefill_tokens = 0;  ///< rows of prompts, and of sequences computed again
   std::int64_t decode_tokens = 0;   ///< single rows that gave a further token
   std::int64_t slices = 0;          ///< sequences, summed over the steps
+  std::int64_t ahead_steps = 0;     ///< launched before the tokens of the one before were known
+  std::int64_t dropped_rows = 0;    ///< computed for sequences that had ended; in no other figure
   std::int64_t preemptions = 0;
   std::int64_t prefix_tokens_looked_up = 0;   ///< see Scheduler
   std::int64_t prefix_tokens_taken_over = 0;  ///< of these, found
