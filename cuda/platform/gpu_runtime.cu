@@ -9,8 +9,11 @@
 namespace weft::gpu {
 namespace {
 
-constexpr Bytes kRing = Bytes{4} << 20;
-constexpr Bytes kSmall = Bytes{256} << 10;
+constexpr Bytes kRing = Bytes{8} << 20;
+/// Larger copies wait for the device. The index arrays of a step, page tables above all, are
+/// smaller.
+constexpr Bytes kSmall = Bytes{2} << 20;
+static_assert(kSmall <= kRing / 2);
 
 /// Makes the device current before anything is made on it.
 cudaDeviceProp properties_of(int device) {

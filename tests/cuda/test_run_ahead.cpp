@@ -148,6 +148,62 @@ std::vector<Request> mixed_requests() {
 
 }  // namespace
 
+TEST_CASE("answers of several queries are on their way", "[cuda][sampling][ahead]") {
+  const auto ops = testing::make_subject(1);
+  RowSampler& sampler = *ops->sampler();
+  constexpr std::int64_t kRows = 3;
+  constexpr std::int64_t kColumns = 40;
+  const Buffer room(ops->memory(), ops->sampling_bytes(kRows, kColumns));
+  const Buffer logits_buffer(ops->memory(), kRows * kColumns * sizeof(float));
+  const Buffer kept_buffer(ops->memory(), 5 * sizeof(TokenId));
+  const Buffer rows_buffer(ops->memory(), 6 * sizeof(TokenId));
+  const Tensor logits = logits_buffer.tensor(DType::f32, {kRows, kColumns});
+  const Tensor kept = kept_buffer.tensor(DType::i32, {5});
+  const Tensor rows = rows_buffer.tensor(DType::i32, {6});
+  // Row i of query q has its largest logit at 10 * q + i.
+  const auto start = [&](int q, const std::vector<std::int32_t>& keep, std::size_t width) {
+    std::vector<float> values(kRows * kColumns, 0.0F);
+    for (int i = 0; i < kRows; ++i) {
+      values[static_cast<std::size_t>(i * kColumns + 10 * q + i)] = 1;
+    }
+    ops->upload(std::as_bytes(std::span(values)), logits);
+    OwnedRowQuery query;
+    for (int i = 0; i < kRows; ++i) {
+      RowAsked asked;
+      asked.row = i;
+      asked.keep = keep[static_cast<std::size_t>(i)];
+      asked.top = static_cast<std::int32_t>(width);
+      query.add(asked, {}, {});
+    }
+    return sampler.start(logits, query.view(), width, {room.data(), room.bytes()}, kept);
+  };
+  const auto tokens = [&](SamplingTicket ticket, std::size_t width) {
+    std::vector<RowChoice> choices(kRows);
+    std::vector<ScoredToken> top(kRows * width);
+    sampler.finish(ticket, choices, top);
+    std::vector<TokenId> found;
+    for (const RowChoice& choice : choices) found.push_back(choice.token);
+    for (const ScoredToken& one : top) found.push_back(one.token);
+    return found;
+  };
+  using Tokens = std::vector<TokenId>;
+  const SamplingTicket first = start(0, {4, -1, 2}, 0);
+  const SamplingTicket second = start(1, {-1, 0, -1}, 1);
+  const SamplingTicket third = start(2, {1, -1, -1}, 0);
+  const Tokens asked = {kept_token(4), 39, kept_token(0), kept_token(2), 0, kept_token(1)};
+  ops->upload(std::as_bytes(std::span(asked)), rows);
+  sampler.put_kept(kept, rows);
+  CHECK(tokens(second, 1) == Tokens{10, 11, 12, 10, 11, 12});
+  CHECK(tokens(first, 0) == Tokens{0, 1, 2});
+  CHECK_THROWS_AS(tokens(first, 0), Error);
+  CHECK_THROWS_AS(tokens(third, 1), Error);
+  CHECK(tokens(third, 0) == Tokens{20, 21, 22});
+  Tokens put(asked.size());
+  ops->download(rows, std::as_writable_bytes(std::span(put)));
+  CHECK(put == Tokens{0, 39, 11, 2, 0, 20});
+  CHECK_THROWS_AS(start(0, {5, -1, -1}, 0), Error);
+}
+
 TEST_CASE("steps that run ahead change no bit", "[cuda][ahead]") {
   for (const DType dtype : {DType::bf16, DType::f32}) {
     const SyntheticModel model(config_of("qwen3"), dtype, 51);
