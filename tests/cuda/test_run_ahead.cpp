@@ -215,7 +215,7 @@ TEST_CASE("steps that run ahead change no bit", "[cuda][ahead]") {
       const Outcome outcome = check_same(model, plain_requests(12), without_digests(), gpu);
       CHECK(stopped(outcome) > 2);
       CHECK(outcome.stats.ahead_steps > 10);
-      CHECK(outcome.stats.dropped_rows > 2);
+      CHECK(outcome.stats.dropped_rows > 1);
       CHECK((outcome.recorder.replayed > 0) == graphs);
     }
   }
