@@ -83,9 +83,12 @@ model() {
     "$run" weft bench model --no-graphs &&
     "$run" weft generate model --ids 1,2,3 --max-tokens 8
 }
-export -f model
+# Steps that are launched before the tokens of the one before are known, and steps that wait for them.
+ahead() { "$run" weft bench model --runs 1 --parts && "$run" weft bench model --runs 1 --parts --no-run-ahead; }
+export -f model ahead
 export run bundle
 part model 130 bash -c model
+part ahead 60 bash -c ahead
 mkdir -p peer && python3 "$bundle/gpu_model.py" qwen3-4b peer/config.json 12
 part transformers 100 python3 "$bundle/bench_transformers.py" peer
 echo "report: $out/report.txt"

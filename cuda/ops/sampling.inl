@@ -1,4 +1,4 @@
-// DeviceSampler: one upload, a few kernels, one download.
+// DeviceSampler: one upload, a few kernels, one download for which nobody waits yet.
 #include <algorithm>
 #include <cstring>
 
@@ -44,11 +44,60 @@ SamplerLimits DeviceSampler::limits() const {
   return limits;
 }
 
-void DeviceSampler::choose(const Tensor& logits, const RowQuery& query, std::span<std::byte> room,
-                           std::span<RowChoice> choices, std::span<ScoredToken> top) {
-  check_choose(logits, query, limits(), choices.size(), top.size());
+DeviceSampler::~DeviceSampler() {
+  try {
+    for (const Answers& answers : answers_) {
+      if (answers.under_way) runtime_.wait_for(answers.there);
+    }
+  } catch (const Error&) {
+    // The device has failed; whoever waits for results says so.
+  }
+}
+
+SamplingTicket DeviceSampler::free_answers(Bytes bytes) {
+  SamplingTicket ticket = 0;
+  while (ticket < answers_.size() && answers_[ticket].under_way) ++ticket;
+  if (ticket == answers_.size()) answers_.emplace_back();
+  Answers& answers = answers_[ticket];
+  if (answers.host.bytes() < bytes) answers.host = Buffer(runtime_.host_memory(), 2 * bytes);
+  answers.bytes = bytes;
+  return ticket;
+}
+
+void DeviceSampler::finish(SamplingTicket ticket, std::span<RowChoice> choices,
+                           std::span<ScoredToken> top) {
+  require(ticket < answers_.size() && answers_[ticket].under_way, "no rows are chosen as {}",
+          ticket);
+  Answers& answers = answers_[ticket];
+  require(answers.bytes == choices.size_bytes() + top.size_bytes(),
+          "{} choices and {} likeliest tokens of {} bytes", choices.size(), top.size(),
+          answers.bytes);
+  runtime_.wait_for(answers.there);
+  answers.under_way = false;
+  std::memcpy(choices.data(), answers.host.data(), choices.size_bytes());
+  if (top.empty()) return;
+  std::memcpy(top.data(), answers.host.data() + choices.size_bytes(), top.size_bytes());
+}
+
+void DeviceSampler::put_kept(const Tensor& kept, const Tensor& rows) {
+  require(kept.dtype() == DType::i32 && rows.dtype() == DType::i32 && kept.contiguous() &&
+              rows.contiguous(),
+          "put_kept: tokens and rows are i32 arrays");
+  const std::int64_t count = rows.elements();
+  runtime_.launch("put_kept", {ceil_div(count, PutKept::kThreads), 1, 1}, PutKept::kThreads, 0,
+                  PutKept{kept.as<std::int32_t>(), rows.as<std::int32_t>(), count});
+}
+
+SamplingTicket DeviceSampler::start(const Tensor& logits, const RowQuery& query,
+                                    std::size_t top_width, std::span<std::byte> room,
+                                    const Tensor& kept) {
   const auto count = static_cast<std::int64_t>(query.rows.size());
-  if (count == 0) return;
+  require(count > 0, "no rows to choose from");
+  check_choose(logits, query, limits(), query.rows.size(), query.rows.size() * top_width);
+  for (const RowAsked& asked : query.rows) {
+    require(!kept.defined() || asked.keep < kept.elements(), "place {} of {} kept tokens",
+            asked.keep, kept.elements());
+  }
   const std::int64_t columns = logits.row_elements();
   const std::int64_t blocks = ceil_div(columns, 256);
   const SamplerRoom at = SamplerRoom::of(std::max(count, logits.rows()), columns);
@@ -76,7 +125,7 @@ void DeviceSampler::choose(const Tensor& logits, const RowQuery& query, std::spa
   task.states = reinterpret_cast<RowState*>(place(at.states));
   task.choices = reinterpret_cast<RowChoice*>(place(at.choices));
   task.top = reinterpret_cast<ScoredToken*>(task.choices + count);
-  task.top_width = static_cast<std::int64_t>(top.size()) / count;
+  task.top_width = static_cast<std::int64_t>(top_width);
   task.vocab = columns;
   task.blocks = blocks;
 
@@ -108,12 +157,19 @@ void DeviceSampler::choose(const Tensor& logits, const RowQuery& query, std::spa
     runtime_.launch("finish_row", rows, FinishRow::kThreads, 0, FinishRow{task});
   }
 
-  message_.resize(choices.size_bytes() + top.size_bytes());
-  runtime_.copy_out(task.choices, message_.data(), message_.size());
-  std::memcpy(choices.data(), message_.data(), choices.size_bytes());
-  if (!top.empty()) {
-    std::memcpy(top.data(), message_.data() + choices.size_bytes(), top.size_bytes());
+  if (kept.defined()) {
+    runtime_.launch("keep_tokens", {ceil_div(count, KeepTokens::kThreads), 1, 1},
+                    KeepTokens::kThreads, 0,
+                    KeepTokens{task.rows, task.choices, kept.as<std::int32_t>(), count});
   }
+
+  const SamplingTicket ticket =
+      free_answers(query.rows.size() * (sizeof(RowChoice) + top_width * sizeof(ScoredToken)));
+  Answers& answers = answers_[ticket];
+  runtime_.start_copy_out(task.choices, answers.host.data(), answers.bytes);
+  runtime_.set(answers.there);
+  answers.under_way = true;
+  return ticket;
 }
 
 }  // namespace weft::WEFT_PLATFORM

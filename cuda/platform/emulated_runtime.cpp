@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/dtype.h"
@@ -105,9 +106,40 @@ void Runtime::step_of_host(const char* what) {
 }
 
 void Runtime::wait() {
-  step_of_host("waiting");
-  clock_.wait();
+  Mark all;
+  set(all);
+  wait_for(all);
 }
+
+void Runtime::start_copy_out(const void* from, void* to, Bytes bytes) {
+  step_of_host("a copy from the device");
+  auto* const end = static_cast<std::byte*>(to) + bytes;
+  for (const Arrival& other : arrivals_) {
+    require(end <= other.to || to >= other.to + other.bytes.size(),
+            "a copy to where another one is on its way");
+  }
+  Arrival& arrival = arrivals_.emplace_back();
+  arrival.to = static_cast<std::byte*>(to);
+  const Opened opened(memory_);
+  arrival.bytes.assign(static_cast<const std::byte*>(from),
+                       static_cast<const std::byte*>(from) + bytes);
+  std::memset(to, 0x5A, bytes);
+}
+
+void Runtime::set(Mark& mark) {
+  step_of_host("a mark");
+  mark = {arrived_ + arrivals_.size(), clock_.so_far()};
+}
+
+void Runtime::wait_for(const Mark& mark) {
+  step_of_host("waiting");
+  for (; arrived_ < mark.copies; ++arrived_, arrivals_.pop_front()) {
+    const Arrival& arrival = arrivals_.front();
+    std::copy(arrival.bytes.begin(), arrival.bytes.end(), arrival.to);
+  }
+  clock_.wait_for(mark.clock_marks);
+}
+
 void Runtime::copy_in(const void* from, void* to, Bytes bytes) {
   step_of_host("a copy to the device");
   copy_across(from, to, bytes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -68,9 +69,16 @@ class LaunchClock final : public DeviceClock {
   void launch() { gap_ += 1000; }
   void record(bool recording) { recording_ = recording; }
   void mark() override { set_.push_back(recording_ ? 0 : std::exchange(gap_, 0)); }
-  void wait() {
-    passed_.insert(passed_.end(), set_.begin(), set_.end());
-    set_.clear();
+  void wait() { wait_for(set_.size() + gone_); }
+  /// Marks that were set since the beginning.
+  [[nodiscard]] std::size_t so_far() const { return set_.size() + gone_; }
+  /// For the first marks, counted from the beginning.
+  void wait_for(std::size_t marks) {
+    if (marks <= gone_) return;
+    const auto end = set_.begin() + static_cast<std::ptrdiff_t>(marks - gone_);
+    passed_.insert(passed_.end(), set_.begin(), end);
+    set_.erase(set_.begin(), end);
+    gone_ = marks;
   }
   void read(std::vector<std::int64_t>& gaps) override {
     if (recording_) return;
@@ -82,6 +90,7 @@ class LaunchClock final : public DeviceClock {
   std::int64_t gap_ = 0;
   bool recording_ = false;
   std::vector<std::int64_t> set_;
+  std::size_t gone_ = 0;  ///< marks that the host has waited for
   std::vector<std::int64_t> passed_;
 };
 
@@ -92,6 +101,12 @@ inline constexpr Bytes kHopperShared = Bytes{227} << 10;
 struct RuntimeOptions {
   GpuOptions gpu;
   bool guarded = false;
+};
+
+/// A point of the stream that the host can wait for.
+struct Mark {
+  std::size_t copies = 0;       ///< to the host, started before it
+  std::size_t clock_marks = 0;  ///< set before it
 };
 
 /// Work that can be done again: each kernel, copy or function with its arguments as they were.
@@ -117,6 +132,11 @@ class Runtime final : public EmulatedStream {
   void enter_thread() const {}
   void copy_in(const void* from, void* to, Bytes bytes);
   void copy_out(const void* from, void* to, Bytes bytes);
+  /// Until the host waits for them, the bytes there are no use. Throws Error
+  /// where others are on their way to the same place.
+  void start_copy_out(const void* from, void* to, Bytes bytes);
+  void set(Mark& mark);
+  void wait_for(const Mark& mark);
   void copy_across(const void* from, void* to, Bytes bytes);
   void clear(void* to, Bytes bytes);
   void wait();
@@ -161,6 +181,12 @@ class Runtime final : public EmulatedStream {
   void note_foreign() const {}
 
  private:
+  /// Bytes as they were when the stream came by, which the host does not have yet.
+  struct Arrival {
+    std::byte* to = nullptr;
+    std::vector<std::byte> bytes;
+  };
+
   void step_of_host(const char* what);
 
   int multiprocessors_;
@@ -173,6 +199,8 @@ class Runtime final : public EmulatedStream {
   EmulatedStream* stream_ = this;
   std::optional<Recording> recording_;
   std::int64_t host_steps_ = 0;
+  std::deque<Arrival> arrivals_;  ///< oldest first
+  std::size_t arrived_ = 0;       ///< those before them
 };
 
 }  // namespace weft::emulated

@@ -9,8 +9,11 @@
 namespace weft::gpu {
 namespace {
 
-constexpr Bytes kRing = Bytes{4} << 20;
-constexpr Bytes kSmall = Bytes{256} << 10;
+constexpr Bytes kRing = Bytes{8} << 20;
+/// Larger copies wait for the device. The index arrays of a step, page tables above all, are
+/// smaller.
+constexpr Bytes kSmall = Bytes{2} << 20;
+static_assert(kSmall <= kRing / 2);
 
 /// Makes the device current before anything is made on it.
 cudaDeviceProp properties_of(int device) {
@@ -62,14 +65,39 @@ void Runtime::copy_in(const void* from, void* to, Bytes bytes) {
     WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()));
     return wait();
   }
-  if (ring_used_ + bytes > ring_.bytes()) {
-    wait();
-    ring_used_ = 0;
-  }
-  std::byte* const place = ring_.data() + ring_used_;
+  if (ring_used_ + bytes > kRing / 2) turn_ring();
+  std::byte* const place = ring_.data() + ring_half_ * (kRing / 2) + ring_used_;
   ring_used_ += (bytes + 63) / 64 * 64;
   std::memcpy(place, from, bytes);
   WEFT_CUDA(cudaMemcpyAsync(to, place, bytes, cudaMemcpyHostToDevice, stream_.get()));
+}
+
+/// Goes on in the other half, as soon as the copies from there are done: others may be under way.
+void Runtime::turn_ring() {
+  set(ring_left_[ring_half_]);
+  ring_half_ = 1 - ring_half_;
+  ring_used_ = 0;
+  if (ring_left_[ring_half_].get() != nullptr) wait_for(ring_left_[ring_half_]);
+}
+
+void Runtime::start_copy_out(const void* from, void* to, Bytes bytes) {
+  step_of_host("a copy from the device");
+  if (bytes == 0) return;
+  WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_.get()));
+}
+
+void Runtime::set(Mark& mark) {
+  step_of_host("a mark");
+  if (mark.get() == nullptr) {
+    WEFT_CUDA(cudaEventCreateWithFlags(mark.out(), cudaEventDisableTiming));
+  }
+  WEFT_CUDA(cudaEventRecord(mark.get(), stream_.get()));
+}
+
+void Runtime::wait_for(const Mark& mark) {
+  step_of_host("waiting");
+  require(mark.get() != nullptr, "a mark that was never set");
+  WEFT_CUDA(cudaEventSynchronize(mark.get()));
 }
 
 void Runtime::copy_out(const void* from, void* to, Bytes bytes) {

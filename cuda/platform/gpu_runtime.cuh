@@ -22,6 +22,9 @@ __global__ void __launch_bounds__(Kernel::kThreads) enter(const __grid_constant_
   kernel();
 }
 
+/// A point of the stream that the host can wait for.
+using Mark = Event;
+
 /// Work that can be done again: a graph, with the arguments of its kernels as they were.
 using Recording = GraphExec;
 
@@ -56,6 +59,14 @@ class Runtime {
   void copy_in(const void* from, void* to, Bytes bytes);
   /// From device to host; the bytes are there on return.
   void copy_out(const void* from, void* to, Bytes bytes);
+  /// From device to memory of `host_memory()`, behind all work of the stream. The bytes are there
+  /// when the host has waited for a mark that was set afterwards; until then nobody else may touch
+  /// them.
+  void start_copy_out(const void* from, void* to, Bytes bytes);
+  /// Sets a mark behind all work of the stream, in place of where it stood.
+  void set(Mark& mark);
+  /// Returns when the stream has come by. Does not wait for what was asked for afterwards.
+  void wait_for(const Mark& mark);
   /// Within the device, behind all work of the stream.
   void copy_across(const void* from, void* to, Bytes bytes);
   /// Zeros, behind all work of the stream.
@@ -109,6 +120,7 @@ class Runtime {
  private:
   static void check(cudaError_t status, const char* kernel);
   void step_of_host(const char* what);
+  void turn_ring();
 
   int device_;
   cudaDeviceProp properties_{};
@@ -127,8 +139,12 @@ class Runtime {
   GpuClock clock_;
   DeviceMemory memory_;
   PinnedMemory host_memory_;
-  Buffer ring_;  ///< page-locked: small copies wait here for the device
-  Bytes ring_used_ = 0;
+  /// Page-locked: small copies wait here for the device. While it takes those of one half, the
+  /// host fills the other.
+  Buffer ring_;
+  int ring_half_ = 0;    ///< that is filled
+  Bytes ring_used_ = 0;  ///< of this half
+  Mark ring_left_[2];    ///< behind the last copy from a half
 };
 
 }  // namespace weft::gpu

@@ -303,6 +303,9 @@ void add_bench(CLI::App& app, Action& action) {
                     "also 4,096 prompt tokens, and decode behind 8,192");
   command->add_flag("--no-graphs", options->no_graphs,
                     "on GPUs: launch every step kernel by kernel");
+  command->add_flag("--no-run-ahead", options->no_run_ahead,
+                    "with --parts, on a GPU: launch no step before the tokens of the one before it "
+                    "are read");
   command->add_flag("--parts", options->parts,
                     "also the all-reduce of a decode step beside MPI's own, and scheduling, "
                     "sampling and output at 256 sequences");

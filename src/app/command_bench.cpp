@@ -36,6 +36,7 @@ JobEngine engine_for(const BenchOptions& options, const std::vector<StepCase>& c
   engine.isa = options.isa;
   engine.threads = options.threads;
   if (options.no_graphs) engine.cuda_graphs = false;
+  engine.run_ahead = !options.no_run_ahead;
   engine.max_sequences = 0;
   for (const StepCase& step : cases) {
     engine.max_batch_tokens = std::max(engine.max_batch_tokens, step.tokens());

@@ -120,7 +120,7 @@ void check_graphs(const JobEngine& engine, bool cuda, const ModelConfig& model) 
 
 Deployment::Deployment(const std::filesystem::path& model, const JobParallel& parallel,
                        const JobEngine& engine, Group& world, JobControl& control, bool may_shorten)
-    : control_(control) {
+    : control_(control), run_ahead_(engine.run_ahead) {
   const int ranks_on_host = host_share(world).ranks;
   const int on_cores = ranks_on_cores(world);
   device_ = choose_device(engine, world);
@@ -211,6 +211,7 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
   options.limits = sizes_.limits;
   options.max_sequence_length = sizes_.max_sequence_length;
   options.digest = digest;
+  options.run_ahead = run_ahead_;
   options.eos = reader_->config().eos;
   return std::make_unique<Engine>(*model_, tokenizer_.get(), std::move(options));
 }

@@ -110,6 +110,7 @@ class Deployment {
   [[nodiscard]] std::unique_ptr<Group> replica_of(const JobEngine& engine, Group& world) const;
 
   JobControl& control_;
+  bool run_ahead_;
   std::unique_ptr<ModelReader> reader_;
   std::unique_ptr<Tokenizer> tokenizer_;
   Tracer tracer_;

@@ -66,6 +66,7 @@ struct JobEngine {
   Collectives collectives = Collectives::automatic;
   Numerics numerics = Numerics::invariant;
   std::optional<bool> cuda_graphs;  ///< nothing: where it can be
+  bool run_ahead = true;            ///< where it can be
   Isa isa = Isa::automatic;
   std::optional<int> threads;  ///< of each rank; nothing: the rank's share of its host's cores
   std::int64_t max_batch_tokens = 2048;

@@ -250,6 +250,10 @@ const JobKey kKeys[] = {
        j.engine.cuda_graphs = choice == 0 ? std::optional<bool>() : choice == 1;
      },
      [](const Job& j) { return j.engine.cuda_graphs ? written(*j.engine.cuda_graphs) : "auto"; }},
+    {"engine.run_ahead", "`true`, `false`",
+     "Where one GPU is a whole replica, launch a step before the host has the tokens of the one before it; the bits do not depend on it.", false,
+     [](const Value& v, Job& j) { j.engine.run_ahead = v.boolean(); },
+     [](const Job& j) { return written(j.engine.run_ahead); }},
     {"engine.isa", "`auto`, `avx512`, `avx2`, `plain`",
      "Instruction set of CPU ranks; the bits do not depend on it.", false,
      [](const Value& v, Job& j) { j.engine.isa = isa(v); },

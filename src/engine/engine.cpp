@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "engine/logit_edits.h"
 #include "engine/prefix_hashes.h"
 
 namespace weft {
@@ -14,6 +15,7 @@ Engine::Engine(Model& model, const Tokenizer* tokenizer, EngineOptions options)
       tokenizer_(tokenizer),
       options_(std::move(options)),
       scheduler_(options_.limits),
+      ahead_(options_.run_ahead && model.kept_tokens().possible()),
       record_(model.groups(), model.tracer()),
       begun_(model.tracer().outermost_seconds()) {
   if (model.partition().stage.last()) {
@@ -65,8 +67,11 @@ void Engine::submit(Request request) {
 }
 
 bool Engine::step(const OnToken& on_token, const OnCompletion& on_completion) {
-  const auto room = static_cast<std::size_t>(model_.partition().stage.count);
-  while (flights_.size() < room && launch()) {
+  const std::size_t room = ahead_ ? 2 : static_cast<std::size_t>(model_.partition().stage.count);
+  const auto may_launch = [&] {
+    return flights_.size() < room && (flights_.empty() || !flights_.back().waits);
+  };
+  while (may_launch() && launch()) {
   }
   if (flights_.empty()) {
     finish_sends();
@@ -112,28 +117,58 @@ bool Engine::launch() {
       flight.slices, scheduler_, options_.limits.page_tokens, groups.place().sp, groups.layout().sp,
       [&](std::int64_t id) -> const Sequence& { return sequences_.at(id); });
   flight.samples = std::move(part.samples);
-  const bool prefill = !std::all_of(flight.slices.begin(), flight.slices.end(),
-                                    [&](const Slice& slice) { return decodes(slice); });
+  for (const Slice& slice : flight.slices) flight.decodes.push_back(decodes(slice));
+  const bool prefill =
+      std::find(flight.decodes.begin(), flight.decodes.end(), false) != flight.decodes.end();
   {
     const Tracer::Scope scope(model_.tracer(), prefill ? Phase::prefill : Phase::decode);
     model_.decoder().forward(part.batch);
   }
-  count(flight.slices);
-  if (chooser_) flight.choices = record_.publish(choose(flight), flight.samples);
+  if (ahead_) {
+    if (!flights_.empty()) ++stats_.ahead_steps;
+    start_choosing(flight);
+  } else if (chooser_) {
+    flight.choices = record_.publish(choose(flight), flight.samples);
+  }
+  go_on(flight);
   flights_.push_back(std::move(flight));
   return true;
+}
+
+/// Notes what is known of the sequences of a step that was just launched.
+void Engine::go_on(Flight& flight) {
+  for (const Slice& slice : flight.slices) {
+    Sequence& sequence = this->sequence(slice);
+    sequence.decoding = slice.samples;
+    sequence.cached_prompt_tokens = scheduler_.prefix_tokens_taken_over(slice.sequence);
+    if (!ahead_) continue;
+    const bool generates = slice.samples && !sequence.only_prompt();
+    if (generates) ++sequence.unseen;
+    sequence.leaves = slice.samples && (sequence.generated() + sequence.unseen >=
+                                            sequence.request.sampling.max_tokens ||
+                                        sequence.length() >= options_.max_sequence_length);
+    if (generates && !sequence.leaves && edits_follow_tokens(sequence.request)) flight.waits = true;
+    scheduler_.complete(slice, sequence.leaves);
+  }
 }
 
 void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
   Flight flight = std::move(flights_.front());
   flights_.pop_front();
-  const std::vector<Choice> choices =
-      flight.choices ? std::move(*flight.choices) : record_.receive(flight.samples);
+  if (!flight.choices && !ahead_) flight.choices = record_.receive(flight.samples);
   const Tracer::Scope scope(model_.tracer(), Phase::sampling);
+  const std::vector<Choice> choices = choices_of(flight);
+  ++stats_.steps;
   std::size_t next = 0;
   for (std::size_t i = 0; i < flight.slices.size(); ++i) {
     const std::size_t first = next;
     while (next < flight.samples.size() && flight.samples[next].slice == i) ++next;
+    // Without its sequence, which ended in the step before, a slice counts for nothing.
+    if (ahead_ && !sequences_.contains(flight.slices[i].sequence)) {
+      stats_.dropped_rows += flight.slices[i].count;
+      continue;
+    }
+    count(flight.slices[i], flight.decodes[i]);
     finish(flight.slices[i], std::span(choices).subspan(first, next - first), on_token,
            on_completion);
   }
@@ -146,32 +181,71 @@ bool Engine::decodes(const Slice& slice) const {
   return phase_of(slice, sequence(slice)) == ComputePhase::decode;
 }
 
-void Engine::count(std::span<const Slice> slices) {
-  for (const Slice& slice : slices) {
-    (decodes(slice) ? stats_.decode_tokens : stats_.prefill_tokens) += slice.count;
-  }
-  stats_.slices += static_cast<std::int64_t>(slices.size());
-  ++stats_.steps;
+void Engine::count(const Slice& slice, bool decodes) {
+  (decodes ? stats_.decode_tokens : stats_.prefill_tokens) += slice.count;
+  ++stats_.slices;
 }
 
-std::vector<Choice> Engine::choose(const Flight& flight) {
-  std::vector<LogitRow> wanted;
-  std::vector<std::int32_t> rows;
+/// The rows of this rank's samples; with `kept`, new tokens have places, in order.
+std::vector<LogitRow> Engine::rows_of(const Flight& flight, bool kept) {
+  std::vector<LogitRow> rows;
+  std::int32_t place = 0;
   for (const Sample& sample : flight.samples) {
     if (sample.row < 0) continue;
-    rows.push_back(sample.row);
-    wanted.push_back({&sequence(flight.slices[sample.slice]), sample.position});
+    Sequence& sequence = this->sequence(flight.slices[sample.slice]);
+    LogitRow& row = rows.emplace_back(LogitRow{&sequence, sample.position});
+    if (kept && !row.known()) row.keep = sequence.kept_at = place++;
   }
-  std::vector<Choice> choices;
+  return rows;
+}
+
+/// Calls `work` for the rows' logits, as many at a time as there is room for.
+void Engine::with_logits(const Flight& flight, std::span<const LogitRow> rows,
+                         const LogitsWork& work) {
+  std::vector<std::int32_t> places;
+  for (const Sample& sample : flight.samples) {
+    if (sample.row >= 0) places.push_back(sample.row);
+  }
   const auto most = static_cast<std::size_t>(model_.shape().step.logit_rows);
   for (std::size_t first = 0; first < rows.size(); first += most) {
     const std::size_t n = std::min(most, rows.size() - first);
     const Tensor logits = [&] {
       const Tracer::Scope scope(model_.tracer(), Phase::logits);
-      return model_.decoder().logits(std::span(rows).subspan(first, n));
+      return model_.decoder().logits(std::span(places).subspan(first, n));
     }();
     const Tracer::Scope scope(model_.tracer(), Phase::sampling);
-    std::vector<Choice> chosen = chooser_->choose(logits, std::span(wanted).subspan(first, n));
+    work(logits, rows.subspan(first, n));
+  }
+}
+
+std::vector<Choice> Engine::choose(const Flight& flight) {
+  std::vector<Choice> choices;
+  with_logits(flight, rows_of(flight, false), [&](const Tensor& logits, auto rows) {
+    std::vector<Choice> chosen = chooser_->choose(logits, rows);
+    std::move(chosen.begin(), chosen.end(), std::back_inserter(choices));
+  });
+  return choices;
+}
+
+void Engine::start_choosing(Flight& flight) {
+  with_logits(flight, rows_of(flight, true), [&](const Tensor& logits, auto rows) {
+    std::optional<StartedChoices> started =
+        chooser_->start(logits, rows, model_.kept_tokens().places());
+    if (!started) {
+      // What the host has chosen is not among the kept tokens.
+      started.emplace().choices = chooser_->choose(logits, rows);
+      flight.waits = true;
+    }
+    flight.started.push_back(std::move(*started));
+  });
+}
+
+/// Waits for them where they are not known yet.
+std::vector<Choice> Engine::choices_of(Flight& flight) {
+  if (flight.choices) return std::move(*flight.choices);
+  std::vector<Choice> choices;
+  for (StartedChoices& started : flight.started) {
+    std::vector<Choice> chosen = chooser_->finish(std::move(started));
     std::move(chosen.begin(), chosen.end(), std::back_inserter(choices));
   }
   return choices;
@@ -184,6 +258,7 @@ void Engine::finish(const Slice& slice, std::span<const Choice> choices, const O
   for (const Choice& choice : choices) {
     const bool generated = slice.samples && !sequence.only_prompt() && &choice == &choices.back();
     if (generated && sequence.generated() == 0) sequence.first_token_at = now();
+    if (generated && ahead_) --sequence.unseen;
     reason = sequence.take(choice, generated, options_.eos, options_.max_sequence_length);
     if (generated && on_token) on_token(sequence, choice.token);
   }
@@ -191,14 +266,14 @@ void Engine::finish(const Slice& slice, std::span<const Choice> choices, const O
     sequence.first_token_at = now();
     reason = FinishReason::length;
   }
-  sequence.decoding = slice.samples;
-  const std::int64_t cached = scheduler_.prefix_tokens_taken_over(slice.sequence);
-  scheduler_.complete(slice, reason.has_value());
+  if (!ahead_) {
+    scheduler_.complete(slice, reason.has_value());
+  } else if (reason && !sequence.leaves) {
+    scheduler_.end(slice.sequence);
+  }
   if (!reason) return;
   if (on_completion) {
-    Completion completion = sequence.completion(*reason, options_.eos, now());
-    completion.cached_prompt_tokens = cached;
-    on_completion(sequence, std::move(completion));
+    on_completion(sequence, sequence.completion(*reason, options_.eos, now()));
   }
   sequences_.erase(slice.sequence);
 }

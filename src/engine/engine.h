@@ -26,6 +26,7 @@ struct EngineOptions {
   std::int64_t max_sequence_length = 0;  ///< prompt and completion together
   bool digest = false;                   ///< compute logits digests
   std::vector<TokenId> eos;              ///< every one of them ends a sequence
+  bool run_ahead = true;  ///< launch a step before the tokens of the one before are known
 };
 
 /// Where the time went and how much was done, for the report. Seconds are the tracer's, of whole
@@ -35,6 +36,8 @@ struct EngineStats {
   std::int64_t prefill_tokens = 0;  ///< rows of prompts, and of sequences computed again
   std::int64_t decode_tokens = 0;   ///< single rows that gave a further token
   std::int64_t slices = 0;          ///< sequences, summed over the steps
+  std::int64_t ahead_steps = 0;     ///< launched before the tokens of the one before were known
+  std::int64_t dropped_rows = 0;    ///< computed for sequences that had ended; in no other figure
   std::int64_t preemptions = 0;
   std::int64_t prefix_tokens_looked_up = 0;   ///< see Scheduler
   std::int64_t prefix_tokens_taken_over = 0;  ///< of these, found
@@ -50,6 +53,13 @@ struct EngineStats {
 /// As many steps are in flight as the replica has pipeline stages: they are launched (scheduled,
 /// and computed as far as this rank's stage goes) in order and land (their tokens are known on
 /// every rank) in the same order. Between two landings every rank launches the same steps.
+///
+/// Where one rank is the whole replica and its operators choose tokens (Model::kept_tokens), a
+/// further step is launched before the tokens of the one before it are known. It reads them where
+/// they were chosen. The scheduler is told at its launch that a step was computed, with all its
+/// sequences going on but those that reach a limit; one that turns out to have ended has a row in
+/// the step behind, and what that yields is dropped. A step with a sequence whose next token needs
+/// the host, which must know the last one, lands before the next is launched.
 class Engine {
  public:
   using OnToken = std::function<void(const Sequence& sequence, TokenId token)>;
@@ -86,17 +96,26 @@ class Engine {
   /// A step between launch and landing.
   struct Flight {
     std::vector<Slice> slices;
+    std::vector<bool> decodes;  ///< the slices
     std::vector<Sample> samples;
     std::optional<std::vector<Choice>> choices;  ///< where they are known already
+    std::vector<StartedChoices> started;  ///< where they are under way, as they were asked for
+    bool waits = false;                   ///< nothing is launched until it has landed
   };
+  using LogitsWork = std::function<void(const Tensor& logits, std::span<const LogitRow> rows)>;
 
   bool launch();
   void land(const OnToken& on_token, const OnCompletion& on_completion);
   void finish_sends();
-  void count(std::span<const Slice> slices);
+  void count(const Slice& slice, bool decodes);
   void take_times();
   [[nodiscard]] bool decodes(const Slice& slice) const;
+  [[nodiscard]] std::vector<LogitRow> rows_of(const Flight& flight, bool kept);
+  void with_logits(const Flight& flight, std::span<const LogitRow> rows, const LogitsWork& work);
   std::vector<Choice> choose(const Flight& flight);
+  void start_choosing(Flight& flight);
+  void go_on(Flight& flight);
+  std::vector<Choice> choices_of(Flight& flight);
   void finish(const Slice& slice, std::span<const Choice> choices, const OnToken& on_token,
               const OnCompletion& on_completion);
   [[nodiscard]] Sequence& sequence(const Slice& slice) { return sequences_.at(slice.sequence); }
@@ -109,6 +128,7 @@ class Engine {
   EngineOptions options_;
   Scheduler scheduler_;
   std::optional<TokenChooser> chooser_;  ///< in the last stage
+  bool ahead_;                           ///< steps are launched before the one before has landed
   StepRecord record_;
   std::deque<Flight> flights_;                            ///< oldest first
   std::unordered_map<std::int64_t, Sequence> sequences_;  ///< by scheduler id

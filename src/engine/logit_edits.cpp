@@ -44,7 +44,7 @@ void merge_equal(std::vector<LogitEdit>& edits) {
 std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const TokenId> eos) {
   const SamplingParams& params = sequence.request.sampling;
   std::vector<LogitEdit> edits;
-  if (sequence.generated() < params.min_tokens) {
+  if (sequence.generated() + sequence.unseen < params.min_tokens) {
     if (!params.ignore_eos) {
       for (const TokenId token : eos) forbid(edits, token);
     }
@@ -72,6 +72,12 @@ std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const Tok
                    [](const LogitEdit& a, const LogitEdit& b) { return a.token < b.token; });
   merge_equal(edits);
   return edits;
+}
+
+bool edits_follow_tokens(const Request& request) {
+  return request.sampling.penalises() ||
+         std::any_of(request.bad_words.begin(), request.bad_words.end(),
+                     [](const std::vector<TokenId>& word) { return word.size() > 1; });
 }
 
 Penalties penalties_of(const SamplingParams& params) {

@@ -15,6 +15,9 @@ namespace weft {
 /// output's last ones.
 std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const TokenId> eos);
 
+/// Whether the edits depend on which tokens were chosen, not only on how many.
+bool edits_follow_tokens(const Request& request);
+
 /// The penalties of a request, in f32.
 Penalties penalties_of(const SamplingParams& params);
 

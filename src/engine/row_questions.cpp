@@ -18,6 +18,7 @@ RowAsked question(const LogitRow& row, std::int64_t vocab) {
     asked.token = row.token();
     return asked;
   }
+  asked.keep = row.keep;
   asked.penalties = penalties_of(params);
   asked.seed = params.seed;
   asked.position = row.position;

@@ -155,8 +155,22 @@ void Scheduler::complete(const Slice& slice, bool finished) {
     ++entry.length;
     if (entry.shared) end_sharing(entry);
   }
-  if (!finished) return;
-  release(entry);
+  if (finished) end(slice.sequence);
+}
+
+void Scheduler::end(std::int64_t sequence) {
+  const auto found = sequences_.find(sequence);
+  require(found != sequences_.end(), "there is no sequence {}", sequence);
+  Entry& entry = found->second;
+  require(entry.rows_in_flight == 0, "sequence {} ends in flight", sequence);
+  if (entry.running) {
+    release(entry);
+  } else {
+    // It lost its pages in the step that was put together last: nobody was admitted in that one, so
+    // it cannot be waiting for a promised page.
+    require(waiting_.erase(entry.arrival) == 1, "sequence {} ends while it waits for a page",
+            sequence);
+  }
   sequences_.erase(found);
 }
 

@@ -86,10 +86,15 @@ class Scheduler {
   /// max_sequences slices. Call `complete` for every slice when the step is done.
   std::vector<Slice> next();
 
-  /// Tells the scheduler that a slice was computed. A slice that `samples` made the sequence one
-  /// token longer; `finished` ends the sequence and frees its pages. Throws Error when the slice
-  /// is not in flight.
+  /// Tells the scheduler that a slice was computed, or that it will have been before anything of a
+  /// later step is. A slice that `samples` made the sequence one token longer; `finished` ends the
+  /// sequence and frees its pages. Throws Error when the slice is not in flight.
   void complete(const Slice& slice, bool finished);
+
+  /// Ends a sequence that was taken to go on when its latest slice was completed, and frees its
+  /// pages; it may have lost them and wait to be computed again. Throws Error while it is in
+  /// flight, or when there is no such sequence.
+  void end(std::int64_t sequence);
 
   /// Pages of a running sequence on an sp rank, by position / page_tokens; none where it is
   /// neither at home nor shared. They stay as they are while the sequence is in flight.

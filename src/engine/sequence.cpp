@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/batch.h"
 
 namespace weft {
 namespace {
@@ -28,6 +29,14 @@ Sequence::Sequence(Request asked, const Tokenizer* tokenizer)
   for (const TokenId token : sorted) occurrences.push_back({token, 0});
 }
 
+TokenId Sequence::token_at(std::int64_t position) const {
+  const auto known = static_cast<std::int64_t>(tokens.size());
+  if (position < known) return tokens[static_cast<std::size_t>(position)];
+  require(unseen == 1 && position == known, "the token at {} of {} is not known, nor was it kept",
+          position, known);
+  return kept_token(kept_at);
+}
+
 std::vector<std::int64_t> Sequence::wanted(std::int64_t begin, std::int64_t count) const {
   std::vector<std::int64_t> positions;
   if (request.scores_prompt()) {
@@ -35,8 +44,7 @@ std::vector<std::int64_t> Sequence::wanted(std::int64_t begin, std::int64_t coun
     const std::int64_t end = std::min(begin + count + 1, prompt_length());
     for (std::int64_t p = std::max(begin, scored) + 1; p < end; ++p) positions.push_back(p);
   }
-  const auto length = static_cast<std::int64_t>(tokens.size());
-  if (begin + count == length && !only_prompt()) positions.push_back(length);
+  if (begin + count == length() && !only_prompt()) positions.push_back(length());
   return positions;
 }
 
@@ -98,6 +106,7 @@ Completion Sequence::completion(FinishReason reason, std::span<const TokenId> eo
   completion.reason = reason;
   completion.text_bytes = text_bytes;
   completion.logits_digest = logits_digest.result();
+  completion.cached_prompt_tokens = cached_prompt_tokens;
   completion.queued_at = queued_at;
   completion.first_token_at = first_token_at;
   completion.finished_at = now;

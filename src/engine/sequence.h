@@ -30,6 +30,11 @@ struct Sequence {
   std::vector<PositionLogprobs> prompt_logprobs;  ///< of the prompt's tokens but the first, so far
   bool decoding = false;                          ///< its latest slice gave a token: see phase_of
   std::int64_t text_bytes = -1;  ///< of the decoded text, when a stop string cut it
+  /// Tokens that were chosen behind those known: the host learns them when their steps land.
+  std::int64_t unseen = 0;
+  std::int32_t kept_at = 0;  ///< where the last of them is kept
+  bool leaves = false;       ///< its last token is being chosen: the scheduler has let it go
+  std::int64_t cached_prompt_tokens = 0;  ///< found in the cache at the first admission
   double queued_at = 0;
   double first_token_at = 0;
 
@@ -39,6 +44,14 @@ struct Sequence {
   [[nodiscard]] std::int64_t generated() const {
     return static_cast<std::int64_t>(tokens.size()) - prompt_length();
   }
+
+  /// Tokens, unseen ones among them.
+  [[nodiscard]] std::int64_t length() const {
+    return static_cast<std::int64_t>(tokens.size()) + unseen;
+  }
+  /// The token at a position, or the place where it is kept (`kept_token`), which is remembered for
+  /// the last one only.
+  [[nodiscard]] TokenId token_at(std::int64_t position) const;
 
   /// Positions of the tokens for which the rows of tokens `begin` … `begin + count - 1` must yield
   /// something (the row of token p yields the one at p + 1), ascending: tokens of a prompt whose

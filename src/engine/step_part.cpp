@@ -25,9 +25,9 @@ class Builder {
     batch_.query_begin.push_back(0);
   }
 
-  void add(Range positions, std::span<const TokenId> tokens, const std::vector<PageId>& pages) {
+  void add(Range positions, const Sequence& sequence, const std::vector<PageId>& pages) {
     for (std::int64_t position = positions.begin; position < positions.end; ++position) {
-      batch_.tokens.push_back(tokens[static_cast<std::size_t>(position)]);
+      batch_.tokens.push_back(sequence.token_at(position));
       batch_.positions.push_back(static_cast<std::int32_t>(position));
       batch_.slots.push_back(slot(position, pages));
     }
@@ -54,14 +54,13 @@ class Builder {
 /// Adds a slice's own runs to the batch; gives the row of the batch of each of the slice's rows in
 /// `wanted` (counted from its first), -1 for those of other ranks.
 std::vector<std::int32_t> add_runs(const Slice& slice, std::span<const std::int64_t> wanted,
-                                   std::span<const TokenId> tokens,
-                                   const std::vector<PageId>& pages, int rank, int sp,
-                                   Builder& builder) {
+                                   const Sequence& sequence, const std::vector<PageId>& pages,
+                                   int rank, int sp, Builder& builder) {
   std::vector<std::int32_t> rows(wanted.size(), -1);
   for (const Range& run : runs_of(slice, rank, sp)) {
     if (run.empty()) continue;
     const std::int32_t first = builder.rows();
-    builder.add({slice.begin + run.begin, slice.begin + run.end}, tokens, pages);
+    builder.add({slice.begin + run.begin, slice.begin + run.end}, sequence, pages);
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       if (!run.contains(wanted[i])) continue;
       rows[i] = first + static_cast<std::int32_t>(wanted[i] - run.begin);
@@ -116,7 +115,7 @@ StepPart part_of_step(std::span<const Slice> slices, const Scheduler& scheduler,
     for (const std::int64_t position : positions) wanted.push_back(position - 1 - slice.begin);
     const std::vector<PageId>& pages = scheduler.pages_of(slice.sequence, rank);
     const std::vector<std::int32_t> rows =
-        add_runs(slice, wanted, sequence.tokens, pages, rank, sp, builder);
+        add_runs(slice, wanted, sequence, pages, rank, sp, builder);
     for (std::size_t k = 0; k < wanted.size(); ++k) {
       part.samples.push_back({i, positions[k], owner_of(slice, wanted[k], sp), rows[k]});
     }

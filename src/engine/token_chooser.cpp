@@ -32,6 +32,35 @@ std::vector<LogprobRow> logprob_rows(std::span<const LogitRow> rows,
   return wanted;
 }
 
+/// What is known without looking at logits.
+void take_known(std::span<const LogitRow> rows, std::vector<Choice>& choices) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].known()) choices[i].token = rows[i].token();
+  }
+}
+
+/// Of those rows of which something was asked.
+std::vector<bool> scored_of(std::span<const LogitRow> rows, std::span<const std::int32_t> asked) {
+  std::vector<bool> scored;
+  for (const std::int32_t row : asked)
+    scored.push_back(at(rows, row).sampling().logprobs.has_value());
+  return scored;
+}
+
+void take_answers(const RowAnswers& answers, std::span<const std::int32_t> asked,
+                  const std::vector<bool>& scored, std::vector<Choice>& choices) {
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    Choice& choice = choices[static_cast<std::size_t>(asked[i])];
+    choice.token = answers.choices[i].token;
+    if (!scored[i]) continue;
+    PositionLogprobs& logprobs = choice.logprobs.emplace();
+    logprobs.logprob = answers.choices[i].logprob;
+    for (const ScoredToken& one : answers.top_of(i)) {
+      logprobs.top.push_back({one.token, one.logprob});
+    }
+  }
+}
+
 }  // namespace
 
 TokenChooser::TokenChooser(Vocabulary& vocabulary, std::vector<TokenId> eos, bool digest)
@@ -60,23 +89,35 @@ std::vector<std::int32_t> TokenChooser::choose_in_place(SampledRows& sampled, co
                                                         std::span<const LogitRow> rows,
                                                         std::vector<Choice>& choices) {
   RowQuestions asked = questions_about(rows, eos_, vocabulary_.vocab(), sampled.limits());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].known()) choices[i].token = rows[i].token();
-  }
+  take_known(rows, choices);
   if (asked.rows.empty()) return std::move(asked.left);
   const RowAnswers answers = sampled.choose(logits, asked.query.view());
-  for (std::size_t i = 0; i < asked.rows.size(); ++i) {
-    const std::int32_t row = asked.rows[i];
-    Choice& choice = choices[static_cast<std::size_t>(row)];
-    choice.token = answers.choices[i].token;
-    if (!at(rows, row).sampling().logprobs) continue;
-    PositionLogprobs& logprobs = choice.logprobs.emplace();
-    logprobs.logprob = answers.choices[i].logprob;
-    for (const ScoredToken& one : answers.top_of(i)) {
-      logprobs.top.push_back({one.token, one.logprob});
-    }
-  }
+  take_answers(answers, asked.rows, scored_of(rows, asked.rows), choices);
   return std::move(asked.left);
+}
+
+std::optional<StartedChoices> TokenChooser::start(const Tensor& logits,
+                                                  std::span<const LogitRow> rows,
+                                                  const Tensor& kept) {
+  SampledRows* const sampled = vocabulary_.sampled();
+  if (digest_ || sampled == nullptr) return std::nullopt;
+  RowQuestions asked = questions_about(rows, eos_, vocabulary_.vocab(), sampled->limits());
+  if (!asked.left.empty()) return std::nullopt;
+  StartedChoices started;
+  started.choices.resize(rows.size());
+  take_known(rows, started.choices);
+  started.rows = std::move(asked.rows);
+  if (started.rows.empty()) return started;
+  started.scored = scored_of(rows, started.rows);
+  started.started = sampled->start(logits, asked.query.view(), kept);
+  return started;
+}
+
+std::vector<Choice> TokenChooser::finish(StartedChoices started) {
+  if (started.rows.empty()) return std::move(started.choices);
+  const RowAnswers answers = vocabulary_.sampled()->finish(started.started);
+  take_answers(answers, started.rows, started.scored, started.choices);
+  return std::move(started.choices);
 }
 
 void TokenChooser::choose_on_host(const Tensor& logits, std::span<const LogitRow> rows,

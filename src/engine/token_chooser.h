@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "base/tensor.h"
 #include "engine/choice.h"
 #include "engine/sequence.h"
+#include "model/sampled_rows.h"
 #include "model/vocabulary.h"
 
 namespace weft {
@@ -19,6 +21,7 @@ namespace weft {
 struct LogitRow {
   const Sequence* sequence = nullptr;
   std::int64_t position = 0;
+  std::int32_t keep = -1;  ///< where the token is kept for the next step; -1: nowhere
 
   [[nodiscard]] const SamplingParams& sampling() const { return sequence->request.sampling; }
   [[nodiscard]] bool known() const {
@@ -28,6 +31,14 @@ struct LogitRow {
   [[nodiscard]] TokenId token() const {
     return sequence->tokens[static_cast<std::size_t>(position)];
   }
+};
+
+/// Rows whose tokens are being chosen where their logits are. Does not need their sequences.
+struct StartedChoices {
+  std::vector<Choice> choices;     ///< of all rows, as far as they are known
+  std::vector<std::int32_t> rows;  ///< the others, in the order in which they were asked about
+  std::vector<bool> scored;        ///< of these: whether log-probabilities are wanted
+  StartedRows started;             ///< where there are any
 };
 
 /// Chooses tokens for rows of logits that are spread over a group of ranks; all of them call it
@@ -41,6 +52,13 @@ class TokenChooser {
   /// What each row [R, own vocabulary] of logits yields. Reads the sequences' sampling parameters
   /// and tokens so far. Logits are changed meanwhile, and afterwards as they were.
   std::vector<Choice> choose(const Tensor& logits, std::span<const LogitRow> rows);
+
+  /// The same without waiting, for the only rank of a group: `finish` waits. Tokens of rows with a
+  /// `keep` stay in `kept`, where the operators run. Nothing is done and given where the host has a
+  /// part in choosing.
+  std::optional<StartedChoices> start(const Tensor& logits, std::span<const LogitRow> rows,
+                                      const Tensor& kept);
+  std::vector<Choice> finish(StartedChoices started);
 
  private:
   struct Edits {

@@ -15,10 +15,14 @@ struct SharedRows {
   std::vector<std::int64_t> rows_of;  ///< rows that each sp rank computes
 };
 
+/// Stands for a token that was chosen in the step before and that the host may not know yet: the
+/// one at that place of the model's KeptTokens.
+inline TokenId kept_token(std::int32_t place) { return -1 - place; }
+
 /// The rows of all sequences one after another. A decode is a sequence with one row; a prefill
 /// chunk has several. All arrays are i32 so that they go to a device as they are.
 struct Batch {
-  std::vector<TokenId> tokens;            ///< [M]
+  std::vector<TokenId> tokens;            ///< [M] tokens or `kept_token`s
   std::vector<std::int32_t> positions;    ///< [M] absolute position in the sequence
   std::vector<std::int32_t> slots;        ///< [M] place of the row's K/V in the cache
   std::vector<std::int32_t> query_begin;  ///< [B+1]

@@ -7,12 +7,13 @@
 namespace weft {
 
 Decoder::Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
-                 const Workspace& workspace, DecoderEdges edges, Traffic& traffic, Ops& ops,
-                 Tracer& tracer)
+                 const Workspace& workspace, const KeptTokens& kept, DecoderEdges edges,
+                 Traffic& traffic, Ops& ops, Tracer& tracer)
     : part_(part),
       weights_(weights),
       cache_(cache),
       space_(workspace),
+      kept_(kept),
       edges_(edges),
       ops_(ops),
       tracer_(tracer),
@@ -33,7 +34,9 @@ const LayerWeights& Decoder::weights_of(std::int64_t layer) const {
 void Decoder::embed(const TableLookup& lookup, const StepIndices& indices) {
   const auto own = static_cast<std::int64_t>(lookup.table_rows.size());
   const Tensor embedded = space_.embedded(own);
-  ops_.embed(weights_.embedding, indices.table_rows.slice(0, own), embedded);
+  const Tensor table_rows = indices.table_rows.slice(0, own);
+  if (lookup.kept) kept_.put_into(table_rows);
+  ops_.embed(weights_.embedding, table_rows, embedded);
   edges_.region.join_rows(embedded, lookup.rows_of, indices.order,
                           space_.residual(indices.order.rows()));
 }

@@ -8,6 +8,7 @@
 #include "cache/kv_cache.h"
 #include "model/batch.h"
 #include "model/ffn.h"
+#include "model/kept_tokens.h"
 #include "model/kv_exchange.h"
 #include "model/partition.h"
 #include "model/pipe.h"
@@ -33,8 +34,8 @@ struct DecoderEdges {
 class Decoder {
  public:
   Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
-          const Workspace& workspace, DecoderEdges edges, Traffic& traffic, Ops& ops,
-          Tracer& tracer);
+          const Workspace& workspace, const KeptTokens& kept, DecoderEdges edges, Traffic& traffic,
+          Ops& ops, Tracer& tracer);
 
   /// Computes this stage's sub-layers for all rows of the batch, appending their keys and values to
   /// the cache. The batch must be the same on all ranks of the region and in all stages; it
@@ -64,6 +65,7 @@ class Decoder {
   const Weights& weights_;
   const KvCache& cache_;
   const Workspace& space_;
+  const KeptTokens& kept_;
   DecoderEdges edges_;
   Ops& ops_;
   Tracer& tracer_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/decoder.h"
+#include "model/kept_tokens.h"
 #include "model/kv_exchange.h"
 #include "model/pipe.h"
 #include "model/vocabulary.h"
@@ -53,6 +54,7 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
       Pipe::bytes(part.stage, shape.step.max_rows, part.config.hidden) +
       KvExchange::bytes(part, shape.step.max_rows, shape.sp) +
       FfnLayers::bytes(part, shape.step, shape.transport) +
+      KeptTokens::bytes(part, shape.step, shape.sp, ops) +
       ops.workspace_bytes(largest_rows(part, shape.step), largest_k(part), part.config.head_dim);
   if (!part.config.has_experts()) {
     footprint.recorded = ops.recorder_bytes(part.stage.sublayers.size());

@@ -13,6 +13,7 @@ Model::Model(ModelReader& reader, const Partition& part, const EngineShape& shap
       weights_(load_weights(reader, part_, ops)),
       cache_(kv_shape(part_, shape.page_tokens, shape.pages), ops),
       workspace_(part_, shape.step, ops),
+      kept_tokens_(part_, shape.step, shape.sp, ops),
       region_(region(region_shape(part_, shape), ops, groups.tp())),
       ffns_(part_, weights_, workspace_, shape.transport, *region_, ops, groups.tp(),
             groups.experts()),
@@ -21,8 +22,8 @@ Model::Model(ModelReader& reader, const Partition& part, const EngineShape& shap
       vocabulary_(part_.stage.last()
                       ? std::make_unique<Vocabulary>(part_, shape.step.logit_rows, ops, groups.tp())
                       : nullptr),
-      decoder_(part_, weights_, cache_, workspace_, {*region_, ffns_, kv_exchange_, pipe_},
-               groups.traffic(), ops, tracer) {
+      decoder_(part_, weights_, cache_, workspace_, kept_tokens_,
+               {*region_, ffns_, kv_exchange_, pipe_}, groups.traffic(), ops, tracer) {
   require(shape.sp == groups.sp().size(), "a model for {} sp ranks in a group of {}", shape.sp,
           groups.sp().size());
   ops.reserve_workspace(largest_rows(part_, shape.step), largest_k(part_), part_.config.head_dim);

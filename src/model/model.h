@@ -6,6 +6,7 @@
 #include "comm/replica_groups.h"
 #include "model/decoder.h"
 #include "model/footprint.h"
+#include "model/kept_tokens.h"
 #include "model/kv_exchange.h"
 #include "model/pipe.h"
 #include "model/vocabulary.h"
@@ -28,6 +29,8 @@ class Model {
   [[nodiscard]] Decoder& decoder() { return decoder_; }
   /// In the last stage only: the others have no logits.
   [[nodiscard]] Vocabulary& vocabulary();
+  /// Tokens of a step that the next one may name before the host knows them.
+  [[nodiscard]] const KeptTokens& kept_tokens() const { return kept_tokens_; }
   [[nodiscard]] ReplicaGroups& groups() { return groups_; }
   /// Charges the time of this rank.
   [[nodiscard]] Tracer& tracer() { return tracer_; }
@@ -42,6 +45,7 @@ class Model {
   Weights weights_;
   KvCache cache_;
   Workspace workspace_;
+  KeptTokens kept_tokens_;
   std::unique_ptr<Region> region_;
   FfnLayers ffns_;
   KvExchange kv_exchange_;

@@ -70,6 +70,27 @@ Bytes SampledRows::bytes(std::span<const Range> columns_of, int rank, std::int64
   return sizes.room + sizes.sent + 2 * sizes.received + sizes.index;
 }
 
+StartedRows SampledRows::start(const Tensor& logits, const RowQuery& query, const Tensor& kept) {
+  require(group_.size() == 1, "rows of {} ranks are chosen at once", group_.size());
+  require(logits.rows() <= max_rows_, "{} rows to choose from, room for {}", logits.rows(),
+          max_rows_);
+  StartedRows started;
+  started.rows = query.rows.size();
+  started.width = widest_top(query);
+  started.ticket =
+      sampler_.start(logits, query, started.width, {room_.data(), room_.bytes()}, kept);
+  return started;
+}
+
+RowAnswers SampledRows::finish(const StartedRows& started) {
+  RowAnswers answers;
+  answers.width = started.width;
+  answers.choices.resize(started.rows);
+  answers.top.resize(started.rows * started.width);
+  sampler_.finish(started.ticket, answers.choices, answers.top);
+  return answers;
+}
+
 RowAnswers SampledRows::choose(const Tensor& logits, const RowQuery& query) {
   require(logits.rows() <= max_rows_, "{} rows to choose from, room for {}", logits.rows(),
           max_rows_);

@@ -26,6 +26,13 @@ struct RowAnswers {
   }
 };
 
+/// A query whose answers are on their way.
+struct StartedRows {
+  SamplingTicket ticket = 0;
+  std::size_t rows = 0;
+  std::size_t width = 0;  ///< of the likeliest tokens
+};
+
 /// The operators' sampler for the ranks of a group, each of which has its columns of the same rows;
 /// all of them call it with the same query and get the same answers. Of greedy rows the ranks tell
 /// each other their candidates. Other rows are dealt out: a rank gets the whole logits of its
@@ -45,6 +52,11 @@ class SampledRows {
 
   /// The answers to a query about `logits` [R, own columns]. Tokens are those of the vocabulary.
   RowAnswers choose(const Tensor& logits, const RowQuery& query);
+
+  /// The same in two parts, for the only rank of a group: `finish` waits for the answers of a query
+  /// of one row at least. The tokens of rows with a `keep` stay in `kept`, see RowSampler::start.
+  StartedRows start(const Tensor& logits, const RowQuery& query, const Tensor& kept);
+  RowAnswers finish(const StartedRows& started);
 
  private:
   void choose_candidates(const Tensor& logits, const RowQuery& query,

@@ -11,6 +11,13 @@ TableLookup TableLookup::of(std::span<const TokenId> tokens, std::span<const Ran
   std::vector<std::size_t> owner;
   for (const TokenId token : tokens) {
     std::size_t holder = 0;
+    if (token < 0 && vocabulary_of.size() == 1) {
+      owner.push_back(holder);
+      ++lookup.rows_of[holder];
+      lookup.table_rows.push_back(token);
+      lookup.kept = true;
+      continue;
+    }
     while (holder < vocabulary_of.size() && !vocabulary_of[holder].contains(token)) ++holder;
     require(holder < vocabulary_of.size(), "token {} is outside the vocabulary", token);
     owner.push_back(holder);

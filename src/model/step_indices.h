@@ -17,9 +17,10 @@ struct TableLookup {
   std::vector<std::int32_t> table_rows;  ///< this rank's, counted from the first that it holds
   /// [M] each token's place where the ranks' rows stand one behind the other
   std::vector<std::int32_t> order;
+  bool kept = false;  ///< some of `table_rows` are `kept_token`s
 
   /// `vocabulary_of` are the tokens whose rows each rank holds. Throws Error for a token that none
-  /// has.
+  /// has, and for kept tokens with several ranks.
   static TableLookup of(std::span<const TokenId> tokens, std::span<const Range> vocabulary_of,
                         int rank);
 };

@@ -16,6 +16,13 @@ std::span<const T> piece(std::span<const T> all, std::int32_t begin, std::int32_
 
 }  // namespace
 
+void RowSampler::choose(const Tensor& logits, const RowQuery& query, std::span<std::byte> room,
+                        std::span<RowChoice> choices, std::span<ScoredToken> top) {
+  check_choose(logits, query, limits(), choices.size(), top.size());
+  if (choices.empty()) return;
+  finish(start(logits, query, top.size() / choices.size(), room, {}), choices, top);
+}
+
 void check_choose(const Tensor& logits, const RowQuery& query, const SamplerLimits& limits,
                   std::size_t choices, std::size_t top) {
   const std::size_t count = query.rows.size();

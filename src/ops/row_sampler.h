@@ -57,6 +57,7 @@ struct RowAsked {
   std::int32_t edits_end = 0;  ///< and end
   std::int32_t list = 0;       ///< where its list of tokens begins,
   std::int32_t list_end = 0;   ///< and ends
+  std::int32_t keep = -1;      ///< where among kept tokens the row's one stays; -1: nowhere
 };
 
 /// Rows, and what they point to.
@@ -89,6 +90,9 @@ struct SamplerLimits {
   std::int64_t columns = 0;     ///< of a row of logits
 };
 
+/// Names a query whose answers are on their way.
+using SamplingTicket = std::size_t;
+
 /// Chooses tokens where rows of logits lie, without the host: the same tokens and the same
 /// log-probabilities, to the bit, as engine/token_chooser.h finds on the host.
 class RowSampler {
@@ -97,12 +101,28 @@ class RowSampler {
 
   [[nodiscard]] virtual SamplerLimits limits() const = 0;
 
-  /// One answer for each row of the query, and [rows, n] likeliest tokens, n as large as the
-  /// largest `top`: what is behind a row's own number is undefined. logits [R, V] f32 are changed
-  /// meanwhile and afterwards as they were; tokens are their columns. `room` has
-  /// `OpSizes::sampling_bytes` in the operators' memory. Returns when the answers are there.
-  virtual void choose(const Tensor& logits, const RowQuery& query, std::span<std::byte> room,
-                      std::span<RowChoice> choices, std::span<ScoredToken> top) = 0;
+  /// Asks for an answer for each row of the query, of which there is one at least, and for [rows,
+  /// top_width] likeliest tokens, top_width at least the largest `top`: what is behind a row's own
+  /// number is undefined. logits [R, V] f32 are changed meanwhile and afterwards as they were;
+  /// tokens are their columns. `room` has `OpSizes::sampling_bytes` in the operators' memory. The
+  /// tokens of rows with a `keep` stay in `kept` [K] i32, also in the operators' memory (undefined:
+  /// none do). Returns before the answers are there. What the operators are asked for next may use
+  /// the same logits, room and kept tokens.
+  virtual SamplingTicket start(const Tensor& logits, const RowQuery& query, std::size_t top_width,
+                               std::span<std::byte> room, const Tensor& kept) = 0;
+
+  /// The answers to what was started, [rows] and [rows, top_width], as soon as they are there; once
+  /// for each ticket, in any order.
+  virtual void finish(SamplingTicket ticket, std::span<RowChoice> choices,
+                      std::span<ScoredToken> top) = 0;
+
+  /// rows[i] = kept[-1 - rows[i]] where rows[i] is negative. Both are i32, in the operators'
+  /// memory.
+  virtual void put_kept(const Tensor& kept, const Tensor& rows) = 0;
+
+  /// `start` and `finish`; nothing for no rows.
+  void choose(const Tensor& logits, const RowQuery& query, std::span<std::byte> room,
+              std::span<RowChoice> choices, std::span<ScoredToken> top);
 };
 
 }  // namespace weft

@@ -62,9 +62,10 @@ std::vector<Completion> Replica::complete(const std::vector<Request>& requests,
   EngineOptions options;
   options.limits = limits_;
   options.max_sequence_length = options_.max_sequence_length;
-  options.digest = true;
+  options.digest = options_.digest;
+  options.run_ahead = options_.run_ahead;
   options.eos = reader_.config().eos;
-  Engine engine(*model_, nullptr, options);
+  Engine engine(*model_, options_.tokenizer, options);
   for (const Request& request : requests) engine.submit(request);
   std::vector<Completion> completions;
   while (engine.step(nullptr, [&](const Sequence&, Completion completion) {

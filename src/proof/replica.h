@@ -38,6 +38,9 @@ struct ReplicaOptions {
   std::int64_t page_tokens = 32;
   std::int64_t pages = 256;
   bool prefix_sharing = true;
+  bool digest = true;                    ///< of logits, with the completions
+  bool run_ahead = true;                 ///< see EngineOptions
+  const Tokenizer* tokenizer = nullptr;  ///< for stop strings
   std::int64_t max_sequence_length = 1024;
 };
 

@@ -82,6 +82,7 @@ engine:
   device: cpu
   numerics: invariant
   cuda_graphs: false
+  run_ahead: false
   isa: avx2
   threads: 3
   max_batch_tokens: 512
@@ -107,6 +108,7 @@ run: {time_limit: 1h, progress_seconds: 0}
   CHECK(job.parallel.dp == 6);
   CHECK(job.engine.device == Device::cpu);
   CHECK(job.engine.cuda_graphs == false);
+  CHECK_FALSE(job.engine.run_ahead);
   CHECK(job.engine.isa == Isa::avx2);
   CHECK(job.engine.threads == 3);
   CHECK(job.engine.kv_memory.bytes == Bytes{2} << 30);

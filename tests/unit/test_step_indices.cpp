@@ -30,8 +30,19 @@ TEST_CASE("rows of the embedding table by rank", "[step]") {
   CHECK(lookup.table_rows == Numbers{4, 4});
   CHECK(lookup.order == Numbers{0, 3, 2, 4, 1});
   CHECK(TableLookup::of(tokens, ranks, 0).table_rows == Numbers{5, 0});
+  CHECK_FALSE(lookup.kept);
   const std::vector<TokenId> outside = {20};
   CHECK_THROWS_AS(TableLookup::of(outside, ranks, 0), Error);
+}
+
+TEST_CASE("rows of tokens that are kept", "[step][ahead]") {
+  const std::vector<TokenId> tokens = {5, kept_token(0), 7, kept_token(3)};
+  const TableLookup lookup = TableLookup::of(tokens, std::vector<Range>{{0, 20}}, 0);
+  CHECK(lookup.kept);
+  CHECK(lookup.rows_of == std::vector<std::int64_t>{4});
+  CHECK(lookup.table_rows == Numbers{5, -1, 7, -4});
+  CHECK(lookup.order == Numbers{0, 1, 2, 3});
+  CHECK_THROWS_AS(TableLookup::of(tokens, std::vector<Range>{{0, 6}, {6, 20}}, 0), Error);
 }
 
 TEST_CASE("index arrays lie where their shape says", "[step]") {
