@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +17,7 @@
 #include "base/buffer.h"
 #include "base/device_clock.h"
 #include "base/error.h"
+#include "base/fence.h"
 #include "cuda/emulated/emulated_ops.h"
 #include "cuda/gpu_ops.h"
 #include "cuda/ops/library_products.h"
@@ -116,6 +120,10 @@ class Runtime final : public EmulatedStream {
 
   void enter_thread() const {}
   void copy_in(const void* from, void* to, Bytes bytes);
+  /// The copy happens as late as it may, and what is asked for behind it as late: when a fence that
+  /// was set afterwards is waited for, or the host waits for the device. Any thread, one at a time.
+  void copy_in_later(const void* from, void* to, Bytes bytes);
+  [[nodiscard]] std::unique_ptr<Fence> make_fence();
   void copy_out(const void* from, void* to, Bytes bytes);
   void copy_across(const void* from, void* to, Bytes bytes);
   void clear(void* to, Bytes bytes);
@@ -161,7 +169,11 @@ class Runtime final : public EmulatedStream {
   void note_foreign() const {}
 
  private:
+  class LateFence;
+
   void step_of_host(const char* what);
+  /// Does the late work in front of the point `until`, or all of it.
+  void catch_up(std::int64_t until = std::numeric_limits<std::int64_t>::max());
 
   int multiprocessors_;
   Bytes scratch_bytes_;
@@ -173,6 +185,9 @@ class Runtime final : public EmulatedStream {
   EmulatedStream* stream_ = this;
   std::optional<Recording> recording_;
   std::int64_t host_steps_ = 0;
+  std::mutex late_mutex_;
+  std::deque<std::function<void()>> late_;
+  std::int64_t late_done_ = 0;
 };
 
 }  // namespace weft::emulated
