@@ -80,9 +80,10 @@ class DeviceOps final : public GpuOps {
   [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override {
     return device_matrix_bytes(shape);
   }
-  /// Reading and checking are what several threads are for: packing itself goes one by one.
+  /// Reading and checking are what several threads are for: the device packs piece by piece.
   [[nodiscard]] int pack_threads() const override { return 4; }
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
+  std::unique_ptr<Fence> make_fence() override { return runtime_.make_fence(); }
   [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
                                     std::int64_t page_tokens, DType dtype) const override {
     return device_page_bytes(heads, head_dim, page_tokens, dtype);

@@ -86,11 +86,11 @@ void DeviceOps::pack_into(std::byte* to, const ProductLeaves& leaves, std::int64
       const Tensor part = from.slice(begin, std::min(begin + most, from.rows()));
       std::byte* const stage = scratch();
       if (part.contiguous()) {
-        runtime_.copy_in(part.data(), stage, part.bytes());
+        runtime_.copy_in_later(part.data(), stage, part.bytes());
       } else {
         for (std::int64_t row = 0; row < part.rows(); ++row) {
-          runtime_.copy_in(part.slice(row, row + 1).data(),
-                           stage + static_cast<Bytes>(row) * row_bytes, row_bytes);
+          runtime_.copy_in_later(part.slice(row, row + 1).data(),
+                                 stage + static_cast<Bytes>(row) * row_bytes, row_bytes);
         }
       }
       const std::int64_t columns = part.row_elements();

@@ -106,6 +106,7 @@ void Runtime::step_of_host(const char* what) {
 }
 
 void Runtime::wait() {
+  catch_up();
   Mark all;
   set(all);
   wait_for(all);
@@ -113,6 +114,7 @@ void Runtime::wait() {
 
 void Runtime::start_copy_out(const void* from, void* to, Bytes bytes) {
   step_of_host("a copy from the device");
+  catch_up();
   auto* const end = static_cast<std::byte*>(to) + bytes;
   for (const Arrival& other : arrivals_) {
     require(end <= other.to || to >= other.to + other.bytes.size(),
@@ -133,6 +135,7 @@ void Runtime::set(Mark& mark) {
 
 void Runtime::wait_for(const Mark& mark) {
   step_of_host("waiting");
+  catch_up();
   for (; arrived_ < mark.copies; ++arrived_, arrivals_.pop_front()) {
     const Arrival& arrival = arrivals_.front();
     std::copy(arrival.bytes.begin(), arrival.bytes.end(), arrival.to);
@@ -142,7 +145,16 @@ void Runtime::wait_for(const Mark& mark) {
 
 void Runtime::copy_in(const void* from, void* to, Bytes bytes) {
   step_of_host("a copy to the device");
+  catch_up();
   copy_across(from, to, bytes);
+}
+void Runtime::copy_in_later(const void* from, void* to, Bytes bytes) {
+  step_of_host("a copy to the device");
+  const std::lock_guard lock(late_mutex_);
+  late_.push_back([=, this] {
+    const Opened opened(memory_);
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  });
 }
 void Runtime::copy_out(const void* from, void* to, Bytes bytes) {
   step_of_host("a copy from the device");
@@ -165,13 +177,46 @@ void Runtime::clear(void* to, Bytes bytes) {
 void Runtime::ask(std::function<void()> work) {
   if (recording()) {
     recording_->push_back(std::move(work));
-  } else {
+    return;
+  }
+  {
+    const std::lock_guard lock(late_mutex_);
+    if (!late_.empty()) {
+      late_.push_back(std::move(work));
+      return;
+    }
+  }
+  work();
+}
+
+void Runtime::catch_up(std::int64_t until) {
+  const std::lock_guard lock(late_mutex_);
+  for (; !late_.empty() && late_done_ < until; ++late_done_) {
+    const std::function<void()> work = std::move(late_.front());
+    late_.pop_front();
     work();
   }
 }
 
+class Runtime::LateFence final : public Fence {
+ public:
+  explicit LateFence(Runtime& runtime) : runtime_(runtime) {}
+  void set() override {
+    const std::lock_guard lock(runtime_.late_mutex_);
+    behind_ = runtime_.late_done_ + static_cast<std::int64_t>(runtime_.late_.size());
+  }
+  void wait() override { runtime_.catch_up(behind_); }
+
+ private:
+  Runtime& runtime_;
+  std::int64_t behind_ = 0;
+};
+
+std::unique_ptr<Fence> Runtime::make_fence() { return std::make_unique<LateFence>(*this); }
+
 void Runtime::begin_recording() {
   require(!recording(), "a recording within a recording");
+  catch_up();
   recording_.emplace();
   memory_.freeze(true);
   clock_.record(true);
@@ -191,6 +236,7 @@ void Runtime::abandon_recording() noexcept {
 
 void Runtime::replay(const Recording& recording) {
   require(!this->recording(), "a replay while work is recorded");
+  catch_up();
   for (const auto& work : recording) work();
 }
 

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +17,7 @@
 #include "base/buffer.h"
 #include "base/device_clock.h"
 #include "base/error.h"
+#include "base/fence.h"
 #include "cuda/emulated/emulated_ops.h"
 #include "cuda/gpu_ops.h"
 #include "cuda/ops/library_products.h"
@@ -131,6 +134,10 @@ class Runtime final : public EmulatedStream {
 
   void enter_thread() const {}
   void copy_in(const void* from, void* to, Bytes bytes);
+  /// The copy happens as late as it may, and what is asked for behind it as late: when a fence that
+  /// was set afterwards is waited for, or the host waits for the device. Any thread, one at a time.
+  void copy_in_later(const void* from, void* to, Bytes bytes);
+  [[nodiscard]] std::unique_ptr<Fence> make_fence();
   void copy_out(const void* from, void* to, Bytes bytes);
   /// Until the host waits for them, the bytes there are no use. Throws Error
   /// where others are on their way to the same place.
@@ -187,7 +194,11 @@ class Runtime final : public EmulatedStream {
     std::vector<std::byte> bytes;
   };
 
+  class LateFence;
+
   void step_of_host(const char* what);
+  /// Does the late work in front of the point `until`, or all of it.
+  void catch_up(std::int64_t until = std::numeric_limits<std::int64_t>::max());
 
   int multiprocessors_;
   Bytes scratch_bytes_;
@@ -201,6 +212,9 @@ class Runtime final : public EmulatedStream {
   std::int64_t host_steps_ = 0;
   std::deque<Arrival> arrivals_;  ///< oldest first
   std::size_t arrived_ = 0;       ///< those before them
+  std::mutex late_mutex_;
+  std::deque<std::function<void()>> late_;
+  std::int64_t late_done_ = 0;
 };
 
 }  // namespace weft::emulated

@@ -29,6 +29,27 @@ Stream make_stream() {
   return stream;
 }
 
+/// An event. Whoever waits for it sleeps: the processor has blocks to check.
+class StreamFence final : public Fence {
+ public:
+  StreamFence(int device, cudaStream_t stream) : device_(device), stream_(stream) {
+    WEFT_CUDA(cudaSetDevice(device_));
+    WEFT_CUDA(
+        cudaEventCreateWithFlags(event_.out(), cudaEventDisableTiming | cudaEventBlockingSync));
+  }
+  void set() override {
+    WEFT_CUDA(cudaSetDevice(device_));
+    WEFT_CUDA(cudaEventRecord(event_.get(), stream_));
+  }
+  /// CUDA counts an event that was never recorded as passed.
+  void wait() override { WEFT_CUDA(cudaEventSynchronize(event_.get())); }
+
+ private:
+  int device_;
+  cudaStream_t stream_;
+  Event event_;
+};
+
 }  // namespace
 
 Runtime::Runtime(const RuntimeOptions& options)
@@ -98,6 +119,16 @@ void Runtime::wait_for(const Mark& mark) {
   step_of_host("waiting");
   require(mark.get() != nullptr, "a mark that was never set");
   WEFT_CUDA(cudaEventSynchronize(mark.get()));
+}
+
+void Runtime::copy_in_later(const void* from, void* to, Bytes bytes) {
+  step_of_host("a copy to the device");
+  if (bytes == 0) return;
+  WEFT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()));
+}
+
+std::unique_ptr<Fence> Runtime::make_fence() const {
+  return std::make_unique<StreamFence>(device_, stream_.get());
 }
 
 void Runtime::copy_out(const void* from, void* to, Bytes bytes) {

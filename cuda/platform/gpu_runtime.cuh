@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/fence.h"
 #include "cuda/gpu_ops.h"
 #include "cuda/ops/library_products.h"
 #include "cuda/platform/cuda_check.cuh"
@@ -57,6 +58,10 @@ class Runtime {
   /// From host to device, behind all work of the stream. `from` may be overwritten on return. Small
   /// copies do not wait for the device.
   void copy_in(const void* from, void* to, Bytes bytes);
+  /// The same, but `from` may be read until a fence that is set afterwards is passed.
+  void copy_in_later(const void* from, void* to, Bytes bytes);
+  /// A fence in the work of the stream, for a thread that may be another one.
+  [[nodiscard]] std::unique_ptr<Fence> make_fence() const;
   /// From device to host; the bytes are there on return.
   void copy_out(const void* from, void* to, Bytes bytes);
   /// From device to memory of `host_memory()`, behind all work of the stream. The bytes are there

@@ -104,22 +104,32 @@ void ModelReader::read_pieces(const TensorSpec& tensor, int segment, Range rows,
           rows.begin, rows.end, tensor.rows());
   HostMemory staging;
   const ReadTask task{&tensor, segment, rows, sink};
-  read_all(std::span(&task, 1), 1, staging);
+  read_all(std::span(&task, 1), 1, {staging});
 }
 
 void ModelReader::check_stop() const {
   if (stop_ && stop_()) throw Stopped();
 }
 
-void ModelReader::read_all(std::span<const ReadTask> tasks, int threads, Memory& staging) {
+void ModelReader::read_all(std::span<const ReadTask> tasks, int threads, const Staging& staging) {
   const TaskSink sink = [&](std::size_t task, std::int64_t first, std::span<const std::byte> rows,
                             std::int64_t count) { tasks[task].sink(first, rows, count); };
   if (peers_ == nullptr) return read_files(tasks, threads, staging, sink);
+  // What has come is in memory of others, which they use again after a return.
+  const TaskSink received = [&](std::size_t task, std::int64_t first,
+                                std::span<const std::byte> rows, std::int64_t count) {
+    const std::unique_ptr<Fence> fence = staging.make_fence ? staging.make_fence() : nullptr;
+    sink(task, first, rows, count);
+    if (!fence) return;
+    fence->set();
+    fence->wait();
+  };
   read_shared(
-      *peers_, threads, [&](const TaskSink& to) { read_files(tasks, threads, staging, to); }, sink);
+      *peers_, threads, [&](const TaskSink& to) { read_files(tasks, threads, staging, to); },
+      peers_->rank() == 0 ? sink : received);
 }
 
-void ModelReader::read_files(std::span<const ReadTask> tasks, int threads, Memory& staging,
+void ModelReader::read_files(std::span<const ReadTask> tasks, int threads, const Staging& staging,
                              const TaskSink& sink) {
   std::vector<Part> parts;
   Bytes largest = 0;
@@ -135,7 +145,8 @@ void ModelReader::read_files(std::span<const ReadTask> tasks, int threads, Memor
   }
   if (parts.empty()) return;
   const auto lanes = static_cast<int>(std::min<std::size_t>(parts.size(), threads));
-  std::vector<Buffer> buffers;
+  std::vector<TurnBuffers> buffers;
+  buffers.reserve(static_cast<std::size_t>(lanes));
   for (int lane = 0; lane < lanes; ++lane) buffers.emplace_back(staging, largest);
   // Parts are begun in ascending order: those next in turn are read ahead.
   const std::size_t ahead = kPartsAhead * static_cast<std::size_t>(lanes);
@@ -147,12 +158,12 @@ void ModelReader::read_files(std::span<const ReadTask> tasks, int threads, Memor
     check_stop();
     expect(i + ahead);
     const Part& part = parts[i];
-    const Buffer& buffer = buffers[static_cast<std::size_t>(lane)];
     bytes_read_ +=
-        part.shard->read(part.piece, part.rows, {buffer.data(), buffer.bytes()},
+        part.shard->read(part.piece, part.rows, buffers[static_cast<std::size_t>(lane)],
                          [&](std::int64_t first, std::span<const std::byte> rows,
                              std::int64_t count) { sink(part.task, first, rows, count); });
   });
+  for (TurnBuffers& of_lane : buffers) of_lane.finish();
 }
 
 }  // namespace weft

@@ -24,6 +24,7 @@
 #include "model/shard_reader.h"
 #include "model/shared_reading.h"
 #include "model/tensors.h"
+#include "model/turn_buffers.h"
 
 namespace weft {
 
@@ -62,9 +63,11 @@ class ModelReader {
 
   /// All of `tasks`, by `threads` threads that each read and hand out parts of them into a buffer
   /// from `staging`: sinks are called by several threads at once, for different rows, in no order.
+  /// With fences, each thread has two buffers by turns, and the work that sinks ask for is done on
+  /// return.
   /// Files are opened first; then, of several damages, the first in the order of tasks is thrown.
   /// Ranks that share one reading receive into buffers of their own.
-  void read_all(std::span<const ReadTask> tasks, int threads, Memory& staging);
+  void read_all(std::span<const ReadTask> tasks, int threads, const Staging& staging);
 
   /// From now on the ranks of `peers` share one reading: its first rank reads, the others receive
   /// (see read_shared). All of them must then ask for the same rows and segments, in the same
@@ -105,7 +108,7 @@ class ModelReader {
   void apply_generation_config();
   void check_stop() const;
   /// All of `tasks`, from the files.
-  void read_files(std::span<const ReadTask> tasks, int threads, Memory& staging,
+  void read_files(std::span<const ReadTask> tasks, int threads, const Staging& staging,
                   const TaskSink& sink);
 
   std::filesystem::path directory_;

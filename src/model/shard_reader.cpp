@@ -95,44 +95,48 @@ void ShardReader::expect(std::size_t index, Range rows) const {
 
 Bytes ShardReader::read(std::size_t index, Range rows, const RowSink& sink) const {
   if (rows.empty()) return 0;
-  const Bytes capacity = buffer_bytes(index);
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(capacity);
-  return read(index, rows, {buffer.get(), capacity}, sink);
+  HostMemory memory;
+  TurnBuffers buffers({memory}, buffer_bytes(index));
+  return read(index, rows, buffers, sink);
 }
 
-Bytes ShardReader::read(std::size_t index, Range rows, std::span<std::byte> buffer,
+Bytes ShardReader::read(std::size_t index, Range rows, TurnBuffers& buffers,
                         const RowSink& sink) const {
   const Piece& piece = pieces_[index];
   const hdf5::Dataset& dataset = datasets_[index];
   require(rows.begin >= piece.rows.begin && rows.end <= piece.rows.end, "{}: rows {}..{} of {}..{}",
           piece.dataset, rows.begin, rows.end, piece.rows.begin, piece.rows.end);
   if (rows.empty()) return 0;
-  require(buffer.size() >= buffer_bytes(index), "{}: a buffer of {} bytes", piece.dataset,
-          buffer.size());
   const Bytes row = row_bytes(index);
   const Bytes begin = static_cast<Bytes>(rows.begin - piece.rows.begin) * row;
   const Bytes end = static_cast<Bytes>(rows.end - piece.rows.begin) * row;
   const Bytes first = begin / hdf5::kDigestBlock * hdf5::kDigestBlock;
 
-  Bytes kept = 0;  // bytes at the buffer's front that do not make a group of rows yet
+  std::span<const std::byte> kept;  // of the buffer before: does not make a group of rows yet
   std::int64_t next_row = rows.begin;
   Bytes at = first;
   while (at < end) {
-    const auto block = buffer.subspan(kept, std::min(hdf5::kDigestBlock, dataset.bytes - at));
     beat();
+    const std::span<std::byte> buffer = buffers.next();
+    require(buffer.size() >= buffer_bytes(index), "{}: a buffer of {} bytes", piece.dataset,
+            buffer.size());
+    if (!kept.empty()) std::memmove(buffer.data(), kept.data(), kept.size());
+    const auto block =
+        buffer.subspan(kept.size(), std::min(hdf5::kDigestBlock, dataset.bytes - at));
     file_.pread_all(block, dataset.offset + at);
     check_block(dataset, at, block);
     const Bytes skipped = begin > at ? begin - at : 0;  // only in the first block
     const Bytes wanted_end = std::min(end - at, static_cast<Bytes>(block.size()));
-    const std::span<const std::byte> wanted = buffer.subspan(skipped, kept + wanted_end - skipped);
+    const std::span<const std::byte> wanted =
+        buffer.subspan(skipped, kept.size() + wanted_end - skipped);
     at += block.size();
     auto count = static_cast<std::int64_t>(wanted.size() / row);
     if (at < end) count -= count % kRowGroup;
     const Bytes handed = static_cast<Bytes>(count) * row;
     if (count > 0) sink(next_row, wanted.first(handed), count);
+    buffers.handed_out();
     next_row += count;
-    kept = wanted.size() - handed;
-    std::memmove(buffer.data(), wanted.data() + handed, kept);
+    kept = wanted.subspan(handed);
   }
   require(next_row == rows.end, "{}: rows ended at {}", piece.dataset, next_row);
   return at - first;

@@ -12,6 +12,7 @@
 #include "io/hdf5.h"
 #include "model/manifest.h"
 #include "model/shard_plan.h"
+#include "model/turn_buffers.h"
 
 namespace weft {
 
@@ -42,8 +43,9 @@ class ShardReader {
   /// checked before any of it is handed out. Returns the bytes read. Throws UserError naming file,
   /// dataset and byte for damage. Several threads may read at once.
   Bytes read(std::size_t index, Range rows, const RowSink& sink) const;
-  /// The same by way of `buffer`, which has `buffer_bytes(index)` at least.
-  Bytes read(std::size_t index, Range rows, std::span<std::byte> buffer, const RowSink& sink) const;
+  /// The same by way of `buffers`, which have `buffer_bytes(index)` at least: while one is filled
+  /// and checked, what was handed out of another may be read. Some of it may be at the return.
+  Bytes read(std::size_t index, Range rows, TurnBuffers& buffers, const RowSink& sink) const;
   [[nodiscard]] Bytes buffer_bytes(std::size_t index) const;
   /// Has the system read these rows ahead: a part of the file that several threads read in turns
   /// does not look sequential to it.

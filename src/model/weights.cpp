@@ -34,7 +34,7 @@ class Loader {
     // Not a part of what the plan counts, where operators run in the host's memory.
     HostMemory own;
     Memory& staging = &ops_.host_memory() == &ops_.memory() ? own : ops_.host_memory();
-    reader_.read_all(tasks_, ops_.pack_threads(), staging);
+    reader_.read_all(tasks_, ops_.pack_threads(), {staging, [this] { return ops_.make_fence(); }});
     tasks_.clear();
   }
 

@@ -12,6 +12,7 @@
 
 #include "base/buffer.h"
 #include "base/device_clock.h"
+#include "base/fence.h"
 #include "base/tensor.h"
 #include "ops/matrix.h"
 #include "ops/recorder.h"
@@ -138,12 +139,16 @@ class Ops : public OpSizes {
   /// How many threads at a time are worth calling `pack` from.
   [[nodiscard]] virtual int pack_threads() const = 0;
   /// Copies a host array [r, c] of the matrix's element type into rows row0…row0+r-1, columns
-  /// col0…col0+c-1. The array may be overwritten on return; from `host_memory()` it moves fastest.
+  /// col0…col0+c-1. The array may be read after the return, until a fence that was set then is
+  /// passed; where `make_fence` makes none, it is not. From `host_memory()` it moves fastest.
   virtual void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) = 0;
 
   /// The same for matrix `index` of a stack, which takes count * matrix_bytes(shape).
   virtual void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
                     const Tensor& from) = 0;
+
+  /// A fence in the work of `pack`; null where there is none left when it returns.
+  virtual std::unique_ptr<Fence> make_fence() { return nullptr; }
 
   // The forward pass.
   /// out[i] = row rows[i] of the table, widened to f32; negative rows are left untouched.

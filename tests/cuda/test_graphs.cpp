@@ -13,11 +13,15 @@
 namespace weft::test {
 namespace {
 
+/// Which sequence outlives the others: the one that has the cache's first page, or the last one.
+enum class Longest { last, first };
+
 /// Sequences that begin and end at different steps, so that steps have all numbers of rows.
-std::vector<Request> requests_for(const nlohmann::json& config) {
+std::vector<Request> requests_for(const nlohmann::json& config, Longest longest = Longest::last) {
   std::vector<Request> requests = varied_requests(4, config["vocab_size"], 31, 26, 1);
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    requests[i].sampling.max_tokens = static_cast<std::int64_t>(2 + 3 * i);
+    const std::size_t turn = longest == Longest::last ? i : requests.size() - 1 - i;
+    requests[i].sampling.max_tokens = static_cast<std::int64_t>(2 + 3 * turn);
     requests[i].sampling.ignore_eos = true;
   }
   return requests;
@@ -29,12 +33,12 @@ struct Outcome {
 };
 
 Outcome run(const SyntheticModel& model, const nlohmann::json& config, const GpuOptions& gpu,
-            ReplicaOptions options = {}) {
+            ReplicaOptions options = {}, Longest longest = Longest::last) {
   const auto alone = make_self_group();
   const auto ops = testing::make_subject(gpu);
   options.borrowed_ops = ops.get();
   Replica replica(model.path(), options, *alone);
-  const Digest digest = digest_of_completions(replica.complete(requests_for(config)));
+  const Digest digest = digest_of_completions(replica.complete(requests_for(config, longest)));
   return {digest, replica.model().decoder().recorder_counts()};
 }
 
@@ -77,6 +81,18 @@ TEST_CASE("recorded steps have the bits of others", "[cuda][layout][graphs]") {
     const Outcome narrow = run(model, config, with_graphs(64), options);
     CHECK(narrow.digest == plain.digest);
     CHECK(narrow.counts.replayed > 0);
+  }
+}
+
+TEST_CASE("rows of padding leave the cache's first page alone", "[cuda][layout][graphs]") {
+  // The sequence that has it is among those of steps that are padded, from three rows to four.
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    const nlohmann::json config = small_config("llama");
+    const SyntheticModel model(config, dtype, 47);
+    const Outcome plain = run(model, config, with_graphs(0), {}, Longest::first);
+    const Outcome all = run(model, config, with_graphs(64), {}, Longest::first);
+    CHECK(all.digest == plain.digest);
+    CHECK(all.counts.replayed > 0);
   }
 }
 

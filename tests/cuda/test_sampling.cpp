@@ -286,6 +286,32 @@ TEST_CASE("one digest of choices for every cut of the vocabulary on GPUs",
   }
 }
 
+TEST_CASE("one digest of more rows than are dealt out at a time", "[cuda][sampling][layout]") {
+  // 64 of the rows that are not greedy are dealt at a time: two whole deals, and a last one of
+  // fewer rows than ranks. Each row has other logits and another seed.
+  const auto world = make_world_group();
+  Random random(9);
+  Scene all;
+  all.vocab = 300;
+  for (int i = 0; i < 130 + 10; ++i) {
+    SamplingParams params;
+    params.max_tokens = 100;
+    params.seed = static_cast<std::uint64_t>(i);
+    params.temperature = i % 14 == 13 ? 0 : 1;
+    all.add(params, Look::random, random);
+  }
+  all.finish();
+  const std::vector<Choice> expected = by_host(all);
+  for (int tp = 1; tp <= world->size(); ++tp) {
+    if (tp == 1 && world->size() > 1) continue;
+    INFO("tp=" << tp);
+    const auto ops = testing::make_subject(1);
+    const auto group = make_staged_group(world->split(world->rank() / tp), *ops);
+    RowChooser chooser(all.vocab, *ops, {1, 270}, group.get());
+    check_same(chooser.choose(all.logits, all.rows), expected);
+  }
+}
+
 TEST_CASE("one digest wherever tokens are chosen", "[cuda][sampling][layout]") {
   const auto world = make_world_group();
   nlohmann::json config = tiny_config("qwen3");

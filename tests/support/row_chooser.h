@@ -31,7 +31,7 @@ class RowChooser {
 };
 
 /// Most rows of one call.
-inline constexpr std::int64_t kChooserRows = 64;
+inline constexpr std::int64_t kChooserRows = 160;
 
 /// Parameters of every kind, for vocabularies of 300 tokens or more.
 std::vector<SamplingParams> kinds_of_sampling();

@@ -45,14 +45,16 @@ Array multiply(Ops& ops, const ExpertProduct& p) {
   const Array ends = ints(ops, {p.ends.begin(), p.ends.end()});
   MatrixStack w{{p.outputs, p.dtype, p.cut}, static_cast<std::int64_t>(p.w.size()), Buffer()};
   w.storage = Buffer(ops.memory(), static_cast<Bytes>(w.count) * ops.matrix_bytes(w.shape));
+  const auto host = make_reference_ops();
   for (std::size_t e = 0; e < p.w.size() && p.cut.columns() > 0; ++e) {
-    const Array from = array(ops, p.w[e], p.dtype, {p.outputs, p.cut.columns()});
+    const Array from = array(*host, p.w[e], p.dtype, {p.outputs, p.cut.columns()});
     // In two pieces, as gates and ups come.
     const std::int64_t half = p.outputs / 2;
     for (const Range rows : {Range{0, half}, Range{half, p.outputs}}) {
       ops.pack(w, static_cast<std::int64_t>(e), rows.begin, 0,
                from.tensor.slice(rows.begin, rows.end));
     }
+    wait_packed(ops);
   }
   Array out = poisoned(ops, DType::f32,
                        {static_cast<std::int64_t>(p.cut.nodes.size()), p.pairs(), p.outputs});

@@ -90,9 +90,17 @@ Matrix matrix(Ops& ops, const std::vector<float>& values, std::int64_t rows, DTy
       }
       const Array part = array(*reference_ops, piece, dtype, {r.size(), c.size()});
       ops.pack(result, r.begin, c.begin, part.tensor);
+      wait_packed(ops);
     }
   }
   return result;
+}
+
+void wait_packed(Ops& ops) {
+  const std::unique_ptr<Fence> fence = ops.make_fence();
+  if (!fence) return;
+  fence->set();
+  fence->wait();
 }
 
 std::vector<std::byte> bytes_of(Ops& ops, const Array& from) {

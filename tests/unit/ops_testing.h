@@ -52,6 +52,9 @@ Array poisoned(Ops& ops, DType dtype, std::initializer_list<std::int64_t> shape)
 Matrix matrix(Ops& ops, const std::vector<float>& values, std::int64_t rows, DType dtype,
               const KCut& cut);
 
+/// Returns when `pack` reads none of the arrays that it was given.
+void wait_packed(Ops& ops);
+
 std::vector<std::byte> bytes_of(Ops& ops, const Array& from);
 /// Elements of a bf16 or f32 array.
 std::vector<float> floats_of(Ops& ops, const Array& from);

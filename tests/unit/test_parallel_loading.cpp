@@ -2,7 +2,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/lanes.h"
@@ -46,7 +52,7 @@ std::string read_by(ModelReader& reader, Range rows, int threads) {
     if (count % kRowGroup != 0) ++odd;
   };
   HostMemory staging;
-  reader.read_all(std::vector<ReadTask>{{&tensor, -1, rows, sink}}, threads, staging);
+  reader.read_all(std::vector<ReadTask>{{&tensor, -1, rows, sink}}, threads, {staging});
   CHECK(seen == rows.size());
   CHECK(odd <= 2);  // the last run of each shard's piece
   CHECK(staging.in_use() == 0);
@@ -126,8 +132,116 @@ TEST_CASE("threads that find damage say what one would say", "[model][loading]")
   for (const int threads : {1, 2, 5}) {
     HostMemory staging;
     const ReadTask task{&tensor, -1, {0, tensor.rows()}, [](auto, auto, auto) {}};
-    CHECK(user_error([&] { reader.read_all({&task, 1}, threads, staging); }) == expected);
+    CHECK(user_error([&] { reader.read_all({&task, 1}, threads, {staging}); }) == expected);
     CHECK(staging.in_use() == 0);
+  }
+}
+
+namespace {
+
+/// Copies that are done when a fence is waited for, and not before: as late as a device may be.
+class LateCopies {
+ public:
+  void ask(std::span<const std::byte> from, char* to) {
+    const std::lock_guard lock(mutex_);
+    asked_.push_back({from, to});
+  }
+  [[nodiscard]] std::size_t left() const { return asked_.size() - done_; }
+  /// From now on, waiting for anything behind that many copies fails.
+  void fail_behind(std::size_t copies) { fail_behind_ = copies; }
+
+  std::unique_ptr<Fence> fence() { return std::make_unique<LateFence>(*this); }
+
+ private:
+  class LateFence final : public Fence {
+   public:
+    explicit LateFence(LateCopies& copies) : copies_(copies) {}
+    void set() override {
+      const std::lock_guard lock(copies_.mutex_);
+      behind_ = copies_.asked_.size();
+    }
+    void wait() override {
+      const std::lock_guard lock(copies_.mutex_);
+      for (; copies_.done_ < behind_; ++copies_.done_) {
+        const auto& [from, to] = copies_.asked_[copies_.done_];
+        std::memcpy(to, from.data(), from.size());
+      }
+      if (behind_ > copies_.fail_behind_) fail("a copy to the device failed");
+    }
+
+   private:
+    LateCopies& copies_;
+    std::size_t behind_ = 0;
+  };
+
+  std::mutex mutex_;
+  std::deque<std::pair<std::span<const std::byte>, char*>> asked_;
+  std::size_t done_ = 0;
+  std::size_t fail_behind_ = std::numeric_limits<std::size_t>::max();
+};
+
+}  // namespace
+
+TEST_CASE("buffers are not filled again before what was handed out is read", "[model][loading]") {
+  const TempDir directory;
+  const fs::path model = straddling_model(directory);
+  ModelReader reader(model);
+  const TensorSpec& tensor = reader.tensor("model.embed_tokens.weight");
+  const Bytes row_bytes = static_cast<Bytes>(tensor.columns()) * size_of(reader.dtype());
+  for (const Range rows : {Range{0, 60000}, {29999, 30001}, {12345, 54321}}) {
+    const std::string expected = read_rows(reader, tensor, rows);
+    for (const int threads : {1, 2, 5}) {
+      std::string found(expected.size(), '\0');
+      LateCopies copies;
+      HostMemory staging;
+      const ReadTask task{&tensor, -1, rows, [&](auto first, auto bytes, auto /*count*/) {
+                            const auto row = static_cast<Bytes>(first - rows.begin);
+                            copies.ask(bytes, found.data() + row * row_bytes);
+                          }};
+      reader.read_all({&task, 1}, threads, {staging, [&] { return copies.fence(); }});
+      CHECK(copies.left() == 0);
+      CHECK(found == expected);
+      CHECK(staging.in_use() == 0);
+    }
+  }
+}
+
+TEST_CASE("of what a device could not copy, the caller hears", "[model][loading]") {
+  const TempDir directory;
+  const fs::path model = straddling_model(directory);
+  ModelReader reader(model);
+  const TensorSpec& tensor = reader.tensor("model.embed_tokens.weight");
+  const Bytes row_bytes = static_cast<Bytes>(tensor.columns()) * size_of(reader.dtype());
+  std::size_t all = 0;
+  const auto read = [&](int threads, std::size_t good) {
+    std::string found(static_cast<Bytes>(tensor.rows()) * row_bytes, '\0');
+    LateCopies copies;
+    copies.fail_behind(good);
+    std::atomic<std::size_t> asked = 0;
+    HostMemory staging;
+    const ReadTask task{
+        &tensor, -1, {0, tensor.rows()}, [&](auto first, auto bytes, auto /*count*/) {
+          ++asked;
+          copies.ask(bytes, found.data() + static_cast<Bytes>(first) * row_bytes);
+        }};
+    std::string error;
+    try {
+      reader.read_all({&task, 1}, threads, {staging, [&] { return copies.fence(); }});
+    } catch (const Error& e) {
+      error = e.what();
+    }
+    all = std::max(all, asked.load());
+    CHECK(copies.left() == 0);  // nobody reads buffers that are gone
+    CHECK(staging.in_use() == 0);
+    return error;
+  };
+  for (const int threads : {1, 3}) {
+    CHECK(read(threads, std::numeric_limits<std::size_t>::max()).empty());
+    REQUIRE(all > 10);
+    // The last copy's failure is found by the wait at the end alone.
+    for (const std::size_t good : {std::size_t{0}, std::size_t{7}, all - 1}) {
+      CHECK(contains(read(threads, good), "a copy to the device failed"));
+    }
   }
 }
 
