@@ -11,4 +11,4 @@ build=${WEFT_BUILD:-build}
 weft_install weft_needs weft_test_needs
 weft_build "$build" -DWEFT_TESTS=ON ${WEFT_CMAKE_FLAGS:-}
 cmake --build "$build" --parallel "$(nproc)" --target weft_headers
-ctest --test-dir "$build" --parallel "$(nproc)" --no-tests=error --output-on-failure "$@"
+ctest --test-dir "$build" --no-tests=error --output-on-failure "$@"
