@@ -140,7 +140,9 @@ void Engine::go_on(Flight& flight) {
   for (const Slice& slice : flight.slices) {
     Sequence& sequence = this->sequence(slice);
     sequence.decoding = slice.samples;
-    sequence.cached_prompt_tokens = scheduler_.prefix_tokens_taken_over(slice.sequence);
+    if (slice.starts) {
+      sequence.cached_prompt_tokens = scheduler_.prefix_tokens_taken_over(slice.sequence);
+    }
     if (!ahead_) continue;
     const bool generates = slice.samples && !sequence.only_prompt();
     if (generates) ++sequence.unseen;

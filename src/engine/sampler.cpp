@@ -135,7 +135,7 @@ void RowDraw::weigh(std::span<const float> masses) {
   double total = 0;
   for (std::size_t b = 0; b < masses.size(); ++b) {
     if (!(masses[b] > 0)) continue;
-    weights[b] = masses[b] * factor(b);
+    weights[b] = masses[b] * exp_d((double{maxima_[b]} - largest_) * mass_.scale);
     total += weights[b];
   }
   if (!candidate_) {
@@ -153,13 +153,6 @@ void RowDraw::weigh(std::span<const float> masses) {
   } else {
     token_ = best_;
   }
-}
-
-double RowDraw::factor(std::size_t block) {
-  if (factors_.empty()) factors_.assign(maxima_.size(), 0);
-  double& factor = factors_[block];
-  if (factor == 0) factor = exp_d((double{maxima_[block]} - largest_) * mass_.scale);
-  return factor;
 }
 
 void RowDraw::choose_block() {

@@ -74,9 +74,6 @@ class RowDraw {
   void pick(std::span<const float> values);
 
  private:
-  /// What a block's mass is multiplied by: e to the power of how far its maximum is below the
-  /// row's.
-  double factor(std::size_t block);
   void choose_block();
 
   double top_p_;
@@ -85,7 +82,6 @@ class RowDraw {
   TokenId best_;
   std::span<const float> maxima_;
   float largest_ = 0;
-  std::vector<double> factors_;  ///< of the blocks; 0 where not computed yet
   RowMass mass_;                 ///< the tokens that may be drawn, or whose weight is asked for
   std::vector<double> weights_;  ///< of the blocks: what may be drawn
   double total_ = 0;             ///< of `weights_`

@@ -10,15 +10,12 @@ TableLookup TableLookup::of(std::span<const TokenId> tokens, std::span<const Ran
   lookup.rows_of.assign(vocabulary_of.size(), 0);
   std::vector<std::size_t> owner;
   for (const TokenId token : tokens) {
+    const bool kept = token < 0 && vocabulary_of.size() == 1;  // counted from 0 by its only rank
+    lookup.kept = lookup.kept || kept;
     std::size_t holder = 0;
-    if (token < 0 && vocabulary_of.size() == 1) {
-      owner.push_back(holder);
-      ++lookup.rows_of[holder];
-      lookup.table_rows.push_back(token);
-      lookup.kept = true;
-      continue;
+    while (!kept && holder < vocabulary_of.size() && !vocabulary_of[holder].contains(token)) {
+      ++holder;
     }
-    while (holder < vocabulary_of.size() && !vocabulary_of[holder].contains(token)) ++holder;
     require(holder < vocabulary_of.size(), "token {} is outside the vocabulary", token);
     owner.push_back(holder);
     ++lookup.rows_of[holder];

@@ -253,6 +253,12 @@ TEST_CASE("a step lands first when the host must know its tokens", "[cuda][ahead
   CHECK(ahead_with([](Request& request) { request.bad_words = {{7, 8}}; }) == 0);
   CHECK(ahead_with([](Request& request) { request.bad_words = {{7}, {9}}; }) == 5);
   CHECK(ahead_with([](Request& request) { request.sampling.min_tokens = 4; }) == 5);
+  // An end token that would come at once comes when it may: 4 tokens, and a row that is dropped.
+  CHECK(ahead_with([](Request& request) {
+          request.sampling.min_tokens = 3;
+          request.sampling.ignore_eos = false;
+          request.sampling.logit_bias = {{17, 100}};
+        }) == 4);
   CHECK(ahead_with([](Request& request) { request.sampling.logit_bias = {{3, 5}}; }) == 5);
   CHECK(ahead_with([](Request& request) { request.sampling.logprobs = 5; }) == 5);
   // More likeliest tokens than the sampler gives: the host chooses.

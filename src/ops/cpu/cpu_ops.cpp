@@ -31,7 +31,6 @@ const CpuKernels& kernels_for(Isa isa) {
 
 CpuOps::CpuOps(int threads, const CpuKernels& kernels)
     : threads_(threads),
-      shares_(std::max(threads, 1)),
       kernels_(kernels),
       description_(
           fmt::format("cpu {} x {} thread{}", kernels.name, threads, threads == 1 ? "" : "s")) {

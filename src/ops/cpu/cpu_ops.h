@@ -4,12 +4,10 @@
 
 #include <omp.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "ops/cpu/cpu_kernels.h"
-#include "ops/cpu/work_shares.h"
 #include "ops/ops.h"
 
 namespace weft {
@@ -74,20 +72,19 @@ class CpuOps final : public Ops {
                     const Tensor& x) override;
 
  private:
-  /// Calls f(thread, range) for contiguous ranges that make up [0, items): from all threads, some
-  /// times each, or once from the caller when `work` (operations, roughly) does not repay waking
-  /// them.
+  /// Calls f(thread, range) for contiguous ranges that make up [0, items): from all threads, or
+  /// from the caller alone when `work` (operations, roughly) does not repay waking them.
   template <class F>
-  void spread(std::int64_t items, std::int64_t work, F f) {
+  void spread(std::int64_t items, std::int64_t work, F f) const {
     if (items <= 0) return;
     if (threads_ == 1 || items == 1 || work < kSerialWork) return f(0, Range{0, items});
-    const std::int64_t threads = threads_;
-    shares_.begin(items, std::clamp(work / kSerialWork, threads, kPieces * threads));
-    // Always the whole team: asking for a smaller one would make OpenMP end the other threads.
+      // Always the whole team: asking for a smaller one would make OpenMP end the other threads.
 #pragma omp parallel num_threads(threads_)
     {
-      const int me = omp_get_thread_num();
-      for (Range mine = shares_.take(me); !mine.empty(); mine = shares_.take(me)) f(me, mine);
+      const std::int64_t team = omp_get_num_threads();
+      const std::int64_t me = omp_get_thread_num();
+      const Range mine{items * me / team, items * (me + 1) / team};
+      if (!mine.empty()) f(static_cast<int>(me), mine);
     }
   }
 
@@ -108,13 +105,10 @@ class CpuOps final : public Ops {
                    std::int64_t pairs, float* out);
 
   static constexpr std::int64_t kSerialWork = 1 << 15;
-  /// Into how many pieces a thread's share of an operator is cut, where it is long enough.
-  static constexpr std::int64_t kPieces = 12;
 
   HostMemory memory_;
   Buffer workspace_;
   int threads_;
-  WorkShares shares_;
   const CpuKernels& kernels_;
   std::string description_;
   std::vector<LinearLeaf> leaves_;        // of the present product

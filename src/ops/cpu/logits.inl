@@ -3,17 +3,19 @@
 namespace weft {
 namespace {
 
-/// The mass of one block of `width` logits; `limit_at(c)` is what logits from column c on are
-/// measured against.
-template <class LimitAt>
+/// The mass of one block of `width` logits. `split` columns of it are measured against `before`.
 WEFT_INLINE float block_mass(const float* x, std::int64_t width, float value, float scale,
-                             LimitAt limit_at) {
+                             float before, float behind, std::int64_t split) {
   const Vec maximum = splat(value);
   const Vec factor = splat(scale);
+  const Vec limit_before = splat(before);
+  const Vec limit_behind = splat(behind);
   Vec sum = zero();
   by_lanes(width, [&](std::int64_t c, auto n) {
     const Vec logit = get(x + c, n);
-    Vec weight = select(greater(logit, limit_at(c)), exp_of((logit - maximum) * factor), zero());
+    const auto early = static_cast<int>(max_of(0, min_of(16, split - c)));
+    const Vec limit = select(first_lanes(early), limit_before, limit_behind);
+    Vec weight = select(greater(logit, limit), exp_of((logit - maximum) * factor), zero());
     if (lanes_of(n) < 16) weight = select(first_lanes(lanes_of(n)), weight, zero());
     sum = sum + weight;
   });
@@ -34,17 +36,8 @@ void block_masses(const MassTask& task) {
       // A block whose maximum does not count has nothing that does.
       if (scale > 0 && value > lower && value < infinity) {
         const std::int64_t first = b * kLogitBlock;
-        const std::int64_t width = min_of(kLogitBlock, task.columns - first);
-        const std::int64_t split = task.splits[m] - first;
-        if (split <= 0 || split >= width) {
-          const Vec limit = splat(split <= 0 ? behind : before);
-          mass = block_mass(row + first, width, value, scale, [&](std::int64_t) { return limit; });
-        } else {
-          mass = block_mass(row + first, width, value, scale, [&](std::int64_t c) {
-            const auto early = static_cast<int>(max_of(0, min_of(16, split - c)));
-            return select(first_lanes(early), splat(before), splat(behind));
-          });
-        }
+        mass = block_mass(row + first, min_of(kLogitBlock, task.columns - first), value, scale,
+                          before, behind, task.splits[m] - first);
       }
       task.masses[m * task.masses_stride + b] = mass;
     }
