@@ -3,6 +3,8 @@
 
 #include <nccl.h>
 
+#include <cstddef>
+
 namespace weft {
 
 /// One member for each function, of its type.
@@ -27,6 +29,19 @@ struct NcclApi {
 #define WEFT_NCCL_MEMBER(name) decltype(&nccl##name) name = nullptr;
   WEFT_NCCL_FUNCTIONS(WEFT_NCCL_MEMBER)
 #undef WEFT_NCCL_MEMBER
+
+  // Of NCCL 2.27 and later, null in others: memory that all ranks of a communicator see at places
+  // of the same kind. Headers may be older.
+  ncclResult_t (*MemAlloc)(void** data, std::size_t bytes) = nullptr;
+  ncclResult_t (*MemFree)(void* data) = nullptr;
+  ncclResult_t (*CommWindowRegister)(ncclComm_t comm, void* data, std::size_t bytes, void** window,
+                                     int flags) = nullptr;
+  ncclResult_t (*CommWindowDeregister)(ncclComm_t comm, void* window) = nullptr;
+
+  [[nodiscard]] bool has_windows() const {
+    return MemAlloc != nullptr && MemFree != nullptr && CommWindowRegister != nullptr &&
+           CommWindowDeregister != nullptr;
+  }
 };
 
 /// The library libnccl.so.2, loaded at the first call; null where it cannot be found or lacks a

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "base/types.h"
 #include "cuda/nccl_api.cuh"
 #include "cuda/stream_marks.h"
 
@@ -22,6 +23,7 @@ struct NcclSetting {
   std::shared_ptr<StreamMarks> marks;  ///< on the stream of all operations
   double deadline = 0;                 ///< seconds; 0: for ever
   std::string who;                     ///< this rank in messages: "rank 3 of 8 on node7"
+  bool symmetric = false;              ///< buffers for messages are windows
 };
 
 /// Starts without blocking. What takes longer than the deadline, and an operation on the stream
@@ -52,6 +54,11 @@ class NcclComm {
   void record(const char* operation, const std::function<void()>& calls);
   /// A replay of what was recorded has been put on the stream: one operation, for whoever watches.
   void replayed();
+  /// Makes memory from MemAlloc known to all ranks of the communicator, which must all do so; null
+  /// where its devices cannot see each other's. Throws Error.
+  void* open_window(void* data, Bytes bytes);
+  void close_window(void* window);
+
   /// For a call inside a group: to be in progress is no error.
   void check_call(ncclResult_t result) {
     if (result != ncclInProgress) check(result);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cuda/nccl_comm.h"
+#include "cuda/nccl_memory.h"
 
 namespace weft {
 namespace {
@@ -26,6 +27,7 @@ class NcclGroup final : public Group {
     if (rank() == 0 && setting_.api.GetUniqueId(&id) != ncclSuccess) fail("ncclGetUniqueId failed");
     group_->broadcast(std::as_writable_bytes(std::span(&id, 1)), 0);
     comm_->start(size(), rank(), id);
+    started();
   }
 
   [[nodiscard]] int rank() const override { return group_->rank(); }
@@ -64,35 +66,46 @@ class NcclGroup final : public Group {
     });
   }
   void broadcast(ByteSpan bytes, int root) override {
-    if (!ops_.owns(bytes)) return group_->broadcast(bytes, root);
+    if (!owns(bytes)) return group_->broadcast(bytes, root);
     run("broadcast", [&] {
       comm_->check_call(setting_.api.Broadcast(bytes.data(), bytes.data(), bytes.size(), ncclInt8,
                                                root, comm_->get(), stream()));
     });
   }
   SendTicket start_send(ByteView bytes, int to) override {
-    if (!ops_.owns(bytes)) return group_->start_send(bytes, to);
+    if (!owns(bytes)) return group_->start_send(bytes, to);
     run("send", [&] { exchange(bytes, {}, to); });
     return 0;  // the stream keeps what overwrites the bytes behind the send
   }
   void finish_sends(SendTicket last) override { group_->finish_sends(last); }
   void receive(ByteSpan bytes, int from) override {
-    if (!ops_.owns(bytes)) return group_->receive(bytes, from);
+    if (!owns(bytes)) return group_->receive(bytes, from);
     run("receive", [&] { exchange({}, bytes, from); });
   }
   void barrier() override { group_->barrier(); }
+  Memory* message_memory() override { return memory_.get(); }
 
   std::unique_ptr<Group> split(int color, const std::string& name) override {
     auto part = std::make_unique<NcclGroup>(group_->split(color, name), ops_, setting_, name);
     part->comm_->start_split(*comm_, color, rank());
+    part->started();
     return part;
   }
 
  private:
+  void started() {
+    if (setting_.symmetric && size() > 1) {
+      memory_ = std::make_unique<NcclMemory>(setting_.api, *comm_, *group_, ops_);
+    }
+  }
+
   /// Whether an operation is NCCL's: all ranks must find the same, also one that sends or receives
   /// nothing and whose span stands at the end of a buffer.
   [[nodiscard]] bool on_device(ByteView send, ByteView recv) const {
-    return ops_.owns(recv) || ops_.owns(send);
+    return owns(recv) || owns(send);
+  }
+  [[nodiscard]] bool owns(ByteView bytes) const {
+    return ops_.owns(bytes) || (memory_ && memory_->owns(bytes));
   }
   [[nodiscard]] cudaStream_t stream() const { return static_cast<cudaStream_t>(ops_.stream()); }
 
@@ -117,6 +130,7 @@ class NcclGroup final : public Group {
   GpuOps& ops_;
   NcclSetting setting_;
   std::unique_ptr<NcclComm> comm_;
+  std::unique_ptr<NcclMemory> memory_;  ///< null unless messages have memory of their own
 };
 
 }  // namespace

@@ -6,8 +6,11 @@ namespace weft {
 
 std::string nccl_release() { return {}; }
 
+bool nccl_has_windows() { return false; }
+
 std::unique_ptr<Group> make_nccl_group(std::unique_ptr<Group> /*group*/, GpuOps& /*ops*/,
-                                       double /*deadline_seconds*/, std::string /*who*/) {
+                                       double /*deadline_seconds*/, std::string /*who*/,
+                                       bool /*symmetric*/) {
   fail("this program was built without NCCL");
 }
 

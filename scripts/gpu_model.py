@@ -21,6 +21,19 @@ SHAPES = {
     "qwen3-0.6b": (1024, 3072, 28, 16, True),
     "qwen3-4b": (2560, 9728, 36, 32, True),
     "qwen3-8b": (4096, 12288, 36, 32, False),
+    "qwen3-30b-a3b": (2048, 6144, 48, 32, False),
+}
+EXPERTS = {
+    "qwen3-30b-a3b": {
+        "architectures": ["Qwen3MoeForCausalLM"],
+        "model_type": "qwen3_moe",
+        "num_key_value_heads": 4,
+        "num_experts": 128,
+        "num_experts_per_tok": 8,
+        "moe_intermediate_size": 768,
+        "norm_topk_prob": True,
+        "decoder_sparse_step": 1,
+    },
 }
 
 
@@ -31,6 +44,7 @@ def main():
         layers = int(sys.argv[3])
     config = dict(COMMON, hidden_size=hidden, intermediate_size=ffn, num_hidden_layers=layers,
                   num_attention_heads=heads, tie_word_embeddings=tied)
+    config.update(EXPERTS.get(name, {}))
     with open(path, "w", encoding="utf-8") as file:
         json.dump(config, file, indent=1)
 

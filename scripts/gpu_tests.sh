@@ -85,10 +85,18 @@ model() {
 }
 # Steps that are launched before the tokens of the one before are known, and steps that wait for them.
 ahead() { "$run" weft bench model --runs 1 --parts && "$run" weft bench model --runs 1 --parts --no-run-ahead; }
-export -f model ahead
+# Four of Qwen3-30B-A3B's 48 layers, with CUDA graphs and without.
+experts() {
+  python3 "$bundle/gpu_model.py" qwen3-30b-a3b experts.json 4 &&
+    "$run" weft synth experts.json experts &&
+    "$run" weft bench experts --long &&
+    "$run" weft bench experts --no-graphs
+}
+export -f model ahead experts
 export run bundle
 part model 130 bash -c model
 part ahead 60 bash -c ahead
+part experts 100 bash -c experts
 mkdir -p peer && python3 "$bundle/gpu_model.py" qwen3-4b peer/config.json 12
 part transformers 100 python3 "$bundle/bench_transformers.py" peer
 echo "report: $out/report.txt"

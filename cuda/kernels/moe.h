@@ -7,15 +7,18 @@
 #include "cuda/kernels/rows.h"
 #include "cuda/kernels/values.h"
 #include "cuda/platform/lane.h"
+#include "ops/no_expert.h"
 
 namespace weft::WEFT_PLATFORM {
 
-/// Softmax over a row's logits and its k most probable experts; one warp for a row.
+/// Softmax over a row's logits and its k most probable experts, none for a row of padding; one
+/// warp for a row.
 struct Route {
   static constexpr int kThreads = 128;
   static constexpr int kMostExperts = 32 * 64;
   Rows<float> logits;
-  std::int32_t* chosen;  ///< [rows, k]
+  const std::int32_t* slots;  ///< [rows]
+  std::int32_t* chosen;       ///< [rows, k]
   Rows<float> weights;
   std::int32_t* loads;
   std::int64_t rows;
@@ -26,9 +29,10 @@ struct Route {
   WEFT_DEVICE void operator()() const {
     const std::int64_t row = std::int64_t{block_x()} * (threads() / 32) + thread() / 32;
     if (row >= rows) return;
+    const int lane = thread() % 32;
+    if (slots[row] < 0) return choose_none(row, lane);
     float* const p = logits[row];
     softmax(p);
-    const int lane = thread() % 32;
     std::uint64_t taken = 0;  // bit i: expert lane + 32 * i
     float sum = 0;
     for (int j = 0; j < k; ++j) {
@@ -50,6 +54,13 @@ struct Route {
     float p;
     std::int32_t expert;
   };
+
+  WEFT_DEVICE void choose_none(std::int64_t row, int lane) const {
+    for (int j = lane; j < k; j += 32) {
+      chosen[row * k + j] = kNoExpert;
+      weights[row][j] = 0;
+    }
+  }
 
   WEFT_DEVICE void softmax(float* p) const {
     const int lane = thread() % 32;
@@ -116,8 +127,10 @@ struct SortPairs {
     std::int32_t before = 0;  // pairs of lower experts
     std::int32_t own = 0;
     for (std::int64_t p = first + lane; p < last; p += 32) {
-      before += experts[p] < expert ? 1 : 0;
-      own += experts[p] == expert ? 1 : 0;
+      const std::int32_t of = experts[p];
+      before += of >= 0 && of < expert ? 1 : 0;
+      own += of == expert ? 1 : 0;
+      if (expert == 0 && of < 0) put_nowhere(p);
     }
     for (int mask = 16; mask > 0; mask /= 2) {
       before += shuffle_xor(before, mask);
@@ -146,6 +159,10 @@ struct SortPairs {
   }
 
  private:
+  WEFT_DEVICE void put_nowhere(std::int64_t p) const {
+    for (int i = 0; i < copies; ++i) places[p * copies + i] = -1;
+  }
+
   WEFT_DEVICE void put(std::int64_t p, std::int32_t place) const {
     rows[place] = static_cast<std::int32_t>(p / k);
     for (int i = 0; i < copies; ++i) {
@@ -174,6 +191,10 @@ struct Combine {
       const std::int32_t* from = index + row * k * nodes;
       float total = 0;
       for (int j = 0; j < k; ++j) {
+        if (*from < 0) {
+          from += nodes;
+          continue;
+        }
         float waiting[kTreeDepth];
         int depth = 0;
         for (int i = 0; i < nodes; ++i) {

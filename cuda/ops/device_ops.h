@@ -125,8 +125,8 @@ class DeviceOps final : public GpuOps {
   void put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
                     const Tensor& x) override;
 
-  void route(const Tensor& logits, bool normalise, const Tensor& experts, const Tensor& weights,
-             const Tensor& loads) override;
+  void route(const Tensor& logits, const Tensor& slots, bool normalise, const Tensor& experts,
+             const Tensor& weights, const Tensor& loads) override;
   void sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
                   const Tensor& places) override;
   void expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends, const MatrixStack& w,

@@ -11,17 +11,18 @@
 
 namespace weft::WEFT_PLATFORM {
 
-void DeviceOps::route(const Tensor& logits, bool normalise, const Tensor& experts,
-                      const Tensor& weights, const Tensor& loads) {
-  checks::route(logits, experts, weights, loads);
+void DeviceOps::route(const Tensor& logits, const Tensor& slots, bool normalise,
+                      const Tensor& experts, const Tensor& weights, const Tensor& loads) {
+  checks::route(logits, slots, experts, weights, loads);
   const std::int64_t count = logits.row_elements();
   if (logits.rows() == 0) return;
   require(count <= Route::kMostExperts, "route: {} experts", count);
   runtime_.launch("route", Grid{ceil_div(logits.rows(), Route::kThreads / 32), 1, 1},
                   Route::kThreads, 0,
-                  Route{rows_of<float>(logits), reinterpret_cast<std::int32_t*>(experts.data()),
-                        rows_of<float>(weights), reinterpret_cast<std::int32_t*>(loads.data()),
-                        logits.rows(), static_cast<std::int32_t>(count),
+                  Route{rows_of<float>(logits), data_of<std::int32_t>(slots),
+                        reinterpret_cast<std::int32_t*>(experts.data()), rows_of<float>(weights),
+                        reinterpret_cast<std::int32_t*>(loads.data()), logits.rows(),
+                        static_cast<std::int32_t>(count),
                         static_cast<std::int32_t>(experts.row_elements()), normalise});
 }
 

@@ -147,7 +147,7 @@ std::optional<int> gpu_gib(const PlanOptions& options) {
 }
 
 /// Sizes and memory of a rank that has a GPU to itself, or of one on this machine's CPU.
-void set_processor(const PlanOptions& options, PlanSetting& setting) {
+void set_processor(const PlanOptions& options, int ep, PlanSetting& setting) {
   const Device device = setting.engine.device;
   const std::optional<int> gib = gpu_gib(options);
   std::vector<GpuDevice> gpus;
@@ -155,7 +155,7 @@ void set_processor(const PlanOptions& options, PlanSetting& setting) {
   const bool cuda =
       device == Device::cuda || (device == Device::automatic && (gib || !gpus.empty()));
   check_numerics(setting.engine, cuda);
-  check_graphs(setting.engine, cuda, setting.model.config);
+  check_graphs(setting.engine, cuda, ep);
   if (!cuda) {
     if (gib) {
       fail_user("{}, but engine.device is cpu", options.gpu_memory ? "--gpu-memory" : "--gpu");
@@ -203,7 +203,7 @@ int command_plan(const PlanOptions& options) {
   setting.ranks = options.ranks.value_or(static_cast<int>(
       std::min<std::int64_t>(asked.world_size(), std::numeric_limits<int>::max())));
   setting.ranks_per_node = std::min(options.gpus_per_node.value_or(setting.ranks), setting.ranks);
-  set_processor(options, setting);
+  set_processor(options, parallel.ep, setting);
   setting.digest = job.output.digest;
   setting.limits = limits_of(options, setting);
 

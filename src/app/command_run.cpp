@@ -279,7 +279,7 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
     world.barrier();
   }
   if (progress) progress->tell("writing the results");
-  report.peak_memory = deployment.ops().memory().peak();
+  report.peak_memory = deployment.peak_memory();
   deployment.tracer().catch_up();
   report.own_phases = deployment.tracer().seconds();
   report.own_traffic = deployment.model().groups().traffic();

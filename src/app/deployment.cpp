@@ -108,13 +108,14 @@ void check_numerics(const JobEngine& engine, bool cuda) {
   }
 }
 
-void check_graphs(const JobEngine& engine, bool cuda, const ModelConfig& model) {
+void check_graphs(const JobEngine& engine, bool cuda, int ep) {
   if (!engine.cuda_graphs.value_or(false)) return;
   if (!cuda) fail_user("engine.cuda_graphs is true, and nothing runs on GPUs: use auto");
-  if (model.has_experts()) {
+  if (ep > 1) {
     fail_user(
-        "engine.cuda_graphs is true, but steps of models with experts are not recorded: use "
-        "auto");
+        "engine.cuda_graphs is true, but steps whose experts are spread over ep={} parts are not "
+        "recorded: use auto",
+        ep);
   }
 }
 
@@ -126,7 +127,7 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
   device_ = choose_device(engine, world);
   agree(world, [&] { check_numerics(engine, device_.cuda); });
   agree(world, [&] { open(model, parallel, engine, world, on_cores); });
-  agree(world, [&] { check_graphs(engine, device_.cuda, reader_->config()); });
+  agree(world, [&] { check_graphs(engine, device_.cuda, layout_.ep); });
   replica_ = make_timed_group(replica_of(engine, world), tracer_);
   groups_ = std::make_unique<ReplicaGroups>(*replica_, layout_);
   orders_ = world.split(place_.dp);
@@ -190,10 +191,23 @@ std::unique_ptr<Group> Deployment::replica_of(const JobEngine& engine, Group& wo
           "hosts' memory are not recorded: use auto");
     });
   }
+  if (engine.symmetric_memory && layout_.tp > 1) {
+    const bool windows = least(world, nccl_has_windows() ? 1 : 0) == 1;
+    agree(world, [&] {
+      if (!nccl) {
+        fail_user("engine.symmetric_memory is true, but ranks do not exchange data by NCCL");
+      }
+      if (!windows) {
+        fail_user("engine.symmetric_memory is true, but NCCL {} is older than 2.27",
+                  nccl_release());
+      }
+    });
+  }
   if (nccl && group->size() > 1) {
-    return control_.watch(make_nccl_group(
-        std::move(group), *gpu_ops_, engine.watchdog_seconds,
-        fmt::format("rank {} of {} on {}", world.rank(), world.size(), host_name())));
+    return control_.watch(
+        make_nccl_group(std::move(group), *gpu_ops_, engine.watchdog_seconds,
+                        fmt::format("rank {} of {} on {}", world.rank(), world.size(), host_name()),
+                        engine.symmetric_memory));
   }
   return make_staged_group(std::move(group), *gpu_ops_);
 }
@@ -241,6 +255,11 @@ bool Deployment::check_same_everywhere(const std::string& job, const std::filesy
     });
   }
   return true;
+}
+
+Bytes Deployment::peak_memory() {
+  const Memory* const messages = groups_->tp().message_memory();
+  return ops_->memory().peak() + (messages == nullptr ? 0 : messages->peak());
 }
 
 Footprint Deployment::footprint() const { return footprint_of(part_, sizes_.shape, *ops_); }

@@ -49,8 +49,9 @@ std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader);
 /// Refuses numerics that the processor does not have. Throws UserError.
 void check_numerics(const JobEngine& engine, bool cuda);
 
-/// Refuses `engine.cuda_graphs: true` where no step can be recorded. Throws UserError.
-void check_graphs(const JobEngine& engine, bool cuda, const ModelConfig& model);
+/// Refuses `engine.cuda_graphs: true` where no step can be recorded: on CPUs, and where experts are
+/// spread over ranks. Throws UserError.
+void check_graphs(const JobEngine& engine, bool cuda, int ep);
 
 /// Everything of one rank that exists while a job runs.
 class Deployment {
@@ -100,6 +101,8 @@ class Deployment {
   [[nodiscard]] bool broadcasts_weights() const { return peers_ != nullptr; }
   /// What the plan says that this rank holds.
   [[nodiscard]] Footprint footprint() const;
+  /// Most bytes that the rank has held where it computes.
+  [[nodiscard]] Bytes peak_memory();
 
  private:
   void open(const std::filesystem::path& model, const JobParallel& parallel,

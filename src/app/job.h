@@ -64,6 +64,7 @@ struct JobEngine {
   Device device = Device::automatic;
   bool share_gpus = false;  ///< several ranks may have one GPU; for tests
   Collectives collectives = Collectives::automatic;
+  bool symmetric_memory = false;  ///< for messages that NCCL gathers
   Numerics numerics = Numerics::invariant;
   std::optional<bool> cuda_graphs;  ///< nothing: where it can be
   bool run_ahead = true;            ///< where it can be

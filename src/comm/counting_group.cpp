@@ -37,6 +37,7 @@ class CountingGroup final : public Group {
     if (from != rank()) traffic_.receive(axis_, bytes.size());
   }
   void barrier() override { group_.barrier(); }
+  Memory* message_memory() override { return group_.message_memory(); }
   std::unique_ptr<Group> split(int color, const std::string& name) override {
     std::unique_ptr<Group> part = group_.split(color, name);
     Group& group = *part;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/types.h"
 
 namespace weft {
@@ -52,6 +53,11 @@ class Group {
 
   /// Returns when all ranks have called it.
   virtual void barrier() = 0;
+
+  /// Memory for buffers that travel through this group again and again, where there is one from
+  /// which they do so faster; null where any memory does. All ranks take from it and give back in
+  /// the same order, each as much as it needs and some; what is taken must end before the group.
+  virtual Memory* message_memory() { return nullptr; }
 
   /// The ranks that gave the same colour form a new group, ordered by their rank in this one.
   /// `name` says in messages what the group is for: "tp".

@@ -33,6 +33,7 @@ class TimedGroup final : public Group {
   void barrier() override {
     timed([&] { group_->barrier(); });
   }
+  Memory* message_memory() override { return group_->message_memory(); }
   std::unique_ptr<Group> split(int color, const std::string& name) override {
     return make_timed_group(group_->split(color, name), tracer_);
   }

@@ -54,6 +54,7 @@ class WatchedGroup final : public Group {
     const Activity::Wait wait(activity_, Operation::barrier, name_, ++calls_);
     group_->barrier();
   }
+  Memory* message_memory() override { return group_->message_memory(); }
   std::unique_ptr<Group> split(int color, const std::string& name) override {
     const Activity::Wait wait(activity_, Operation::split, name_, ++calls_);
     const std::uint64_t part[] = {name_, ++splits_};

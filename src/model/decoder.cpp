@@ -20,7 +20,7 @@ Decoder::Decoder(const Partition& part, const Weights& weights, const KvCache& c
       vocabulary_of_(vocabulary_ranges(part)),
       frequencies_(ops.memory(), decoder_bytes(part)),
       attention_scale_(1.0F / std::sqrt(static_cast<float>(part.config.head_dim))),
-      recorded_(part, workspace.shape(), ops, traffic) {
+      recorded_(workspace.shape(), edges.ffns, ops, traffic) {
   const Rotary rotary = rotary_of(part.config);
   rotary_scale_ = rotary.scale;
   ops_.upload(std::as_bytes(std::span(rotary.inverse_frequencies)),
@@ -95,7 +95,7 @@ void Decoder::forward(const Batch& batch) {
   ops_.upload(std::as_bytes(std::span(arrays)),
               space_.indices(static_cast<std::int64_t>(arrays.size())));
   edges_.kv_exchange.begin(batch.shared);
-  edges_.ffns.begin(rows_);
+  edges_.ffns.begin(shape.rows, indices.batch.slots);
   if (stage.first()) {
     embed(lookup, indices);
   } else {

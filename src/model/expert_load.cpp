@@ -19,7 +19,7 @@ LoadCounter::LoadCounter(std::int64_t layer, std::int64_t experts, Ops& ops)
       before_{layer, std::vector<std::int64_t>(static_cast<std::size_t>(experts), 0)},
       counts_(ops.memory(), bytes(experts)) {}
 
-Tensor LoadCounter::begin(std::int64_t rows) {
+void LoadCounter::begin(std::int64_t rows) {
   // A row chooses an expert once.
   if (rows_ + rows > std::numeric_limits<std::int32_t>::max()) {
     before_ = load();
@@ -27,7 +27,6 @@ Tensor LoadCounter::begin(std::int64_t rows) {
     rows_ = 0;
   }
   rows_ += rows;
-  return counts();
 }
 
 ExpertLoad LoadCounter::load() const {

@@ -26,15 +26,14 @@ class LoadCounter {
   /// Bytes that it takes from the operators' memory.
   static Bytes bytes(std::int64_t experts) { return static_cast<Bytes>(experts) * 4; }
 
-  /// A step of `rows` rows begins: [experts] i32, for Ops::route to add to. Counts that might
-  /// overflow are moved to the host first.
-  Tensor begin(std::int64_t rows);
+  /// A step of `rows` rows begins. Counts that might overflow are moved to the host first.
+  void begin(std::int64_t rows);
+  /// [experts] i32, for Ops::route to add to.
+  [[nodiscard]] Tensor counts() const;
   /// Waits for the operators.
   [[nodiscard]] ExpertLoad load() const;
 
  private:
-  [[nodiscard]] Tensor counts() const;
-
   Ops& ops_;
   ExpertLoad before_;      ///< what was moved to the host
   std::int64_t rows_ = 0;  ///< since then

@@ -15,13 +15,12 @@ ExchangeShape exchange_shape(const Partition& part, const StepShape& shape, Tran
 }  // namespace
 
 FfnLayers::FfnLayers(const Partition& part, const Weights& weights, const Workspace& space,
-                     Transport transport, Region& region, Ops& ops, Group& tp, Group& experts) {
-  const MoePartition& moe = part.moe;
+                     Transport transport, Region& region, Ops& ops, Group& tp, Group& experts)
+    : moe_(part.moe), shape_(exchange_shape(part, space.shape(), transport)) {
   if (part.config.has_experts()) {
-    const StepShape& shape = space.shape();
     moe_space_ =
-        std::make_unique<MoeWorkspace>(moe, part.config.hidden, part.dtype, shape.max_rows, ops);
-    exchange_ = make_exchange(moe, exchange_shape(part, shape, transport), ops, tp, experts);
+        std::make_unique<MoeWorkspace>(moe_, shape_.hidden, shape_.dtype, shape_.max_rows, ops);
+    exchange_ = make_exchange(moe_, shape_, ops, tp, experts);
   }
   // The layers keep references into this.
   loads_.reserve(weights.layers.size());
@@ -32,9 +31,9 @@ FfnLayers::FfnLayers(const Partition& part, const Weights& weights, const Worksp
       continue;
     }
     loads_.emplace_back(part.stage.layers().begin + static_cast<std::int64_t>(index),
-                        moe.config.experts, ops);
-    layers_.push_back(std::make_unique<MoeFfn>(moe, *layer.moe, space, *moe_space_, *exchange_,
-                                               region, ops, loads_.back()));
+                        moe_.config.experts, ops);
+    layers_.push_back(std::make_unique<MoeFfn>(moe_, *layer.moe, space, *moe_space_, *exchange_,
+                                               region, ops, slots_, loads_.back()));
   }
 }
 
@@ -59,7 +58,13 @@ std::vector<ExpertLoad> FfnLayers::loads() const {
   return loads;
 }
 
-void FfnLayers::begin(std::int64_t rows) {
+bool FfnLayers::repeats(std::int64_t rows) const {
+  return !exchange_ || (moe_.place.ep == 1 && exchange_gathers(moe_, shape_, rows));
+}
+
+void FfnLayers::begin(std::int64_t rows, const Tensor& slots) {
+  slots_ = slots;
+  for (LoadCounter& load : loads_) load.begin(rows);
   if (exchange_) exchange_->begin(rows);
 }
 

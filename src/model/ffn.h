@@ -33,6 +33,9 @@ class FfnLayers {
   /// `tp` and `experts` are as in `make_exchange`; everything given must outlive this. Collective.
   FfnLayers(const Partition& part, const Weights& weights, const Workspace& space,
             Transport transport, Region& region, Ops& ops, Group& tp, Group& experts);
+  // The sub-layers refer to its members.
+  FfnLayers(const FfnLayers&) = delete;
+  FfnLayers& operator=(const FfnLayers&) = delete;
 
   /// Bytes that it takes from the operators' memory.
   static Bytes bytes(const Partition& part, const StepShape& shape, Transport transport);
@@ -40,9 +43,14 @@ class FfnLayers {
   /// The part of them that messages are made of.
   static Bytes message_bytes(const Partition& part, const StepShape& shape, Transport transport);
 
-  /// A step of `rows` rows begins. In models with experts all ranks of the expert group must say
-  /// so, those without rows too.
-  void begin(std::int64_t rows);
+  /// Whether a step of `rows` rows asks for the same whatever they hold: no count and no place of
+  /// it is learned from the routes of its tokens.
+  [[nodiscard]] bool repeats(std::int64_t rows) const;
+
+  /// A step of `rows` rows begins, whose keys and values go to `slots` [rows] i32; rows of padding
+  /// may be among those of steps that repeat. In models with experts all ranks of the expert group
+  /// must say so, those without rows too.
+  void begin(std::int64_t rows, const Tensor& slots);
   /// The sub-layer of the rank's `layer`-th layer.
   [[nodiscard]] Ffn& layer(std::int64_t layer) { return *layers_[static_cast<std::size_t>(layer)]; }
 
@@ -50,6 +58,9 @@ class FfnLayers {
   [[nodiscard]] std::vector<ExpertLoad> loads() const;
 
  private:
+  const MoePartition& moe_;
+  ExchangeShape shape_;
+  Tensor slots_;                             // of the step
   std::unique_ptr<MoeWorkspace> moe_space_;  // null in models without experts, like exchange_
   std::unique_ptr<Exchange> exchange_;
   std::vector<LoadCounter> loads_;

@@ -10,6 +10,22 @@
 #include "model/weights.h"
 
 namespace weft {
+namespace {
+
+/// Sub-layers, as many as have the launches of all that are recorded: one with experts has up to
+/// three times those of others.
+std::int64_t recorded_sublayers(const Partition& part) {
+  const Stage& stage = part.stage;
+  std::int64_t count = stage.sublayers.size();
+  if (!part.config.has_experts()) return count;
+  if (part.moe.place.ep > 1) return 0;
+  for (std::int64_t layer = stage.ffn_layers().begin; layer < stage.ffn_layers().end; ++layer) {
+    if (part.config.moe.is_sparse(layer)) count += 2;
+  }
+  return count;
+}
+
+}  // namespace
 
 KvShape kv_shape(const Partition& part, std::int64_t page_tokens, std::int64_t pages) {
   return {part.stage.attention_layers().size(),
@@ -56,10 +72,8 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
       FfnLayers::bytes(part, shape.step, shape.transport) +
       KeptTokens::bytes(part, shape.step, shape.sp, ops) +
       ops.workspace_bytes(largest_rows(part, shape.step), largest_k(part), part.config.head_dim);
-  if (!part.config.has_experts()) {
-    footprint.recorded = ops.recorder_bytes(part.stage.sublayers.size());
-    footprint.buffers += footprint.recorded;
-  }
+  footprint.recorded = ops.recorder_bytes(recorded_sublayers(part));
+  footprint.buffers += footprint.recorded;
   if (part.stage.last()) footprint.buffers += Vocabulary::bytes(part, shape.step.logit_rows, ops);
   return footprint;
 }

@@ -12,7 +12,7 @@ Model::Model(ModelReader& reader, const Partition& part, const EngineShape& shap
       tracer_(tracer),
       weights_(load_weights(reader, part_, ops)),
       cache_(kv_shape(part_, shape.page_tokens, shape.pages), ops),
-      workspace_(part_, shape.step, ops),
+      workspace_(part_, shape.step, ops, message_memory(groups.tp(), ops)),
       kept_tokens_(part_, shape.step, shape.sp, ops),
       region_(region(region_shape(part_, shape), ops, groups.tp())),
       ffns_(part_, weights_, workspace_, shape.transport, *region_, ops, groups.tp(),

@@ -4,7 +4,7 @@ namespace weft {
 
 MoeFfn::MoeFfn(const MoePartition& part, const MoeWeights& weights, const Workspace& space,
                const MoeWorkspace& moe_space, Exchange& exchange, Region& region, Ops& ops,
-               LoadCounter& load)
+               const Tensor& slots, const LoadCounter& load)
     : part_(part),
       weights_(weights),
       space_(space),
@@ -12,6 +12,7 @@ MoeFfn::MoeFfn(const MoePartition& part, const MoeWeights& weights, const Worksp
       exchange_(exchange),
       region_(region),
       ops_(ops),
+      slots_(slots),
       load_(load),
       shared_{weights.shared_gate_up, weights.shared_down, part.shared_tree} {}
 
@@ -21,7 +22,7 @@ void MoeFfn::forward(const Tensor& normed, const Tensor& x, const NextNorm& next
   const Tensor experts = moe_space_.experts(m);
   const Tensor weights = moe_space_.weights(m);
   ops_.linear(normed, weights_.router, logits);
-  ops_.route(logits, part_.config.normalise, experts, weights, load_.begin(m));
+  ops_.route(logits, slots_, part_.config.normalise, experts, weights, load_.counts());
 
   const ExpertWork work = exchange_.dispatch(normed, experts);
   const std::int64_t pairs = work.pairs();

@@ -6,12 +6,13 @@
 
 namespace weft {
 
-/// Everything given must outlive it. `load` counts every step's tokens.
+/// Everything given must outlive it. `slots` are those of the step that is computed, `load` counts
+/// its tokens.
 class MoeFfn final : public Ffn {
  public:
   MoeFfn(const MoePartition& part, const MoeWeights& weights, const Workspace& space,
          const MoeWorkspace& moe_space, Exchange& exchange, Region& region, Ops& ops,
-         LoadCounter& load);
+         const Tensor& slots, const LoadCounter& load);
 
   void forward(const Tensor& normed, const Tensor& x, const NextNorm& next) override;
 
@@ -25,7 +26,8 @@ class MoeFfn final : public Ffn {
   Exchange& exchange_;
   Region& region_;
   Ops& ops_;
-  LoadCounter& load_;
+  const Tensor& slots_;
+  const LoadCounter& load_;
   GatedBlock shared_;
 };
 

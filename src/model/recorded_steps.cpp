@@ -4,21 +4,18 @@
 
 namespace weft {
 
-// Layers with experts are left out: rows of padding would choose experts, whose weights would be
-// read, and be counted among their tokens.
-RecordedSteps::RecordedSteps(const Partition& part, const StepShape& room, Ops& ops,
+RecordedSteps::RecordedSteps(const StepShape& room, const FfnLayers& ffns, Ops& ops,
                              Traffic& traffic)
-    : possible_(!part.config.has_experts()),
+    : ffns_(ffns),
       most_{std::min(room.max_rows, room.max_sequences), room.table_width},
       traffic_(traffic),
       recorder_(ops.make_recorder()) {}
 
 std::optional<StepSize> RecordedSteps::size_of(const Batch& batch) const {
   const bool one_row_each = batch.rows() == batch.sequences();
-  if (!possible_ || !one_row_each || batch.rows() == 0 || !batch.shared.slots.empty()) {
-    return std::nullopt;
-  }
-  return recorder_->padded({batch.rows(), batch.table_width}, most_);
+  if (!one_row_each || batch.rows() == 0 || !batch.shared.slots.empty()) return std::nullopt;
+  const std::optional<StepSize> size = recorder_->padded({batch.rows(), batch.table_width}, most_);
+  return size && ffns_.repeats(size->rows) ? size : std::nullopt;
 }
 
 void RecordedSteps::run(const StepSize& size, const std::function<void()>& body) {

@@ -8,7 +8,7 @@
 
 #include "comm/traffic.h"
 #include "model/batch.h"
-#include "model/partition.h"
+#include "model/ffn.h"
 #include "model/workspace.h"
 #include "ops/ops.h"
 
@@ -17,8 +17,8 @@ namespace weft {
 /// Has the operators record and repeat it where they can; elsewhere it runs as it comes.
 class RecordedSteps {
  public:
-  /// `ops` and `traffic`, which counts what the steps send, must outlive it.
-  RecordedSteps(const Partition& part, const StepShape& room, Ops& ops, Traffic& traffic);
+  /// `ffns`, `ops` and `traffic`, which counts what the steps send, must outlive it.
+  RecordedSteps(const StepShape& room, const FfnLayers& ffns, Ops& ops, Traffic& traffic);
 
   /// The size that a batch is to be padded to, in rows, sequences and width of its table; nothing
   /// where it is computed as it is. All its sequences have one row then.
@@ -30,7 +30,7 @@ class RecordedSteps {
   [[nodiscard]] RecorderCounts counts() const { return recorder_->counts(); }
 
  private:
-  bool possible_;
+  const FfnLayers& ffns_;
   StepSize most_;
   Traffic& traffic_;
   std::unique_ptr<Recorder> recorder_;

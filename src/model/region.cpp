@@ -72,7 +72,7 @@ class TensorParallelRegion final : public Region {
   TensorParallelRegion(const RegionShape& shape, Ops& ops, Group& group)
       : shape_(shape), ops_(ops), group_(group) {
     const BufferSizes sizes = sizes_of(shape);
-    receive_ = Buffer(ops.memory(), sizes.receive);
+    receive_ = Buffer(message_memory(group, ops), sizes.receive);
     send_ = Buffer(ops.memory(), sizes.send);
     slice_ = Buffer(ops.memory(), sizes.slice);
   }
@@ -183,6 +183,11 @@ bool region_gathers(Transport transport, std::int64_t rows, std::int64_t columns
 Bytes region_bytes(const RegionShape& shape) {
   const BufferSizes sizes = sizes_of(shape);
   return sizes.receive + sizes.send + sizes.slice;
+}
+
+Memory& message_memory(Group& group, Ops& ops) {
+  Memory* const memory = group.message_memory();
+  return memory == nullptr ? ops.memory() : *memory;
 }
 
 std::unique_ptr<Region> make_region(const RegionShape& shape, Ops& ops, Group& group) {

@@ -63,6 +63,9 @@ struct RegionShape {
 /// Bytes of the communication buffers of a region; what `make_region` allocates.
 Bytes region_bytes(const RegionShape& shape);
 
+/// Where what travels in a group is to lie: the group's memory for messages, or the operators'.
+Memory& message_memory(Group& group, Ops& ops);
+
 /// The region of `group`: nothing travels in a group of one. `ops` and `group` must outlive it.
 std::unique_ptr<Region> make_region(const RegionShape& shape, Ops& ops, Group& group);
 

@@ -44,7 +44,7 @@ Bytes Workspace::bytes(const Partition& part, const StepShape& shape) {
   return total;
 }
 
-Workspace::Workspace(const Partition& part, const StepShape& shape, Ops& ops)
+Workspace::Workspace(const Partition& part, const StepShape& shape, Ops& ops, Memory& messages)
     : shape_(shape),
       hidden_(part.config.hidden),
       queries_(part.query_columns()),
@@ -53,7 +53,8 @@ Workspace::Workspace(const Partition& part, const StepShape& shape, Ops& ops)
       extents_(extents(part, shape)) {
   for (std::size_t i = 0; i < kPieces; ++i) {
     const Extent& extent = extents_[i];
-    buffers_[i] = Buffer(ops.memory(), static_cast<Bytes>(extent.elements) * size_of(extent.dtype));
+    Memory& memory = static_cast<Piece>(i) == Piece::parts ? messages : ops.memory();
+    buffers_[i] = Buffer(memory, static_cast<Bytes>(extent.elements) * size_of(extent.dtype));
   }
 }
 

@@ -22,7 +22,8 @@ struct StepShape {
 /// below are those of the current batch.
 class Workspace {
  public:
-  Workspace(const Partition& part, const StepShape& shape, Ops& ops);
+  /// `messages` is where what travels to other ranks is to lie.
+  Workspace(const Partition& part, const StepShape& shape, Ops& ops, Memory& messages);
 
   /// Bytes that a workspace of that shape takes.
   static Bytes bytes(const Partition& part, const StepShape& shape);

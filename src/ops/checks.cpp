@@ -200,11 +200,12 @@ void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) {
   matrix("gather_rows out", out, out.rows(), x.row_elements(), out.dtype());
 }
 
-void route(const Tensor& logits, const Tensor& experts, const Tensor& weights,
+void route(const Tensor& logits, const Tensor& slots, const Tensor& experts, const Tensor& weights,
            const Tensor& loads) {
   const std::int64_t rows = logits.rows();
   const std::int64_t k = experts.row_elements();
   matrix("route logits", logits, rows, logits.row_elements(), DType::f32);
+  vector("route slots", slots, rows, DType::i32);
   vector("route experts", experts, rows * k, DType::i32);
   matrix("route weights", weights, rows, k, DType::f32);
   if (rows == 0) return;
@@ -238,13 +239,14 @@ std::int64_t expert_linear(const Tensor& x, const Tensor& rows, const Tensor& en
   return pairs;
 }
 
-void pair_ends(std::span<const std::int32_t> ends, std::int64_t pairs) {
+std::int64_t pair_ends(std::span<const std::int32_t> ends, std::int64_t pairs) {
   std::int32_t begin = 0;
   for (const std::int32_t end : ends) {
     require(end >= begin, "expert_linear: runs of pairs must ascend");
     begin = end;
   }
-  require(begin == pairs, "expert_linear: runs of {} pairs for {}", begin, pairs);
+  require(begin <= pairs, "expert_linear: runs of {} pairs for {}", begin, pairs);
+  return begin;
 }
 
 void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,

@@ -31,14 +31,16 @@ void swiglu(const Tensor& gate_up, const Tensor& out);
 void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, const Tensor& bias,
               const Tensor& residual);
 void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out);
-void route(const Tensor& logits, const Tensor& experts, const Tensor& weights, const Tensor& loads);
+void route(const Tensor& logits, const Tensor& slots, const Tensor& experts, const Tensor& weights,
+           const Tensor& loads);
 void sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
                 const Tensor& places);
 /// Returns P.
 std::int64_t expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends,
                            const MatrixStack& w, const Tensor& out);
-/// What only those can look at who share the operators' memory: that `ends` ascend up to `pairs`.
-void pair_ends(std::span<const std::int32_t> ends, std::int64_t pairs);
+/// What only those can look at who share the operators' memory: that `ends` ascend, to `pairs` at
+/// most. The last of them is returned.
+std::int64_t pair_ends(std::span<const std::int32_t> ends, std::int64_t pairs);
 void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
              const Tensor& weights, const Tensor& out);
 void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum);

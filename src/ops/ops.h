@@ -15,6 +15,7 @@
 #include "base/fence.h"
 #include "base/tensor.h"
 #include "ops/matrix.h"
+#include "ops/no_expert.h"
 #include "ops/recorder.h"
 #include "ops/row_sampler.h"
 
@@ -210,28 +211,31 @@ class Ops : public OpSizes {
   // Experts. E experts, k of them for each row; "pairs" are (row, expert).
   /// By row: softmax over the logits, the k largest probabilities (descending, the lower expert
   /// first among equals), divided by their sum where `normalise`. Adds 1 to loads[e] for each row
-  /// that chose expert e. logits [M, E] f32 (overwritten), experts [M, k] i32 contiguous, weights
-  /// [M, k] f32, loads [E] i32; 1 <= k <= E.
-  virtual void route(const Tensor& logits, bool normalise, const Tensor& experts,
-                     const Tensor& weights, const Tensor& loads) = 0;
+  /// that chose expert e. Rows whose slot is negative, those of padding, choose kNoExpert k times.
+  /// logits [M, E] f32 (overwritten), slots [M] i32, experts [M, k] i32 contiguous, weights [M, k]
+  /// f32, loads [E] i32; 1 <= k <= E.
+  virtual void route(const Tensor& logits, const Tensor& slots, bool normalise,
+                     const Tensor& experts, const Tensor& weights, const Tensor& loads) = 0;
 
   /// Sorts pairs by expert, those of one expert by row. experts [M, k] i32 contiguous, each in [0,
-  /// E). ends [E] i32: the end of each expert's pairs. rows [M * k] i32: the row of each sorted
-  /// pair. places [M, k, n] i32: where the pair's values stand in n arrays of the sorted pairs, one
-  /// behind the other: i * M * k + the pair's place for i = 0 … n-1.
+  /// E) or kNoExpert. ends [E] i32: the end of each expert's pairs. rows [M * k] i32: the row of
+  /// each sorted pair; beyond the last end they are left alone. places [M, k, n] i32: where the
+  /// pair's values stand in n arrays of the sorted pairs, one behind the other: i * M * k + the
+  /// pair's place for i = 0 … n-1; -1 for a pair without an expert.
   virtual void sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
                           const Tensor& places) = 0;
 
   /// Products of pairs that are sorted by matrix: pairs [ends[g-1], ends[g]) belong to matrix g of
   /// the stack. out[n] = the tree nodes n of x[rows[p]] * w_g^T for each pair p. x [M, K] w, rows
-  /// [P] i32 (undefined: pair p reads row p, and P = M), ends [matrices] i32 ascending, the last is
-  /// P, out [nodes, P, N] f32 contiguous.
+  /// [P] i32 (undefined: pair p reads row p, and P = M), ends [matrices] i32 ascending, at most P,
+  /// out [nodes, P, N] f32 contiguous; what is beyond the last end is left alone.
   virtual void expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends,
                              const MatrixStack& w, const Tensor& out) = 0;
 
   /// out[m] = fma(weights[m, j], y(m, j), out[m]) for j = 0 … k-1, from +0; y(m, j) is the root of
   /// the tree over `nodes` (they make up a whole one), whose node i is row rows[m, j, i] of
-  /// `parts`. parts [R, N] f32, rows [M, k, nodes] i32 contiguous, weights [M, k] f32, out [M, N].
+  /// `parts`; where that is negative, there is no j-th expert. parts [R, N] f32, rows [M, k, nodes]
+  /// i32 contiguous, weights [M, k] f32, out [M, N].
   virtual void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor& rows,
                        const Tensor& weights, const Tensor& out) = 0;
 

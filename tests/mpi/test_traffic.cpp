@@ -27,9 +27,9 @@ class RecordingOps final : public ReferenceOps {
  public:
   RecordingOps() : ReferenceOps(Probabilities::unrounded) {}
 
-  void route(const Tensor& logits, bool normalise, const Tensor& experts, const Tensor& weights,
-             const Tensor& loads) override {
-    ReferenceOps::route(logits, normalise, experts, weights, loads);
+  void route(const Tensor& logits, const Tensor& slots, bool normalise, const Tensor& experts,
+             const Tensor& weights, const Tensor& loads) override {
+    ReferenceOps::route(logits, slots, normalise, experts, weights, loads);
     const std::int32_t* const chosen = experts.as<std::int32_t>();
     routes_.emplace_back(chosen, chosen + experts.elements());
   }

@@ -5,8 +5,11 @@
 #include <mpi.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -36,6 +39,10 @@ void NcclScript::reset() {
   error = ncclSuccess;
   send_fails = ncclSuccess;
   abort_hangs = false;
+  no_windows = false;
+  windows = 0;
+  pieces = 0;
+  window_gathers = 0;
   open_groups = 0;
   operations = 0;
   aborts = 0;
@@ -47,6 +54,17 @@ namespace {
 thread_local std::vector<std::function<void()>> t_calls;
 thread_local ncclComm_t t_comm = nullptr;
 thread_local cudaStream_t t_stream = nullptr;
+
+/// Open windows: their bytes, by where they begin. They have the addresses of their data.
+thread_local std::map<const std::byte*, std::size_t> t_windows;
+
+bool in_window(const void* data, std::size_t bytes) {
+  const auto* const first = static_cast<const std::byte*>(data);
+  const auto next = t_windows.upper_bound(first);
+  if (next == t_windows.begin()) return false;
+  const auto& window = *std::prev(next);
+  return first + bytes <= window.first + window.second;
+}
 
 ncclResult_t begin(ncclComm_t comm) {
   comm->in_progress = nccl_script().in_progress;
@@ -91,6 +109,37 @@ const NcclApi& fake_nccl_api() {
 #define WEFT_NCCL_FAKE(name) fake.name = &nccl##name;
     WEFT_NCCL_FUNCTIONS(WEFT_NCCL_FAKE)
 #undef WEFT_NCCL_FAKE
+    fake.MemAlloc = [](void** data, std::size_t bytes) {
+      *data = std::aligned_alloc(4096, bytes);
+      std::memset(*data, 0x5a, bytes);
+      ++nccl_script().pieces;
+      return ncclSuccess;
+    };
+    fake.MemFree = [](void* data) {
+      require(!in_window(data, 1), "memory is given back whose window is open");
+      std::free(data);
+      --nccl_script().pieces;
+      return ncclSuccess;
+    };
+    fake.CommWindowRegister = [](ncclComm_t comm, void* data, std::size_t bytes, void** window,
+                                 int flags) {
+      // Ranks register pieces of the same size, in the same order.
+      std::size_t first = bytes;
+      MPI_Bcast(&first, sizeof first, MPI_BYTE, 0, comm->mpi);
+      require(flags == 1 && bytes % 4096 == 0 && first == bytes, "not a symmetric window");
+      if (!nccl_script().no_windows) {
+        *window = data;
+        t_windows[static_cast<std::byte*>(data)] = bytes;
+        ++nccl_script().windows;
+      }
+      return begin(comm);
+    };
+    fake.CommWindowDeregister = [](ncclComm_t comm, void* window) {
+      MPI_Barrier(comm->mpi);
+      t_windows.erase(static_cast<std::byte*>(window));
+      --nccl_script().windows;
+      return begin(comm);
+    };
     return fake;
   }();
   return api;
@@ -177,7 +226,11 @@ ncclResult_t ncclGroupEnd() {
 }
 ncclResult_t ncclAllGather(const void* send, void* recv, std::size_t count, ncclDataType_t /*type*/,
                            ncclComm_t comm, cudaStream_t stream) {
+  const bool windows =
+      weft::testing::in_window(send, count) &&
+      weft::testing::in_window(recv, count * static_cast<std::size_t>(comm->ranks));
   return later(comm, stream, [=] {
+    if (windows) ++nccl_script().window_gathers;
     if (comm->ranks == 1) {
       std::memmove(recv, send, count);
       return;

@@ -16,7 +16,13 @@ struct NcclScript {
   std::atomic<ncclResult_t> send_fails{ncclSuccess};  ///< what ncclSend returns
   std::atomic<bool> abort_hangs{false};
 
+  /// Windows are refused: registering them yields none.
+  std::atomic<bool> no_windows{false};
+
   // What it has seen.
+  std::atomic<int> windows{0};         ///< that are open
+  std::atomic<int> pieces{0};          ///< of memory that are out
+  std::atomic<int> window_gathers{0};  ///< all_gathers between windows that were done
   std::atomic<int> open_groups{0};
   std::atomic<int> operations{0};  ///< calls that move data
   std::atomic<int> aborts{0};

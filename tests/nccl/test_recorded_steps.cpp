@@ -8,6 +8,7 @@
 #include "cuda/emulated/emulated_ops.h"
 #include "cuda/nccl_group.h"
 #include "fake_nccl.h"
+#include "support/moe_configs.h"
 #include "support/replica.h"
 
 namespace weft::testing {
@@ -18,20 +19,22 @@ struct Outcome {
   Traffic traffic;
   RecorderCounts counts;
   int operations = 0;           ///< NCCL's calls
+  int window_gathers = 0;       ///< of partial sums in symmetric memory, replays among them
   StreamMarks::Mark marks = 0;  ///< that the watchers were given
 };
 
 Outcome run(const test::SyntheticModel& model, const std::vector<Request>& requests,
-            Transport transport, bool graphs) {
+            Transport transport, bool graphs, bool symmetric = false, bool windows = true) {
   nccl_script().reset();
   nccl_script().in_progress = 3;
+  nccl_script().no_windows = !windows;
   const auto marks = std::make_shared<FakeMarks>();
   GpuOptions gpu;
   gpu.scratch = Bytes{8} << 20;
   gpu.graphs = graphs;
   const auto ops = make_emulated_ops(gpu);
-  const auto group =
-      make_nccl_group(make_world_group(), *ops, NcclSetting{fake_nccl_api(), marks, 60, "a rank"});
+  const auto group = make_nccl_group(make_world_group(), *ops,
+                                     NcclSetting{fake_nccl_api(), marks, 60, "a rank", symmetric});
   ReplicaOptions options;
   options.borrowed_ops = ops.get();
   options.transport = transport;
@@ -41,8 +44,19 @@ Outcome run(const test::SyntheticModel& model, const std::vector<Request>& reque
   outcome.traffic = std::as_const(replica.model().groups()).traffic();
   outcome.counts = replica.model().decoder().recorder_counts();
   outcome.operations = nccl_script().operations;
+  outcome.window_gathers = nccl_script().window_gathers;
   outcome.marks = marks->last;
   return outcome;
+}
+
+/// Requests whose steps have from four rows down to one.
+std::vector<Request> ending_requests(std::uint64_t seed) {
+  std::vector<Request> requests = test::varied_requests(4, 300, seed, 20, 1);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i].sampling.max_tokens = static_cast<std::int64_t>(2 + 3 * i);
+    requests[i].sampling.ignore_eos = true;
+  }
+  return requests;
 }
 
 TEST_CASE("recorded steps over NCCL", "[nccl]") {
@@ -76,6 +90,60 @@ TEST_CASE("recorded steps over NCCL", "[nccl]") {
     const StreamMarks::Mark operations = transport == Transport::all_gather ? 4 : 8;
     CHECK(recorded.marks == plain.marks - 4 * (operations - 1));
   }
+}
+
+TEST_CASE("recorded steps of models with experts over NCCL", "[nccl][experts]") {
+  const auto cases = test::moe_cases();
+  const auto eight = std::find_if(cases.begin(), cases.end(),
+                                  [](const auto& test) { return test.dtype == DType::f32; });
+  nlohmann::json config = eight->config;
+  config["vocab_size"] = 300;
+  const test::SyntheticModel model(config, DType::f32, 53);
+  const std::vector<Request> requests = ending_requests(54);
+  const auto alone = make_self_group();
+  Replica cpu(model.path(), {}, *alone);
+  const Digest expected = test::digest_of_completions(cpu.complete(requests));
+  for (const Transport transport : {Transport::all_gather, Transport::all_to_all}) {
+    INFO("transport " << static_cast<int>(transport));
+    const Outcome recorded = run(model, requests, transport, true);
+    CHECK(run(model, requests, transport, false).digest == expected);
+    CHECK(recorded.digest == expected);
+    // Where outputs go to a rank each, hosts must know the routes.
+    const bool gathers = transport == Transport::all_gather || make_world_group()->size() == 1;
+    CHECK((recorded.counts.replayed > 0) == gathers);
+  }
+}
+
+TEST_CASE("partial sums in symmetric memory over NCCL", "[nccl]") {
+  nlohmann::json config = test::tiny_config("llama");
+  config["vocab_size"] = 300;
+  const test::SyntheticModel model(config, DType::f32, 55);
+  const std::vector<Request> requests = ending_requests(56);
+  const auto alone = make_self_group();
+  Replica cpu(model.path(), {}, *alone);
+  const Digest expected = test::digest_of_completions(cpu.complete(requests));
+  // Two ranks, or four, have as many partial sums each; others send them one by one.
+  const int ranks = make_world_group()->size();
+  const bool gathers = ranks == 2 || ranks == 4;
+  for (const Transport transport : {Transport::all_gather, Transport::automatic}) {
+    for (const bool graphs : {false, true}) {
+      const Outcome outcome = run(model, requests, transport, graphs, true);
+      CHECK(outcome.digest == expected);
+      CHECK((outcome.window_gathers > 0) == gathers);
+      // Nothing is left behind.
+      CHECK(nccl_script().windows == 0);
+      CHECK(nccl_script().pieces == 0);
+    }
+  }
+  // Replays gather as the steps do that they repeat.
+  const Outcome plain = run(model, requests, Transport::all_gather, false, true);
+  const Outcome recorded = run(model, requests, Transport::all_gather, true, true);
+  CHECK(plain.window_gathers == recorded.window_gathers);
+  // Devices that do not see each other's memory have no windows, and the same bits.
+  const Outcome without = run(model, requests, Transport::all_gather, true, true, false);
+  CHECK(without.digest == expected);
+  CHECK(without.window_gathers == 0);
+  CHECK(run(model, requests, Transport::all_gather, true).window_gathers == 0);
 }
 
 }  // namespace

@@ -73,13 +73,15 @@ std::vector<std::int64_t> uneven(Random& random, std::int64_t count, std::int64_
 }
 
 Routing route(Ops& ops, const std::vector<float>& logits, std::int64_t rows, std::int64_t k,
-              bool normalise) {
+              bool normalise, std::vector<std::int32_t> slots) {
+  slots.resize(static_cast<std::size_t>(rows), 0);
   const std::int64_t experts = static_cast<std::int64_t>(logits.size()) / rows;
   const Array in = array(ops, logits, DType::f32, {rows, experts});
+  const Array places = ints(ops, slots);
   const Array ids = poisoned(ops, DType::i32, {rows, k});
   const Array weights = poisoned(ops, DType::f32, {rows, k});
   const Array loads = ints(ops, std::vector<std::int32_t>(static_cast<std::size_t>(experts), 3));
-  ops.route(in.tensor, normalise, ids.tensor, weights.tensor, loads.tensor);
+  ops.route(in.tensor, places.tensor, normalise, ids.tensor, weights.tensor, loads.tensor);
   Routing result;
   result.experts = ints_of(ops, ids);
   result.loads = ints_of(ops, loads);
@@ -103,15 +105,26 @@ std::vector<std::int32_t> choices(Random& random, std::int64_t rows, std::int64_
   return chosen;
 }
 
+void choose_none(Random& random, std::vector<std::int32_t>& chosen, std::int64_t k) {
+  const auto rows = static_cast<std::int64_t>(chosen.size()) / k;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    if (row < rows - 1 && random.between(0, 3) > 0) continue;
+    std::fill_n(chosen.begin() + row * k, k, kNoExpert);
+  }
+}
+
 Sorted sorted(Ops& ops, const std::vector<std::int32_t>& chosen, std::int64_t k,
               std::int64_t experts, std::int64_t copies) {
   const auto pairs = static_cast<std::int64_t>(chosen.size());
   const Array in = ints(ops, chosen);
   const Array ends = poisoned(ops, DType::i32, {experts});
-  const Array rows = poisoned(ops, DType::i32, {pairs});
-  const Array places = poisoned(ops, DType::i32, {pairs, copies});
+  const auto unwritten = [&](std::int64_t count) {
+    return ints(ops, std::vector<std::int32_t>(static_cast<std::size_t>(count), kUnwritten));
+  };
+  const Array rows = unwritten(pairs);
+  const Array places = unwritten(pairs * copies);
   ops.sort_pairs(Tensor(in.tensor.data(), DType::i32, {pairs / k, k}), ends.tensor, rows.tensor,
-                 places.tensor);
+                 Tensor(places.tensor.data(), DType::i32, {pairs, copies}));
   return {ints_of(ops, ends), ints_of(ops, rows), ints_of(ops, places)};
 }
 

@@ -14,11 +14,12 @@ struct ExpertProduct {
   KCut cut;
   DType dtype = DType::bf16;
   std::vector<std::int64_t> ends;   // of each expert's pairs
+  std::int64_t beyond = 0;          // pairs behind those of the last expert
   std::vector<std::int32_t> index;  // empty: pair p reads row p
   std::vector<float> x;
   std::vector<std::vector<float>> w;
 
-  [[nodiscard]] std::int64_t pairs() const { return ends.back(); }
+  [[nodiscard]] std::int64_t pairs() const { return ends.back() + beyond; }
 };
 
 /// `wide` values span many exponents; the others are such that products of bf16 stay normal
@@ -37,9 +38,9 @@ struct Routing {
   std::vector<std::int32_t> loads;
 };
 
-/// Of `rows` rows, k experts each; loads are counted on from 3.
+/// Of `rows` rows, k experts each; loads are counted on from 3. No slots: no row is padding.
 Routing route(Ops& ops, const std::vector<float>& logits, std::int64_t rows, std::int64_t k,
-              bool normalise);
+              bool normalise, std::vector<std::int32_t> slots = {});
 
 /// Rows, experts a row, experts, copies.
 struct SortShape {
@@ -60,11 +61,17 @@ struct Sorted {
   bool operator==(const Sorted&) const = default;
 };
 
+/// What arrays of integers hold before operators write into them.
+inline constexpr std::int32_t kUnwritten = 0x77777777;
+
 /// [rows, k] different experts of each row, some much more often than others.
 std::vector<std::int32_t> choices(Random& random, std::int64_t rows, std::int64_t k,
                                   std::int64_t experts);
 Sorted sorted(Ops& ops, const std::vector<std::int32_t>& chosen, std::int64_t k,
               std::int64_t experts, std::int64_t copies);
+
+/// Some rows of [rows, k] choose none any more: at least one, and the last.
+void choose_none(Random& random, std::vector<std::int32_t>& chosen, std::int64_t k);
 
 std::vector<std::byte> combined(Ops& ops, const std::vector<TreeNode>& nodes,
                                 const std::vector<float>& parts, std::int64_t columns,

@@ -1,6 +1,8 @@
 // Operators for experts: CPU kernels against the plain twins.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <iterator>
 #include <numeric>
 
 #include "catch.h"
@@ -69,6 +71,29 @@ TEST_CASE("a pair's product is a plain product's row", "[ops][experts]") {
   }
 }
 
+TEST_CASE("pairs beyond the last expert's are left alone", "[ops][experts]") {
+  Random random(18);
+  const Segments segments = Segments::cut(150, 16, 4);
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    for (const std::vector<std::int64_t>& counts :
+         {std::vector<std::int64_t>{0, 0}, {3, 0, 14}, {130, 7}}) {
+      ExpertProduct p = random_product(random, counts, 17, 40, segments, {0, 4}, dtype);
+      p.beyond = 9;
+      p.index.resize(static_cast<std::size_t>(p.pairs()), kUnwritten);
+      compare(p);
+      const Array out = multiply(reference(), p);
+      const std::vector<std::byte> bytes = bytes_of(reference(), out);
+      const auto node = static_cast<std::size_t>(p.pairs() * p.outputs) * 4;
+      const auto tail = static_cast<std::size_t>(p.beyond * p.outputs) * 4;
+      for (std::size_t end = node; end <= bytes.size(); end += node) {
+        REQUIRE(std::all_of(bytes.begin() + static_cast<std::ptrdiff_t>(end - tail),
+                            bytes.begin() + static_cast<std::ptrdiff_t>(end),
+                            [](std::byte byte) { return byte == std::byte{0xff}; }));
+      }
+    }
+  }
+}
+
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](float x, float y) {
     return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
@@ -91,6 +116,36 @@ TEST_CASE("route equals its plain twin bit for bit", "[ops][experts]") {
           CHECK(same_bits(found.weights, expected.weights));
           CHECK(found.loads == expected.loads);
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("rows of padding choose no expert, and others as without them", "[ops][experts]") {
+  Random random(19);
+  constexpr std::int64_t kRows = 20;
+  const std::vector<std::int32_t> slots = {5, -1, 0, -1, -1, 90, 7, 8, 2, 1,
+                                           3, 4,  6, -1, 9,  10, 1, 1, 0, -1};
+  const auto check = [&](Ops& ops, std::int64_t experts, std::int64_t k, bool normalise,
+                         const std::vector<float>& logits) {
+    const Routing whole = route(ops, logits, kRows, k, normalise);
+    const Routing padded = route(ops, logits, kRows, k, normalise, slots);
+    std::vector<std::int32_t> loads(static_cast<std::size_t>(experts), 3);
+    for (std::size_t pair = 0; pair < padded.experts.size(); ++pair) {
+      const bool none = slots[pair / static_cast<std::size_t>(k)] < 0;
+      REQUIRE(padded.experts[pair] == (none ? kNoExpert : whole.experts[pair]));
+      REQUIRE(padded.weights[pair] == (none ? 0.0F : whole.weights[pair]));
+      if (!none) ++loads[static_cast<std::size_t>(padded.experts[pair])];
+    }
+    REQUIRE(padded.loads == loads);
+  };
+  for (const std::int64_t experts : {2, 16, 60}) {
+    for (const std::int64_t k : {1, 2, 8}) {
+      if (k > experts) continue;
+      const std::vector<float> logits = random.wides(kRows * experts, 6);
+      for (const bool normalise : {false, true}) {
+        check(reference(), experts, k, normalise, logits);
+        for (const auto& ops : implementations()) check(*ops, experts, k, normalise, logits);
       }
     }
   }
@@ -132,6 +187,38 @@ TEST_CASE("sort_pairs keeps the rows' order and says where each pair went", "[op
       REQUIRE((expert == 0 || place >= static_cast<std::size_t>(expected.ends[expert - 1])));
       REQUIRE(expected.rows[place] == static_cast<std::int32_t>(pair) / k);
     }
+    if (rows == 0) continue;
+    // Rows that choose no expert have no place, and take none of others.
+    std::vector<std::int32_t> fewer = chosen;
+    choose_none(random, fewer, k);
+    std::vector<std::int32_t> rest;
+    std::copy_if(fewer.begin(), fewer.end(), std::back_inserter(rest),
+                 [](std::int32_t expert) { return expert >= 0; });
+    const Sorted holes = sorted(reference(), fewer, k, experts, copies);
+    for (const auto& ops : implementations()) {
+      CHECK(sorted(*ops, fewer, k, experts, copies) == holes);
+    }
+    const Sorted dense = sorted(reference(), rest, k, experts, copies);
+    REQUIRE(holes.ends == dense.ends);
+    std::size_t at = 0;  // among the pairs that are left
+    for (std::size_t pair = 0; pair < fewer.size(); ++pair) {
+      for (std::size_t copy = 0; copy < static_cast<std::size_t>(copies); ++copy) {
+        const std::int32_t place = holes.places[pair * static_cast<std::size_t>(copies) + copy];
+        if (fewer[pair] < 0) {
+          REQUIRE(place == -1);
+          continue;
+        }
+        const auto first = static_cast<std::int32_t>(copy * fewer.size());
+        const auto dense_first = static_cast<std::int32_t>(copy * rest.size());
+        REQUIRE(place - first ==
+                dense.places[at * static_cast<std::size_t>(copies) + copy] - dense_first);
+        REQUIRE(holes.rows[static_cast<std::size_t>(place - first)] ==
+                static_cast<std::int32_t>(pair) / k);
+      }
+      if (fewer[pair] >= 0) ++at;
+    }
+    CHECK(std::all_of(holes.rows.begin() + holes.ends.back(), holes.rows.end(),
+                      [](std::int32_t row) { return row == kUnwritten; }));
   }
 }
 
@@ -166,6 +253,23 @@ TEST_CASE("combine equals its plain twin bit for bit, other orders do not", "[op
           other_weights[static_cast<std::size_t>(row * k + k - 1 - j)] =
               weights[static_cast<std::size_t>(row * k + j)];
         }
+      }
+      // A row without its second expert: as if that one's weight were 0, but for the sign of zeros.
+      auto fewer_rows = rows;
+      auto fewer_weights = weights;
+      std::fill_n(fewer_rows.begin() + per_expert, per_expert, -1);
+      fewer_weights[1] = 0;
+      const auto fewer = combined(reference(), nodes, parts, columns, fewer_rows, weights, m);
+      const std::vector<std::byte> zeroed =
+          combined(reference(), nodes, parts, columns, rows, fewer_weights, m);
+      const auto value = [](const std::vector<std::byte>& bytes, std::int64_t i) {
+        float number = 0;
+        std::memcpy(&number, bytes.data() + i * 4, sizeof number);
+        return number;
+      };
+      for (std::int64_t i = 0; i < m * columns; ++i) REQUIRE(value(fewer, i) == value(zeroed, i));
+      for (const auto& ops : implementations()) {
+        CHECK((combined(*ops, nodes, parts, columns, fewer_rows, weights, m) == fewer));
       }
       if (m * columns < 40) continue;
       CHECK_FALSE((combined(*implementations().front(), nodes, parts, columns, other_rows,

@@ -17,9 +17,9 @@ constexpr std::int64_t kPanelCost = 8;
 
 }  // namespace
 
-void CpuOps::route(const Tensor& logits, bool normalise, const Tensor& experts,
+void CpuOps::route(const Tensor& logits, const Tensor& slots, bool normalise, const Tensor& experts,
                    const Tensor& weights, const Tensor& loads) {
-  checks::route(logits, experts, weights, loads);
+  checks::route(logits, slots, experts, weights, loads);
   if (logits.elements() == 0) return;
   RouteTask task;
   task.logits = logits.as<float>();
@@ -35,8 +35,14 @@ void CpuOps::route(const Tensor& logits, bool normalise, const Tensor& experts,
     mine.rows = rows;
     kernels_.route(mine);
   });
-  for (const std::int32_t expert : experts.span<std::int32_t>()) {
-    ++loads.as<std::int32_t>()[expert];
+  for (std::int64_t m = 0; m < logits.rows(); ++m) {
+    std::int32_t* const ids = task.ids + m * task.chosen;
+    if (slots.as<std::int32_t>()[m] < 0) {
+      std::fill_n(ids, task.chosen, kNoExpert);
+      std::fill_n(task.weights + m * task.weight_stride, task.chosen, 0.0F);
+      continue;
+    }
+    for (std::int64_t j = 0; j < task.chosen; ++j) ++loads.as<std::int32_t>()[ids[j]];
   }
 }
 
@@ -49,7 +55,9 @@ void CpuOps::sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor&
   // Counts, then where each expert's next pair goes, which in the end is the end of its pairs.
   const std::span<std::int32_t> next = ends.span<std::int32_t>();
   std::fill(next.begin(), next.end(), 0);
-  for (const std::int32_t expert : of) ++next[static_cast<std::size_t>(expert)];
+  for (const std::int32_t expert : of) {
+    if (expert >= 0) ++next[static_cast<std::size_t>(expert)];
+  }
   std::int32_t begin = 0;
   for (std::int32_t& expert : next) {
     const std::int32_t count = expert;
@@ -58,7 +66,12 @@ void CpuOps::sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor&
   }
   std::int32_t* to = places.as<std::int32_t>();
   for (std::int64_t p = 0; p < pairs; ++p) {
-    const std::int32_t place = next[static_cast<std::size_t>(of[static_cast<std::size_t>(p)])]++;
+    const std::int32_t expert = of[static_cast<std::size_t>(p)];
+    if (expert < 0) {
+      to = std::fill_n(to, copies, -1);
+      continue;
+    }
+    const std::int32_t place = next[static_cast<std::size_t>(expert)]++;
     rows.as<std::int32_t>()[place] = static_cast<std::int32_t>(p / experts.row_elements());
     for (std::int64_t i = 0; i < copies; ++i) *to++ = static_cast<std::int32_t>(i * pairs) + place;
   }
@@ -67,15 +80,15 @@ void CpuOps::sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor&
 void CpuOps::expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends,
                            const MatrixStack& w, const Tensor& out) {
   const std::int64_t pairs = checks::expert_linear(x, rows, ends, w, out);
-  const std::span<const std::int32_t> end_of = ends.span<std::int32_t>();
-  checks::pair_ends(end_of, pairs);
   if (pairs == 0 || w.shape.rows == 0 || w.shape.columns() == 0) return;
+  const std::span<const std::int32_t> end_of = ends.span<std::int32_t>();
+  const std::int64_t last = checks::pair_ends(end_of, pairs);
   plan_leaves(w.shape.cut, leaves_);
   const std::int32_t* const index = rows.defined() ? rows.as<std::int32_t>() : nullptr;
   const std::int64_t most = pass_rows(pairs, w.shape.columns());
   std::size_t expert = 0;
-  for (std::int64_t begin = 0; begin < pairs; begin += most) {
-    const std::int64_t end = std::min(begin + most, pairs);
+  for (std::int64_t begin = 0; begin < last; begin += most) {
+    const std::int64_t end = std::min(begin + most, last);
     runs_.clear();
     for (std::int64_t at = begin; at < end;) {
       while (end_of[expert] <= at) ++expert;

@@ -52,8 +52,8 @@ class CpuOps final : public Ops {
   void add_tree(std::span<const TreeNode> nodes, std::span<const Tensor> parts, const Tensor& bias,
                 const Tensor& residual) override;
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override;
-  void route(const Tensor& logits, bool normalise, const Tensor& experts, const Tensor& weights,
-             const Tensor& loads) override;
+  void route(const Tensor& logits, const Tensor& slots, bool normalise, const Tensor& experts,
+             const Tensor& weights, const Tensor& loads) override;
   void sort_pairs(const Tensor& experts, const Tensor& ends, const Tensor& rows,
                   const Tensor& places) override;
   void expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends, const MatrixStack& w,

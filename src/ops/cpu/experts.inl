@@ -45,6 +45,10 @@ WEFT_INLINE void combine_columns(const CombineTask& task, std::int64_t m, std::i
   Vec total[V];
   WEFT_UNROLL for (int v = 0; v < V; ++v) total[v] = zero();
   for (std::int64_t j = 0; j < task.chosen; ++j) {
+    if (*from < 0) {
+      from += task.count;
+      continue;
+    }
     Vec stack[kMaxTreeDepth][V];
     int depth = 0;
     for (int i = 0; i < task.count; ++i) {

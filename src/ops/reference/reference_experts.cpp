@@ -1,4 +1,5 @@
 // The plain twins of the operators for experts.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
@@ -46,12 +47,19 @@ void ReferenceOps::pack(const MatrixStack& to, std::int64_t index, std::int64_t 
   }
 }
 
-void ReferenceOps::route(const Tensor& logits, bool normalise, const Tensor& experts,
-                         const Tensor& weights, const Tensor& loads) {
-  checks::route(logits, experts, weights, loads);
+void ReferenceOps::route(const Tensor& logits, const Tensor& slots, bool normalise,
+                         const Tensor& experts, const Tensor& weights, const Tensor& loads) {
+  checks::route(logits, slots, experts, weights, loads);
   const auto count = static_cast<std::size_t>(logits.row_elements());
   const std::int64_t k = experts.row_elements();
   for (std::int64_t m = 0; m < logits.rows(); ++m) {
+    if (slots.as<std::int32_t>()[m] < 0) {
+      for (std::int64_t j = 0; j < k; ++j) {
+        experts.as<std::int32_t>()[m * k + j] = kNoExpert;
+        put(weights, m, j, 0);
+      }
+      continue;
+    }
     const std::span<float> row(logits.as<float>() + m * logits.row_stride(), count);
     softmax(row);
     std::vector<bool> taken(count, false);
@@ -78,6 +86,10 @@ void ReferenceOps::sort_pairs(const Tensor& experts, const Tensor& ends, const T
   const std::int64_t pairs = experts.elements();
   const std::int64_t copies = pairs > 0 ? places.elements() / pairs : 0;
   const auto* const of = experts.as<std::int32_t>();
+  for (std::int64_t p = 0; p < pairs; ++p) {
+    if (of[p] >= 0) continue;
+    std::fill_n(places.as<std::int32_t>() + p * copies, copies, -1);
+  }
   std::int32_t place = 0;
   for (std::int64_t e = 0; e < ends.elements(); ++e) {
     for (std::int64_t p = 0; p < pairs; ++p) {
@@ -95,10 +107,10 @@ void ReferenceOps::sort_pairs(const Tensor& experts, const Tensor& ends, const T
 void ReferenceOps::expert_linear(const Tensor& x, const Tensor& rows, const Tensor& ends,
                                  const MatrixStack& w, const Tensor& out) {
   const std::int64_t pairs = checks::expert_linear(x, rows, ends, w, out);
-  checks::pair_ends(ends.span<std::int32_t>(), pairs);
+  const std::int64_t end = pairs > 0 ? checks::pair_ends(ends.span<std::int32_t>(), pairs) : 0;
   const std::int64_t outputs = w.shape.rows;
   std::int64_t expert = 0;
-  for (std::int64_t p = 0; p < pairs; ++p) {
+  for (std::int64_t p = 0; p < end; ++p) {
     while (ends.as<std::int32_t>()[expert] <= p) ++expert;
     const Tensor matrix = view(w, expert);
     const std::int64_t row = rows.defined() ? rows.as<std::int32_t>()[p] : p;
@@ -123,6 +135,7 @@ void ReferenceOps::combine(std::span<const TreeNode> nodes, const Tensor& parts,
     for (std::int64_t c = 0; c < out.row_elements(); ++c) {
       float total = 0;
       for (std::int64_t j = 0; j < k; ++j) {
+        if (rows.as<std::int32_t>()[(m * k + j) * count] < 0) continue;
         TreeStack tree;
         std::vector<float> sums;
         for (std::int64_t i = 0; i < count; ++i) {
