@@ -277,7 +277,7 @@ void add_processor_options(CLI::App* app, std::optional<int>& threads, Isa& isa)
   app->add_option_function<std::string>(
          "--isa", [&isa](const std::string& text) { isa = isa_from_name(text); },
          "CPU instruction set (default auto)")
-      ->type_name("auto|avx512|avx2|plain");
+      ->type_name("auto|avx512_bf16|avx512|avx2|plain");
 }
 
 void add_generate(CLI::App& app, Action& action) {

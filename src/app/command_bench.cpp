@@ -120,6 +120,7 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
     limits->read_bytes_per_second = sum_over(world, limits->read_bytes_per_second);
     limits->new_bytes_per_second = sum_over(world, limits->new_bytes_per_second);
     limits->flops_per_second = sum_over(world, limits->flops_per_second);
+    limits->bf16_flops_per_second = sum_over(world, limits->bf16_flops_per_second);
   }
   if (world.rank() == 0) {
     fmt::print("{} ranks, each {}\n", world.size(), deployment.ops().description());
@@ -127,9 +128,9 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
     if (limits) {
       fmt::print(
           "limits of all ranks together: read {:.1f} GB/s, new memory filled {:.1f} GB/s, fp32 "
-          "multiply-add {:.0f} GFLOP/s\n",
+          "multiply-add {:.0f} GFLOP/s, of bf16 {:.0f} GFLOP/s\n",
           limits->read_bytes_per_second / 1e9, limits->new_bytes_per_second / 1e9,
-          limits->flops_per_second / 1e9);
+          limits->flops_per_second / 1e9, limits->bf16_flops_per_second / 1e9);
     }
     fmt::print("medians of {} steps [fastest … slowest]\n", options.runs);
   }

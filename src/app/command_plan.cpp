@@ -186,7 +186,7 @@ std::optional<MachineLimits> limits_of(const PlanOptions& options, const PlanSet
   if (!options.measure) return std::nullopt;
   const int threads = threads_of(setting.engine.threads, setting.ranks_per_node);
   return measured_limits(std::min(available_cores(), threads * setting.ranks_per_node),
-                         setting.ranks_per_node);
+                         setting.ranks_per_node, setting.model.dtype);
 }
 
 }  // namespace

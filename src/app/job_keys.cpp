@@ -136,7 +136,7 @@ std::string field(const Value& value) {
 }
 
 Isa isa(const Value& value) {
-  static_cast<void>(value.choice({"auto", "avx512", "avx2", "plain"}));
+  static_cast<void>(value.choice({"auto", "avx512_bf16", "avx512", "avx2", "plain"}));
   return isa_from_name(value.text());
 }
 
@@ -258,7 +258,7 @@ const JobKey kKeys[] = {
      "Where one GPU is a whole replica, launch a step before the host has the tokens of the one before it; the bits do not depend on it.", false,
      [](const Value& v, Job& j) { j.engine.run_ahead = v.boolean(); },
      [](const Job& j) { return written(j.engine.run_ahead); }},
-    {"engine.isa", "`auto`, `avx512`, `avx2`, `plain`",
+    {"engine.isa", "`auto`, `avx512_bf16`, `avx512`, `avx2`, `plain`",
      "Instruction set of CPU ranks; the bits do not depend on it.", false,
      [](const Value& v, Job& j) { j.engine.isa = isa(v); },
      [](const Job& j) { return std::string(name(j.engine.isa)); }},

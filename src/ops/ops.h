@@ -268,9 +268,9 @@ class Ops : public OpSizes {
 };
 
 /// Instruction set of the CPU operators; the bits do not depend on it.
-enum class Isa { automatic, avx512, avx2, plain };
+enum class Isa { automatic, avx512_bf16, avx512, avx2, plain };
 
-/// "auto", "avx512", "avx2", "plain".
+/// "auto", "avx512_bf16", "avx512", "avx2", "plain".
 std::string_view name(Isa isa);
 /// The reverse of `name`; throws UserError.
 Isa isa_from_name(std::string_view name);

@@ -81,15 +81,17 @@ MachineLimits gpu_limits(std::string_view kind, DType dtype) {
 
 int gpu_free_gib(std::string_view kind) { return gpu_of(kind).free_gib; }
 
-MachineLimits measured_limits(int threads, int ranks) {
+MachineLimits measured_limits(int threads, int ranks, DType dtype) {
   const CpuLimits limits = measure_cpu_limits(threads, Isa::automatic);
   const double read = limits.read_bytes_per_second / ranks;
+  const bool bf16 = dtype == DType::bf16;
+  const double flops = (bf16 ? limits.bf16_flops_per_second : limits.flops_per_second) / ranks;
   // What travels through shared memory is read once and written once.
-  return {read, limits.flops_per_second / ranks, read / 2, kCpuCallSeconds,
+  return {read, flops, read / 2, kCpuCallSeconds,
           fmt::format("this machine as measured, shared by {} rank{}: read {:.1f} GB/s and {:.0f} "
-                      "GFLOP/s of fp32 each; links of half that rate and {:.0f} us a call assumed",
-                      ranks, ranks == 1 ? "" : "s", read / 1e9,
-                      limits.flops_per_second / ranks / 1e9, kCpuCallSeconds * 1e6)};
+                      "GFLOP/s of {} each; links of half that rate and {:.0f} us a call assumed",
+                      ranks, ranks == 1 ? "" : "s", read / 1e9, flops / 1e9, bf16 ? "bf16" : "fp32",
+                      kCpuCallSeconds * 1e6)};
 }
 
 }  // namespace weft

@@ -30,6 +30,6 @@ int gpu_free_gib(std::string_view kind);
 
 /// Measures this machine's memory and CPU with `threads` threads in all (see measure_cpu_limits)
 /// and gives each of `ranks` ranks its share. Links are assumed, not measured.
-MachineLimits measured_limits(int threads, int ranks);
+MachineLimits measured_limits(int threads, int ranks, DType dtype);
 
 }  // namespace weft

@@ -87,7 +87,7 @@ TEST_CASE("threads, instruction sets, transports and schedules do not show", "[l
       options.threads = threads;
       check(std::to_string(threads) + " threads", options);
     }
-    for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::plain}) {
+    for (const Isa isa : {Isa::avx512_bf16, Isa::avx512, Isa::avx2, Isa::plain}) {
       ReplicaOptions options;
       options.isa = isa;
       try {

@@ -133,7 +133,7 @@ std::vector<float> rounded(std::vector<float> values, DType dtype) {
 const std::vector<std::unique_ptr<Ops>>& implementations() {
   static const std::vector<std::unique_ptr<Ops>> all = [] {
     std::vector<std::unique_ptr<Ops>> list;
-    for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::plain}) {
+    for (const Isa isa : {Isa::avx512_bf16, Isa::avx512, Isa::avx2, Isa::plain}) {
       for (int threads = 1; threads <= 4; ++threads) {
         try {
           list.push_back(make_cpu_ops(threads, isa));

@@ -238,7 +238,7 @@ TEST_CASE("what is wrong is refused with file, line and a hint", "[job]") {
       {with_engine("  kv_memory: 99999999999999999GiB\n"), engine + "kv_memory is too large"},
       {with_engine("  kv_memory: -1GiB\n"), engine + "kv_memory must be auto, a size"},
       {with_engine("  isa: sse\n"),
-       engine + "isa must be one of auto, avx512, avx2, plain, not sse"},
+       engine + "isa must be one of auto, avx512_bf16, avx512, avx2, plain, not sse"},
       {with_engine("  cuda_graphs: yes\n"),
        engine + "cuda_graphs must be one of auto, true, false"},
       {with_engine("  watchdog_seconds: .nan\n"), engine + "watchdog_seconds must be a plain"},

@@ -106,7 +106,9 @@ void CpuOps::expert_pass(const Tensor& x, const std::int32_t* rows, const Matrix
   const std::int64_t count = runs_.back().pairs.end - first;
   const std::int64_t columns = w.shape.columns();
   const std::int64_t panels = ceil_div(w.shape.rows, kPanelRows);
-  const std::int64_t x_floats = round_up(count * columns, 16);
+  const bool of_two = takes_pairs(kernels_, w.shape.dtype, leaves_);
+  const std::int64_t row_floats = packed_floats(columns, of_two);
+  const std::int64_t x_floats = round_up(count * row_floats, 16);
   std::int64_t longest = 0;
   std::int64_t cost = 0;
   for (const ExpertRun& run : runs_) {
@@ -130,8 +132,8 @@ void CpuOps::expert_pass(const Tensor& x, const std::int32_t* rows, const Matrix
         task.row_stride = x.row_stride();
         task.rows = run.begin + (b + 1) * run.size() / blocks - begin;
         task.columns = columns;
-        task.out = packed + (begin - first) * columns;
-        kernels_.pack(task);
+        task.out = packed + (begin - first) * row_floats;
+        of_two ? kernels_.pack_pairs(task) : kernels_.pack(task);
       }
     }
   });
@@ -158,12 +160,12 @@ void CpuOps::expert_pass(const Tensor& x, const std::int32_t* rows, const Matrix
       task.panels = {panel_from(share.begin), panel_from(share.end)};
       begin += panels * unit;
       if (task.panels.empty()) continue;
-      task.x = packed + (run.pairs.begin - first) * columns;
+      task.x = packed + (run.pairs.begin - first) * row_floats;
       task.weights = w.storage.data() + static_cast<Bytes>(run.expert) * matrix;
       task.rows = run.pairs.size();
       task.out = out + run.pairs.begin * w.shape.rows;
       task.blocks = {0, ceil_div(task.rows, kernels_.tile_rows)};
-      kernels_.linear(task);
+      of_two ? kernels_.linear_pairs(task) : kernels_.linear(task);
     }
   });
 }

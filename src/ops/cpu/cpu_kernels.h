@@ -40,7 +40,7 @@ struct LinearLeaf {
 };
 
 /// Products of row blocks with panels. Row block b of n holds rows floor(b*M/n) …, and lies in `x`
-/// as [K][rows of the block].
+/// as PackTask makes it.
 struct LinearTask {
   const float* x = nullptr;
   const std::byte* weights = nullptr;
@@ -71,7 +71,8 @@ struct PanelTask {
   std::int64_t col0 = 0;
 };
 
-/// Widens `rows` rows of K elements to one row block [K][rows].
+/// Widens `rows` rows of K elements to one row block [K][rows], or brings them into pairs:
+/// [ceil(K / 2)][rows].
 struct PackTask {
   const std::byte* x = nullptr;
   bool bf16 = false;
@@ -247,6 +248,11 @@ struct CpuKernels {
   void (*combine)(const CombineTask&);
   void (*add_gated)(const GatedTask&);
   float (*spin_fma)(std::int64_t rounds, float seed);
+
+  // Where bf16 is multiplied in pairs, the same for leaves that begin at even columns, else null.
+  void (*pack_pairs)(const PackTask&) = nullptr;
+  void (*linear_pairs)(const LinearTask&) = nullptr;
+  float (*spin_pairs)(std::int64_t rounds, float seed) = nullptr;
 };
 
 /// Floats that `linear` needs for `rows` rows and `slots` stack entries.
@@ -264,9 +270,10 @@ constexpr std::int64_t attention_scratch(std::int64_t head_dim) {
 const CpuKernels& plain_kernels();
 const CpuKernels& avx2_kernels();
 const CpuKernels& avx512_kernels();
+const CpuKernels& avx512_bf16_kernels();
 
 /// The kernels for `isa`, or null when this processor (or this build) lacks it. `automatic` takes
-/// the widest that there is.
+/// what is fastest there.
 const CpuKernels* cpu_kernels(Isa isa);
 
 }  // namespace weft

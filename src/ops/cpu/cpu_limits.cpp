@@ -71,14 +71,19 @@ CpuLimits measure_cpu_limits(int threads, Isa isa) {
   CpuLimits limits;
   volatile float seed = 1;
   volatile double sink = 0;
-  const double spin = least_seconds([&] {
-    double sum = 0;
+  const auto rate_of = [&](float (*spin)(std::int64_t, float)) {
+    const double seconds = least_seconds([&] {
+      double sum = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : sum)
-    sum += static_cast<double>(kernels->spin_fma(kSpinRounds, seed));
-    sink = sum;
-  });
-  constexpr double kFlops = 2.0 * 16 * kSpinChains * kSpinRounds;
-  limits.flops_per_second = kFlops * threads / spin;
+      sum += static_cast<double>(spin(kSpinRounds, seed));
+      sink = sum;
+    });
+    constexpr double kFlops = 2.0 * 16 * kSpinChains * kSpinRounds;
+    return kFlops * threads / seconds;
+  };
+  limits.flops_per_second = rate_of(kernels->spin_fma);
+  limits.bf16_flops_per_second =
+      kernels->spin_pairs == nullptr ? limits.flops_per_second : 2 * rate_of(kernels->spin_pairs);
 
   HostMemory memory;
   const Buffer buffer(memory, kReadBytes);

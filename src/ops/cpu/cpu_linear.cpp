@@ -110,8 +110,12 @@ void CpuOps::linear_pass(const Tensor& x, const Matrix& w, const std::vector<Lin
   const std::int64_t blocks = ceil_div(rows, kernels_.tile_rows);
   const auto block_begin = [&](std::int64_t block) { return block * rows / blocks; };
   const int slots = slots_of(leaves);
-  const std::int64_t x_floats = round_up(rows * columns, 16);
+  const bool pairs = takes_pairs(kernels_, w.shape.dtype, leaves);
+  const std::int64_t row_floats = packed_floats(columns, pairs);
+  const std::int64_t x_floats = round_up(rows * row_floats, 16);
   const std::int64_t thread_floats = linear_scratch(rows, slots);
+  const auto pack_rows = pairs ? kernels_.pack_pairs : kernels_.pack;
+  const auto multiply = pairs ? kernels_.linear_pairs : kernels_.linear;
   float* const packed = workspace(x_floats + threads_ * thread_floats);
 
   spread(blocks, rows * columns, [&](int, Range range) {
@@ -123,8 +127,8 @@ void CpuOps::linear_pass(const Tensor& x, const Matrix& w, const std::vector<Lin
       task.row_stride = x.row_stride();
       task.rows = block.rows();
       task.columns = columns;
-      task.out = packed + block_begin(b) * columns;
-      kernels_.pack(task);
+      task.out = packed + block_begin(b) * row_floats;
+      pack_rows(task);
     }
   });
 
@@ -149,13 +153,13 @@ void CpuOps::linear_pass(const Tensor& x, const Matrix& w, const std::vector<Lin
     if (parts == 1) {
       mine.blocks = {0, blocks};
       mine.panels = items;
-      return kernels_.linear(mine);
+      return multiply(mine);
     }
     for (std::int64_t i = items.begin; i < items.end; ++i) {
       const std::int64_t part = i % parts;
       mine.blocks = {part * blocks / parts, (part + 1) * blocks / parts};
       mine.panels = {i / parts, i / parts + 1};
-      kernels_.linear(mine);
+      multiply(mine);
     }
   });
 }

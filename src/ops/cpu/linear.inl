@@ -29,7 +29,7 @@ void pack_rows(const PackTask& task) {
   }
 }
 
-void pack(const PackTask& task) {
+[[maybe_unused]] void pack(const PackTask& task) {
   if (task.bf16) {
     pack_rows<std::uint16_t>(task);
   } else {
@@ -103,28 +103,45 @@ WEFT_INLINE void add_products(Tile<R, V>& sums, const Piece& piece, Weights weig
   add(piece.x + asking * R, piece.count - asking, Nothing{});
 }
 
-template <int R, int V, int Lines, class Weights>
-__attribute__((noinline)) void run_piece(const Piece& piece, Weights weights) {
-  Tile<R, V> sums;
-  float* const top = piece.stack + piece.leaf.slot * piece.slot_stride;
+/// Where a piece's sums come from.
+template <int R, int V>
+WEFT_INLINE void begin_piece(Tile<R, V>& sums, const Piece& piece) {
   if (piece.resume) {
-    sums.load_from(top, kPanelRows);
+    sums.load_from(piece.stack + piece.leaf.slot * piece.slot_stride, kPanelRows);
   } else {
     sums.clear();
   }
-  add_products<R, V, Lines>(sums, piece, weights);
+}
+
+/// Where they go: at the end of a leaf, after the additions of the tree.
+template <int R, int V>
+WEFT_INLINE void end_piece(Tile<R, V>& sums, const Piece& piece) {
+  float* const top = piece.stack + piece.leaf.slot * piece.slot_stride;
   if (!piece.last) return sums.store_to(top, kPanelRows);
-  const float* left = top;
-  for (int i = 0; i < piece.leaf.merges; ++i) {
-    left -= piece.slot_stride;
-    WEFT_UNROLL for (int r = 0; r < R; ++r) {
-      WEFT_UNROLL for (int v = 0; v < V; ++v) {
-        sums.at[r][v] = load(left + r * kPanelRows + v * 16) + sums.at[r][v];
+  if (piece.leaf.merges > 0) {
+    // Others of the tree's additions are add_tree's.
+    const std::uint64_t mode = keep_denormals();
+    const float* left = top;
+    for (int i = 0; i < piece.leaf.merges; ++i) {
+      left -= piece.slot_stride;
+      WEFT_UNROLL for (int r = 0; r < R; ++r) {
+        WEFT_UNROLL for (int v = 0; v < V; ++v) {
+          sums.at[r][v] = load(left + r * kPanelRows + v * 16) + sums.at[r][v];
+        }
       }
     }
+    set_float_mode(mode);
   }
   if (piece.leaf.node >= 0) return sums.store_to(piece.out, piece.out_stride, piece.out_columns);
   sums.store_to(top - piece.leaf.merges * piece.slot_stride, kPanelRows);
+}
+
+template <int R, int V, int Lines, class Weights>
+__attribute__((noinline)) void run_piece(const Piece& piece, Weights weights) {
+  Tile<R, V> sums;
+  begin_piece(sums, piece);
+  add_products<R, V, Lines>(sums, piece, weights);
+  end_piece(sums, piece);
 }
 
 /// All columns of a panel, V vectors at a time.
@@ -143,12 +160,13 @@ WEFT_INLINE void run_panel(Piece piece, Weights weights) {
 struct PanelWalk {
   const LinearTask& task;
   std::int64_t panel;
-  std::int64_t blocks;     ///< row blocks of all M rows
-  std::int64_t first_row;  ///< of the task's blocks
-  std::int64_t rows;       ///< in the task's blocks
+  std::int64_t row_floats;  ///< that a row of x takes
+  std::int64_t blocks;      ///< row blocks of all M rows
+  std::int64_t first_row;   ///< of the task's blocks
+  std::int64_t rows;        ///< in the task's blocks
 
-  PanelWalk(const LinearTask& of, std::int64_t at)
-      : task(of), panel(at), blocks(ceil_of(of.rows, kTileRows)) {
+  PanelWalk(const LinearTask& of, std::int64_t at, std::int64_t floats)
+      : task(of), panel(at), row_floats(floats), blocks(ceil_of(of.rows, kTileRows)) {
     first_row = part_begin(task.blocks.begin, blocks, task.rows);
     rows = part_begin(task.blocks.end, blocks, task.rows) - first_row;
   }
@@ -156,7 +174,7 @@ struct PanelWalk {
   [[nodiscard]] WEFT_INLINE Piece piece(const LinearLeaf& leaf, Range columns,
                                         std::int64_t row) const {
     Piece p;
-    p.x = task.x + row * task.columns;  // adjusted to the block's column by the caller
+    p.x = task.x + row * row_floats;  // adjusted to the block's column by the caller
     p.count = columns.end - columns.begin;
     p.ahead = nullptr;
     p.asking = 0;
@@ -243,7 +261,7 @@ template <class W>
 void linear_of(const LinearTask& task) {
   for (std::int64_t panel = task.panels.begin; panel < task.panels.end; ++panel) {
     const W* const w = reinterpret_cast<const W*>(task.weights) + panel * task.columns * kPanelRows;
-    const PanelWalk walk{task, panel};
+    const PanelWalk walk{task, panel, task.columns};
     if (task.rows <= kDirectRows) {
       panel_direct(walk, w);
     } else {
@@ -252,12 +270,11 @@ void linear_of(const LinearTask& task) {
   }
 }
 
-void linear(const LinearTask& task) {
-  if (task.bf16) {
-    linear_of<std::uint16_t>(task);
-  } else {
-    linear_of<float>(task);
-  }
+[[maybe_unused]] void linear(const LinearTask& task) {
+  if (!task.bf16) return linear_of<float>(task);
+  const std::uint64_t mode = flush_denormals();
+  linear_of<std::uint16_t>(task);
+  set_float_mode(mode);
 }
 
 }  // namespace

@@ -29,6 +29,12 @@ void plan_leaves(const KCut& cut, std::vector<LinearLeaf>& leaves) {
   }
 }
 
+bool takes_pairs(const CpuKernels& kernels, DType dtype, const std::vector<LinearLeaf>& leaves) {
+  return kernels.linear_pairs != nullptr && dtype == DType::bf16 &&
+         std::all_of(leaves.begin(), leaves.end(),
+                     [](const LinearLeaf& leaf) { return leaf.begin % 2 == 0; });
+}
+
 int slots_of(const std::vector<LinearLeaf>& leaves) {
   int slots = 0;
   for (const LinearLeaf& leaf : leaves) slots = std::max(slots, leaf.slot + 1);

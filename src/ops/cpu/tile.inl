@@ -1,6 +1,7 @@
 // What all kernels share: loops over lanes, the register tile that every product is made of, and
 // the exponential.
 #include "base/elementary.h"
+#include "ops/denormals.h"
 
 namespace weft {
 namespace {

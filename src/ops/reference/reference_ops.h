@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "ops/denormals.h"
 #include "ops/ops.h"
 
 namespace weft {
@@ -89,17 +90,19 @@ float sum_by_halving(std::span<float, 16> lanes);
 /// `merges` times: the last two entries become their sum, left + right.
 void merge(std::vector<float>& sums, int merges);
 
-/// The straight loops over the segments of `cut` of x[0 … K-1] * w[0 … K-1] (accessors of k), and
-/// their tree: its nodes, ascending.
+/// The straight loops over the segments of `cut` of x[0 … K-1] * w[0 … K-1] (accessors of k, whose
+/// values are of type `dtype`), and their tree: its nodes, ascending.
 template <class X, class W>
-std::vector<float> tree_nodes(const KCut& cut, const X& x, const W& w) {
+std::vector<float> tree_nodes(const KCut& cut, DType dtype, const X& x, const W& w) {
   TreeStack tree;
   std::vector<float> sums;
   std::int64_t k = 0;
   for (std::int64_t leaf = cut.leaves.begin; leaf < cut.leaves.end; ++leaf) {
     float sum = 0;
     const std::int64_t end = cut.ends[static_cast<std::size_t>(leaf - cut.leaves.begin)];
+    const std::uint64_t mode = dtype == DType::bf16 ? flush_denormals() : float_mode();
     for (; k < end; ++k) sum = std::fma(x(k), w(k), sum);
+    set_float_mode(mode);
     sums.push_back(sum);
     merge(sums, tree.push({0, leaf}));
   }
