@@ -252,6 +252,8 @@ def instruction_sets():
         found.append("avx2")
         if has_cpu_flags("avx512f", "avx512bw", "avx512vl", "avx512dq"):
             found.append("avx512")
+            if has_cpu_flags("avx512_bf16"):
+                found.append("avx512_bf16")
     return found
 
 

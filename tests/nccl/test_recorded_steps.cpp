@@ -49,9 +49,9 @@ Outcome run(const test::SyntheticModel& model, const std::vector<Request>& reque
   return outcome;
 }
 
-/// Requests whose steps have from four rows down to one.
-std::vector<Request> ending_requests(std::uint64_t seed) {
-  std::vector<Request> requests = test::varied_requests(4, 300, seed, 20, 1);
+/// Requests whose steps have from `count` rows down to one.
+std::vector<Request> ending_requests(std::int64_t count, std::uint64_t seed) {
+  std::vector<Request> requests = test::varied_requests(count, 300, seed, 20, 1);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     requests[i].sampling.max_tokens = static_cast<std::int64_t>(2 + 3 * i);
     requests[i].sampling.ignore_eos = true;
@@ -99,7 +99,8 @@ TEST_CASE("recorded steps of models with experts over NCCL", "[nccl][experts]") 
   nlohmann::json config = eight->config;
   config["vocab_size"] = 300;
   const test::SyntheticModel model(config, DType::f32, 53);
-  const std::vector<Request> requests = ending_requests(54);
+  // The first step of decodes is padded.
+  const std::vector<Request> requests = ending_requests(3, 54);
   const auto alone = make_self_group();
   Replica cpu(model.path(), {}, *alone);
   const Digest expected = test::digest_of_completions(cpu.complete(requests));
@@ -118,7 +119,7 @@ TEST_CASE("partial sums in symmetric memory over NCCL", "[nccl]") {
   nlohmann::json config = test::tiny_config("llama");
   config["vocab_size"] = 300;
   const test::SyntheticModel model(config, DType::f32, 55);
-  const std::vector<Request> requests = ending_requests(56);
+  const std::vector<Request> requests = ending_requests(4, 56);
   const auto alone = make_self_group();
   Replica cpu(model.path(), {}, *alone);
   const Digest expected = test::digest_of_completions(cpu.complete(requests));

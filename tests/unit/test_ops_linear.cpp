@@ -63,6 +63,68 @@ TEST_CASE("linear equals its plain twin bit for bit", "[ops][linear]") {
   }
 }
 
+TEST_CASE("leaves may begin at odd columns", "[ops][linear]") {
+  Random random(6);
+  const Segments segments = Segments::cut(15 * 4 + 7, 15, 4);
+  for (const std::int64_t rows : {1, 9, 30}) {
+    compare(random_product(random, rows, 33, segments, {0, segments.count()}, DType::bf16));
+    compare(random_product(random, rows, 33, segments, {1, 3}, DType::bf16));
+  }
+}
+
+TEST_CASE("products of bf16 flush denormal numbers, the tree keeps them", "[ops][linear]") {
+  const auto value = [](Ops& ops, DType dtype, std::int64_t rows, std::int64_t k, auto x, auto w) {
+    const Segments segments = Segments::cut(k, 16, 4);
+    Product p{rows, 1, KCut::of(segments, {0, segments.count()}), dtype, {}, {}};
+    for (std::int64_t i = 0; i < rows * k; ++i) p.x.push_back(x(i % k));
+    for (std::int64_t i = 0; i < k; ++i) p.w.push_back(w(i));
+    const std::vector<float> found = floats(multiply(ops, p));
+    CHECK(std::all_of(found.begin(), found.end(), [&](float f) { return f == found[0]; }));
+    return found[0];
+  };
+  const auto zeros_but = [](std::vector<float> first) {
+    return [first](std::int64_t i) {
+      return i < static_cast<std::int64_t>(first.size()) ? first[static_cast<std::size_t>(i)]
+                                                         : 0.0F;
+    };
+  };
+  std::vector<Ops*> all = {&reference()};
+  for (const auto& ops : implementations()) all.push_back(ops.get());
+  for (Ops* const ops : all) {
+    for (const std::int64_t rows : {1, 2, 5, 13, 40}) {
+      INFO(ops->description() << ": " << rows << " rows");
+      const auto bf16 = [&](std::int64_t k, const std::vector<float>& x,
+                            const std::vector<float>& w) {
+        return value(*ops, DType::bf16, rows, k, zeros_but(x), zeros_but(w));
+      };
+      // Results, in the first and the second column of a pair, and alone.
+      for (const std::int64_t k : {1, 2, 3, 16}) {
+        CHECK(bf16(k, {0x1p-70F}, {0x1p-70F}) == 0.0F);
+        CHECK(value(*ops, DType::f32, rows, k, zeros_but({0x1p-70F}), zeros_but({0x1p-70F})) ==
+              0x1p-140F);
+      }
+      CHECK(bf16(2, {0, 0x1p-70F}, {0, 0x1p-70F}) == 0.0F);
+      // A zero keeps its sign where nothing follows it.
+      CHECK(std::signbit(bf16(1, {-0x1p-70F}, {0x1p-70F})));
+      CHECK(std::signbit(bf16(2, {0, -0x1p-70F}, {0, 0x1p-70F})));
+      CHECK(std::signbit(bf16(3, {0, 0, -0x1p-70F}, {0, 0, 0x1p-70F})));
+      // 1.5 * 2^-126 - 2^-126 is flushed before it is doubled; the first sum is normal.
+      CHECK(bf16(3, {0x1.8p-63F, -0x1p-63F, 0}, {0x1p-63F, 0x1p-63F, 0}) == 0.0F);
+      CHECK(bf16(3, {0x1.8p-63F, -0x1p-63F, 0x1p-63F}, {0x1p-63F, 0x1p-63F, 0x1p-63F}) ==
+            0x1p-126F);
+      // Operands.
+      CHECK(bf16(2, {0x1p-127F, 1}, {0x1p100F, 1}) == 1.0F);
+      CHECK(bf16(2, {1, 0x1p100F}, {1, 0x1p-127F}) == 1.0F);
+      // Two leaves whose sums are normal, and their root is not.
+      std::vector<float> halves(32, 0.0F);
+      halves[0] = 0x1.8p-63F;
+      halves[16] = -0x1p-63F;
+      const std::vector<float> weights(32, 0x1p-63F);
+      CHECK(bf16(32, halves, weights) == 0x1p-127F);
+    }
+  }
+}
+
 TEST_CASE("linear over long K, many rows and every part of the tree", "[ops][linear]") {
   Random random(2);
   for (const DType dtype : {DType::bf16, DType::f32}) {
