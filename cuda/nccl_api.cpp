@@ -31,7 +31,6 @@ std::unique_ptr<NcclApi> load() {
   find(library, "ncclMemAlloc", api->MemAlloc);
   find(library, "ncclMemFree", api->MemFree);
   find(library, "ncclCommWindowRegister", api->CommWindowRegister);
-  find(library, "ncclCommWindowDeregister", api->CommWindowDeregister);
   return complete ? std::move(api) : nullptr;
 }
 

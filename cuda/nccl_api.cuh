@@ -30,17 +30,15 @@ struct NcclApi {
   WEFT_NCCL_FUNCTIONS(WEFT_NCCL_MEMBER)
 #undef WEFT_NCCL_MEMBER
 
-  // Of NCCL 2.27 and later, null in others: memory that all ranks of a communicator see at places
-  // of the same kind. Headers may be older.
+  // Memory that all ranks of a communicator see, since NCCL 2.27; null where a library has not got
+  // them. Headers may be older.
   ncclResult_t (*MemAlloc)(void** data, std::size_t bytes) = nullptr;
   ncclResult_t (*MemFree)(void* data) = nullptr;
   ncclResult_t (*CommWindowRegister)(ncclComm_t comm, void* data, std::size_t bytes, void** window,
                                      int flags) = nullptr;
-  ncclResult_t (*CommWindowDeregister)(ncclComm_t comm, void* window) = nullptr;
 
   [[nodiscard]] bool has_windows() const {
-    return MemAlloc != nullptr && MemFree != nullptr && CommWindowRegister != nullptr &&
-           CommWindowDeregister != nullptr;
+    return MemAlloc != nullptr && MemFree != nullptr && CommWindowRegister != nullptr;
   }
 };
 

@@ -62,17 +62,11 @@ void NcclComm::replayed() {
   expect(operation_);
 }
 
-void* NcclComm::open_window(void* data, Bytes bytes) {
+void NcclComm::open_window(void* data, Bytes bytes) {
   constexpr int kSymmetric = 1;  // NCCL_WIN_COLL_SYMMETRIC
   operation_ = "ncclCommWindowRegister";
   void* window = nullptr;
   check(settle(setting_.api.CommWindowRegister(comm_, data, bytes, &window, kSymmetric)));
-  return window;
-}
-
-void NcclComm::close_window(void* window) {
-  operation_ = "ncclCommWindowDeregister";
-  check(settle(setting_.api.CommWindowDeregister(comm_, window)));
 }
 
 void NcclComm::call(const char* operation, const std::function<void()>& calls) {

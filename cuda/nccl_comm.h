@@ -54,10 +54,10 @@ class NcclComm {
   void record(const char* operation, const std::function<void()>& calls);
   /// A replay of what was recorded has been put on the stream: one operation, for whoever watches.
   void replayed();
-  /// Makes memory from MemAlloc known to all ranks of the communicator, which must all do so; null
-  /// where its devices cannot see each other's. Throws Error.
-  void* open_window(void* data, Bytes bytes);
-  void close_window(void* window);
+  /// Makes memory from MemAlloc known to all ranks of the communicator, which must all do so, with
+  /// as many bytes each, until its end. Without effect where devices cannot see each other's
+  /// memory. Throws Error.
+  void open_window(void* data, Bytes bytes);
 
   /// For a call inside a group: to be in progress is no error.
   void check_call(ncclResult_t result) {

@@ -129,8 +129,8 @@ class NcclGroup final : public Group {
   std::unique_ptr<Group> group_;
   GpuOps& ops_;
   NcclSetting setting_;
-  std::unique_ptr<NcclComm> comm_;
   std::unique_ptr<NcclMemory> memory_;  ///< null unless messages have memory of their own
+  std::unique_ptr<NcclComm> comm_;      ///< ends before its windows' memory
 };
 
 }  // namespace

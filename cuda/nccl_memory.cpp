@@ -1,7 +1,6 @@
 #include "cuda/nccl_memory.h"
 
 #include <algorithm>
-#include <exception>
 #include <vector>
 
 #include "base/error.h"
@@ -25,29 +24,22 @@ void* NcclMemory::take(Bytes bytes) {
   require(!ops_.recording(), "memory for messages is taken while work is recorded");
   const auto whole = round_up(static_cast<std::int64_t>(most_of(bytes)), kWindowAlignment);
   void* data = nullptr;
+  taken_.reserve(taken_.size() + 1);
   const ncclResult_t result = api_.MemAlloc(&data, static_cast<Bytes>(whole));
   if (result != ncclSuccess) {
     fail("{} bytes for messages: ncclMemAlloc: {}", bytes, api_.GetErrorString(result));
   }
-  windows_[data] = comm_.open_window(data, static_cast<Bytes>(whole));
+  taken_.push_back(data);
+  comm_.open_window(data, static_cast<Bytes>(whole));
   pieces_.add(data, bytes);
   ops_.clear(Tensor(data, DType::i32, {whole / 4}));
   return data;
 }
 
-void NcclMemory::give(void* data, Bytes /*bytes*/) noexcept {
-  pieces_.remove(data);
-  // A rank that is failing must not wait for the others, as closing would.
-  if (std::uncaught_exceptions() > 0) return;
-  try {
-    ops_.wait();
-    const auto window = windows_.find(data);
-    if (window->second != nullptr) comm_.close_window(window->second);
-    windows_.erase(window);
-    (void)api_.MemFree(data);
-  } catch (const std::exception&) {
-    // The communicator has failed; whoever waits for results says so.
-  }
+void NcclMemory::give(void* data, Bytes /*bytes*/) noexcept { pieces_.remove(data); }
+
+NcclMemory::~NcclMemory() {
+  for (void* const data : taken_) (void)api_.MemFree(data);
 }
 
 }  // namespace weft

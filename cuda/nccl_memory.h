@@ -1,7 +1,8 @@
 // Device memory that NCCL knows on all ranks of a communicator.
 #pragma once
 
-#include <map>
+#include <span>
+#include <vector>
 
 #include "base/buffer.h"
 #include "comm/group.h"
@@ -12,13 +13,16 @@
 namespace weft {
 
 /// Memory from ncclMemAlloc, each piece a symmetric window: collectives whose buffers all lie in
-/// such windows may use NCCL's kernels for them. Taking and giving back is collective over the
-/// communicator's ranks.
+/// such windows may use NCCL's kernels for them. Taking is collective over the communicator's
+/// ranks. What is given back stays taken until the end: windows end with their communicator, so
+/// that no rank waits for one that has failed.
 class NcclMemory final : public Memory {
  public:
-  /// `group` has the ranks of `comm`, for messages of hosts. All must outlive it.
+  /// `group` has the ranks of `comm`, for messages of hosts. `api` and `ops` must outlive it; the
+  /// communicator must end before it.
   NcclMemory(const NcclApi& api, NcclComm& comm, Group& group, GpuOps& ops)
       : api_(api), comm_(comm), group_(group), ops_(ops) {}
+  ~NcclMemory() override;
 
   /// As `GpuOps::owns`.
   [[nodiscard]] bool owns(std::span<const std::byte> bytes) const { return pieces_.hold(bytes); }
@@ -33,7 +37,7 @@ class NcclMemory final : public Memory {
   Group& group_;
   GpuOps& ops_;
   Pieces pieces_;
-  std::map<void*, void*> windows_;  ///< by their data; null where there is none
+  std::vector<void*> taken_;
 };
 
 }  // namespace weft

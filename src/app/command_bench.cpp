@@ -58,7 +58,7 @@ double sum_over(Group& group, double value) {
 }
 
 void print_case(const StepCase& step, std::vector<double> seconds, const StepWork& work,
-                const std::optional<CpuLimits>& limits) {
+                const std::optional<CpuLimits>& limits, DType dtype) {
   std::sort(seconds.begin(), seconds.end());
   const double time = seconds[seconds.size() / 2];
   const std::string what =
@@ -74,7 +74,8 @@ void print_case(const StepCase& step, std::vector<double> seconds, const StepWor
       what, time * 1e3, seconds.front() * 1e3, seconds.back() * 1e3,
       static_cast<double>(step.tokens()) / time, read / 1e9,
       share(read, &CpuLimits::read_bytes_per_second), computed / 1e9,
-      share(computed, &CpuLimits::flops_per_second));
+      share(computed, dtype == DType::bf16 ? &CpuLimits::bf16_flops_per_second
+                                           : &CpuLimits::flops_per_second));
   std::fflush(stdout);
 }
 
@@ -143,7 +144,7 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
     StepWork work = work_of(step, deployment.model().partition());
     work.bytes = sum_over(world, work.bytes);
     work.flops = sum_over(world, work.flops);
-    if (world.rank() == 0) print_case(step, seconds, work, limits);
+    if (world.rank() == 0) print_case(step, seconds, work, limits, deployment.reader().dtype());
   }
   if (options.parts) {
     bench_exchange(deployment, options.runs);

@@ -147,7 +147,7 @@ std::optional<int> gpu_gib(const PlanOptions& options) {
 }
 
 /// Sizes and memory of a rank that has a GPU to itself, or of one on this machine's CPU.
-void set_processor(const PlanOptions& options, int ep, PlanSetting& setting) {
+void set_processor(const PlanOptions& options, PlanSetting& setting) {
   const Device device = setting.engine.device;
   const std::optional<int> gib = gpu_gib(options);
   std::vector<GpuDevice> gpus;
@@ -155,7 +155,7 @@ void set_processor(const PlanOptions& options, int ep, PlanSetting& setting) {
   const bool cuda =
       device == Device::cuda || (device == Device::automatic && (gib || !gpus.empty()));
   check_numerics(setting.engine, cuda);
-  check_graphs(setting.engine, cuda, ep);
+  check_gpu_settings(setting.engine, cuda);
   if (!cuda) {
     if (gib) {
       fail_user("{}, but engine.device is cpu", options.gpu_memory ? "--gpu-memory" : "--gpu");
@@ -186,7 +186,7 @@ std::optional<MachineLimits> limits_of(const PlanOptions& options, const PlanSet
   if (!options.measure) return std::nullopt;
   const int threads = threads_of(setting.engine.threads, setting.ranks_per_node);
   return measured_limits(std::min(available_cores(), threads * setting.ranks_per_node),
-                         setting.ranks_per_node, setting.model.dtype);
+                         setting.ranks_per_node, setting.engine.isa, setting.model.dtype);
 }
 
 }  // namespace
@@ -203,7 +203,7 @@ int command_plan(const PlanOptions& options) {
   setting.ranks = options.ranks.value_or(static_cast<int>(
       std::min<std::int64_t>(asked.world_size(), std::numeric_limits<int>::max())));
   setting.ranks_per_node = std::min(options.gpus_per_node.value_or(setting.ranks), setting.ranks);
-  set_processor(options, parallel.ep, setting);
+  set_processor(options, setting);
   setting.digest = job.output.digest;
   setting.limits = limits_of(options, setting);
 
@@ -216,6 +216,7 @@ int command_plan(const PlanOptions& options) {
     return kExitSuccess;
   }
   const LayoutVerdict verdict = judge_in(setting, asked);
+  if (verdict.sizes) check_graphs(setting.engine, verdict.parts.front(), verdict.sizes->shape);
   print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
   fmt::print("\n");
   print_verdict(verdict, setting.model.config);

@@ -4,10 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "app/weight_loading.h"
 #include "base/error.h"
 #include "base/machine.h"
+#include "base/stopped.h"
 #include "base/version.h"
 #include "comm/session.h"
 #include "comm/timed_group.h"
@@ -108,15 +111,20 @@ void check_numerics(const JobEngine& engine, bool cuda) {
   }
 }
 
-void check_graphs(const JobEngine& engine, bool cuda, int ep) {
-  if (!engine.cuda_graphs.value_or(false)) return;
-  if (!cuda) fail_user("engine.cuda_graphs is true, and nothing runs on GPUs: use auto");
-  if (ep > 1) {
-    fail_user(
-        "engine.cuda_graphs is true, but steps whose experts are spread over ep={} parts are not "
-        "recorded: use auto",
-        ep);
+void check_gpu_settings(const JobEngine& engine, bool cuda) {
+  if (cuda) return;
+  for (const auto& [asked, key] : {std::pair{engine.cuda_graphs.value_or(false), "cuda_graphs"},
+                                   std::pair{engine.symmetric_memory, "symmetric_memory"}}) {
+    if (asked) fail_user("engine.{} is true, and nothing runs on GPUs: leave it out", key);
   }
+}
+
+void check_graphs(const JobEngine& engine, const Partition& part, const EngineShape& shape) {
+  if (!engine.cuda_graphs.value_or(false) || FfnLayers::repeats(part, shape.transport, 1)) return;
+  fail_user(
+      "engine.cuda_graphs is true, but with experts over tp={} ep={} the host must know which of "
+      "them each token chose, and no step is recorded: use auto",
+      part.ranks, part.moe.place.ep);
 }
 
 Deployment::Deployment(const std::filesystem::path& model, const JobParallel& parallel,
@@ -127,7 +135,7 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
   device_ = choose_device(engine, world);
   agree(world, [&] { check_numerics(engine, device_.cuda); });
   agree(world, [&] { open(model, parallel, engine, world, on_cores); });
-  agree(world, [&] { check_graphs(engine, device_.cuda, layout_.ep); });
+  agree(world, [&] { check_gpu_settings(engine, device_.cuda); });
   replica_ = make_timed_group(replica_of(engine, world), tracer_);
   groups_ = std::make_unique<ReplicaGroups>(*replica_, layout_);
   orders_ = world.split(place_.dp);
@@ -144,6 +152,7 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
     wishes.may_shorten = may_shorten;
     sizes_ = size_engine(wishes, layout_, parts, memory, *ops_);
     part_ = parts[partition_index(layout_, place_)];
+    check_graphs(engine, part_, sizes_.shape);
   });
 }
 
@@ -192,14 +201,13 @@ std::unique_ptr<Group> Deployment::replica_of(const JobEngine& engine, Group& wo
     });
   }
   if (engine.symmetric_memory && layout_.tp > 1) {
-    const bool windows = least(world, nccl_has_windows() ? 1 : 0) == 1;
     agree(world, [&] {
       if (!nccl) {
         fail_user("engine.symmetric_memory is true, but ranks do not exchange data by NCCL");
       }
-      if (!windows) {
-        fail_user("engine.symmetric_memory is true, but NCCL {} is older than 2.27",
-                  nccl_release());
+      if (!nccl_has_windows()) {
+        fail_user("engine.symmetric_memory is true, but NCCL {} on {} has no symmetric memory",
+                  nccl_release(), host_name());
       }
     });
   }
@@ -216,7 +224,13 @@ void Deployment::load() {
   control_.activity().begin_phase(JobPhase::loading);
   const Tracer::Scope scope(tracer_, Phase::load);
   reader_->stop_when([this] { return control_.stop_asked(); });
-  model_ = std::make_unique<Model>(*reader_, part_, sizes_.shape, *ops_, *groups_, tracer_);
+  std::optional<Weights> weights;
+  // The rest is done together, which no rank may begin whose peers have failed to load.
+  if (!agree_unless_stopped(*replica_, [&] { weights = load_weights(*reader_, part_, *ops_); })) {
+    throw Stopped();
+  }
+  model_ =
+      std::make_unique<Model>(std::move(*weights), part_, sizes_.shape, *ops_, *groups_, tracer_);
 }
 
 std::unique_ptr<Engine> Deployment::make_engine(bool digest) {

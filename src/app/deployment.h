@@ -49,9 +49,11 @@ std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader);
 /// Refuses numerics that the processor does not have. Throws UserError.
 void check_numerics(const JobEngine& engine, bool cuda);
 
-/// Refuses `engine.cuda_graphs: true` where no step can be recorded: on CPUs, and where experts are
-/// spread over ranks. Throws UserError.
-void check_graphs(const JobEngine& engine, bool cuda, int ep);
+/// Refuses what only GPUs have and the job asks for. Throws UserError.
+void check_gpu_settings(const JobEngine& engine, bool cuda);
+
+/// Refuses `engine.cuda_graphs: true` where no step of a rank can be recorded. Throws UserError.
+void check_graphs(const JobEngine& engine, const Partition& part, const EngineShape& shape);
 
 /// Everything of one rank that exists while a job runs.
 class Deployment {
@@ -101,7 +103,7 @@ class Deployment {
   [[nodiscard]] bool broadcasts_weights() const { return peers_ != nullptr; }
   /// What the plan says that this rank holds.
   [[nodiscard]] Footprint footprint() const;
-  /// Most bytes that the rank has held where it computes.
+  /// Most bytes that the rank has asked for where it computes.
   [[nodiscard]] Bytes peak_memory();
 
  private:

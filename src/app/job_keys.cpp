@@ -240,7 +240,7 @@ const JobKey kKeys[] = {
      [](const Value& v, Job& j) { j.engine.collectives = Collectives{v.choice({"auto", "nccl", "staged"})}; },
      [](const Job& j) { return std::string(name(j.engine.collectives)); }},
     {"engine.symmetric_memory", "`true`, `false`",
-     "Over NCCL 2.27 or later, partial sums lie in symmetric memory while tensor-parallel ranks gather them; each of two buffers may take hundreds of MiB more than planned; the bits do not depend on it.", false,
+     "Over NCCL 2.27 or later, partial sums lie in symmetric memory while tensor-parallel ranks gather them (nothing with `tp` = 1); each of two buffers may take hundreds of MiB more than planned; the bits do not depend on it.", false,
      [](const Value& v, Job& j) { j.engine.symmetric_memory = v.boolean(); },
      [](const Job& j) { return written(j.engine.symmetric_memory); }},
     {"engine.numerics", "`invariant`, `fast`",

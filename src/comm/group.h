@@ -55,8 +55,9 @@ class Group {
   virtual void barrier() = 0;
 
   /// Memory for buffers that travel through this group again and again, where there is one from
-  /// which they do so faster; null where any memory does. All ranks take from it and give back in
-  /// the same order, each as much as it needs and some; what is taken must end before the group.
+  /// which they do so faster; null where any memory does. Taking from it returns when all ranks
+  /// take: in the same order, not as many bytes, but never none. What is taken must be given back
+  /// before the group ends.
   virtual Memory* message_memory() { return nullptr; }
 
   /// The ranks that gave the same colour form a new group, ordered by their rank in this one.

@@ -16,11 +16,12 @@ ExchangeShape exchange_shape(const Partition& part, const StepShape& shape, Tran
 
 FfnLayers::FfnLayers(const Partition& part, const Weights& weights, const Workspace& space,
                      Transport transport, Region& region, Ops& ops, Group& tp, Group& experts)
-    : moe_(part.moe), shape_(exchange_shape(part, space.shape(), transport)) {
+    : part_(part), shape_(exchange_shape(part, space.shape(), transport)) {
+  const MoePartition& moe = part_.moe;
   if (part.config.has_experts()) {
     moe_space_ =
-        std::make_unique<MoeWorkspace>(moe_, shape_.hidden, shape_.dtype, shape_.max_rows, ops);
-    exchange_ = make_exchange(moe_, shape_, ops, tp, experts);
+        std::make_unique<MoeWorkspace>(moe, shape_.hidden, shape_.dtype, shape_.max_rows, ops);
+    exchange_ = make_exchange(moe, shape_, ops, tp, experts);
   }
   // The layers keep references into this.
   loads_.reserve(weights.layers.size());
@@ -31,8 +32,8 @@ FfnLayers::FfnLayers(const Partition& part, const Weights& weights, const Worksp
       continue;
     }
     loads_.emplace_back(part.stage.layers().begin + static_cast<std::int64_t>(index),
-                        moe_.config.experts, ops);
-    layers_.push_back(std::make_unique<MoeFfn>(moe_, *layer.moe, space, *moe_space_, *exchange_,
+                        moe.config.experts, ops);
+    layers_.push_back(std::make_unique<MoeFfn>(moe, *layer.moe, space, *moe_space_, *exchange_,
                                                region, ops, slots_, loads_.back()));
   }
 }
@@ -58,8 +59,10 @@ std::vector<ExpertLoad> FfnLayers::loads() const {
   return loads;
 }
 
-bool FfnLayers::repeats(std::int64_t rows) const {
-  return !exchange_ || (moe_.place.ep == 1 && exchange_gathers(moe_, shape_, rows));
+bool FfnLayers::repeats(const Partition& part, Transport transport, std::int64_t rows) {
+  if (!part.config.has_experts()) return true;
+  return part.moe.place.ep == 1 &&
+         exchange_gathers(part.moe, exchange_shape(part, {}, transport), rows);
 }
 
 void FfnLayers::begin(std::int64_t rows, const Tensor& slots) {

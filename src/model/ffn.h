@@ -44,8 +44,11 @@ class FfnLayers {
   static Bytes message_bytes(const Partition& part, const StepShape& shape, Transport transport);
 
   /// Whether a step of `rows` rows asks for the same whatever they hold: no count and no place of
-  /// it is learned from the routes of its tokens.
-  [[nodiscard]] bool repeats(std::int64_t rows) const;
+  /// it is learned from the routes of its tokens. Fewer rows do if more do.
+  static bool repeats(const Partition& part, Transport transport, std::int64_t rows);
+  [[nodiscard]] bool repeats(std::int64_t rows) const {
+    return repeats(part_, shape_.transport, rows);
+  }
 
   /// A step of `rows` rows begins, whose keys and values go to `slots` [rows] i32; rows of padding
   /// may be among those of steps that repeat. In models with experts all ranks of the expert group
@@ -58,7 +61,7 @@ class FfnLayers {
   [[nodiscard]] std::vector<ExpertLoad> loads() const;
 
  private:
-  const MoePartition& moe_;
+  const Partition& part_;
   ExchangeShape shape_;
   Tensor slots_;                             // of the step
   std::unique_ptr<MoeWorkspace> moe_space_;  // null in models without experts, like exchange_

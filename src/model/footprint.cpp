@@ -14,11 +14,11 @@ namespace {
 
 /// Sub-layers, as many as have the launches of all that are recorded: one with experts has up to
 /// three times those of others.
-std::int64_t recorded_sublayers(const Partition& part) {
+std::int64_t recorded_sublayers(const Partition& part, Transport transport) {
+  if (!FfnLayers::repeats(part, transport, 1)) return 0;
   const Stage& stage = part.stage;
   std::int64_t count = stage.sublayers.size();
   if (!part.config.has_experts()) return count;
-  if (part.moe.place.ep > 1) return 0;
   for (std::int64_t layer = stage.ffn_layers().begin; layer < stage.ffn_layers().end; ++layer) {
     if (part.config.moe.is_sparse(layer)) count += 2;
   }
@@ -72,7 +72,7 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
       FfnLayers::bytes(part, shape.step, shape.transport) +
       KeptTokens::bytes(part, shape.step, shape.sp, ops) +
       ops.workspace_bytes(largest_rows(part, shape.step), largest_k(part), part.config.head_dim);
-  footprint.recorded = ops.recorder_bytes(recorded_sublayers(part));
+  footprint.recorded = ops.recorder_bytes(recorded_sublayers(part, shape.transport));
   footprint.buffers += footprint.recorded;
   if (part.stage.last()) footprint.buffers += Vocabulary::bytes(part, shape.step.logit_rows, ops);
   return footprint;

@@ -117,7 +117,7 @@ std::vector<ByteExtent> parse_extents(const JsonFields& fields, Bytes file_bytes
 SegmentCaps parse_numerics(const JsonFields& fields) {
   const JsonFields numerics(fields.at("numerics"), fields.where() + ": numerics");
   const std::int64_t version = numerics.integer("contract", 0, 1 << 30);
-  if (version != kContractVersion) {
+  if (version < kOldestModelContract || version > kContractVersion) {
     fail_user("{}: written for version {} of the numerics contract; this program implements {}",
               fields.where(), version, kContractVersion);
   }

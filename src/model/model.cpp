@@ -1,16 +1,18 @@
 #include "model/model.h"
 
+#include <utility>
+
 #include "base/error.h"
 
 namespace weft {
 
-Model::Model(ModelReader& reader, const Partition& part, const EngineShape& shape, Ops& ops,
+Model::Model(Weights weights, const Partition& part, const EngineShape& shape, Ops& ops,
              ReplicaGroups& groups, Tracer& tracer, const RegionFactory& region)
     : groups_(groups),
       part_(part),
       shape_(shape),
       tracer_(tracer),
-      weights_(load_weights(reader, part_, ops)),
+      weights_(std::move(weights)),
       cache_(kv_shape(part_, shape.page_tokens, shape.pages), ops),
       workspace_(part_, shape.step, ops, message_memory(groups.tp(), ops)),
       kept_tokens_(part_, shape.step, shape.sp, ops),

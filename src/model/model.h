@@ -13,13 +13,14 @@
 
 namespace weft {
 
-/// Owns what a Decoder refers to. Takes all its memory in the constructor: exactly what
-/// `footprint_of` says.
+/// Owns what a Decoder refers to. Takes all its memory in the constructor: with the weights exactly
+/// what `footprint_of` says, but for what NCCL adds to symmetric memory.
 class Model {
  public:
-  /// Loads the rank's weights and allocates the rest. `ops`, `groups` and `tracer` must outlive the
-  /// model. `part` and `shape.sp` must suit the rank's place in `groups`.
-  Model(ModelReader& reader, const Partition& part, const EngineShape& shape, Ops& ops,
+  /// Takes the rank's weights, as load_weights makes them, and allocates the rest, together with
+  /// the ranks of `groups`: none of them may have failed to load. `ops`, `groups` and `tracer` must
+  /// outlive the model. `part` and `shape.sp` must suit the rank's place in `groups`.
+  Model(Weights weights, const Partition& part, const EngineShape& shape, Ops& ops,
         ReplicaGroups& groups, Tracer& tracer, const RegionFactory& region = make_region);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;

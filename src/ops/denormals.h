@@ -1,5 +1,8 @@
 // How a thread's arithmetic takes denormal numbers. Inlined everywhere: kernels are compiled for
 // several instruction sets, and share no function.
+//
+// Compilers order memory around a change of the mode, not arithmetic in registers: what is to be
+// done in a mode must load its operands, or be a loop or a call, within it.
 #pragma once
 
 #include <cstdint>

@@ -81,8 +81,8 @@ MachineLimits gpu_limits(std::string_view kind, DType dtype) {
 
 int gpu_free_gib(std::string_view kind) { return gpu_of(kind).free_gib; }
 
-MachineLimits measured_limits(int threads, int ranks, DType dtype) {
-  const CpuLimits limits = measure_cpu_limits(threads, Isa::automatic);
+MachineLimits measured_limits(int threads, int ranks, Isa isa, DType dtype) {
+  const CpuLimits limits = measure_cpu_limits(threads, isa);
   const double read = limits.read_bytes_per_second / ranks;
   const bool bf16 = dtype == DType::bf16;
   const double flops = (bf16 ? limits.bf16_flops_per_second : limits.flops_per_second) / ranks;

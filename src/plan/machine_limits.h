@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/dtype.h"
+#include "ops/ops.h"
 
 namespace weft {
 
@@ -29,7 +30,8 @@ MachineLimits gpu_limits(std::string_view kind, DType dtype);
 int gpu_free_gib(std::string_view kind);
 
 /// Measures this machine's memory and CPU with `threads` threads in all (see measure_cpu_limits)
-/// and gives each of `ranks` ranks its share. Links are assumed, not measured.
-MachineLimits measured_limits(int threads, int ranks, DType dtype);
+/// and gives each of `ranks` ranks its share, for products of `dtype`. Links are assumed, not
+/// measured.
+MachineLimits measured_limits(int threads, int ranks, Isa isa, DType dtype);
 
 }  // namespace weft

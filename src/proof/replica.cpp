@@ -53,8 +53,9 @@ Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& optio
   reader_.share_with(options.peers);
   const ModelFacts facts{reader_.config(), options.caps.value_or(reader_.caps()), reader_.dtype()};
   const std::vector<Partition> parts = partitions_of(facts, layout, 0);
-  model_ = std::make_unique<Model>(reader_, parts[partition_index(layout, groups_->place())], shape,
-                                   *ops_, *groups_, tracer_, options.region);
+  const Partition& part = parts[partition_index(layout, groups_->place())];
+  model_ = std::make_unique<Model>(load_weights(reader_, part, *ops_), part, shape, *ops_, *groups_,
+                                   tracer_, options.region);
 }
 
 std::vector<Completion> Replica::complete(const std::vector<Request>& requests,

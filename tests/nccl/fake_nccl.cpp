@@ -23,7 +23,8 @@ struct ncclComm {
   MPI_Comm mpi = MPI_COMM_NULL;
   int ranks = 0;
   int rank = 0;
-  int in_progress = 0;  ///< answers until the last call has ended
+  int in_progress = 0;                         ///< answers until the last call has ended
+  std::vector<const std::byte*> windows = {};  ///< they end with it
 };
 
 namespace weft::testing {
@@ -57,6 +58,11 @@ thread_local cudaStream_t t_stream = nullptr;
 
 /// Open windows: their bytes, by where they begin. They have the addresses of their data.
 thread_local std::map<const std::byte*, std::size_t> t_windows;
+
+void close_windows(const ncclComm& comm) {
+  for (const std::byte* const data : comm.windows) t_windows.erase(data);
+  nccl_script().windows -= static_cast<int>(comm.windows.size());
+}
 
 bool in_window(const void* data, std::size_t bytes) {
   const auto* const first = static_cast<const std::byte*>(data);
@@ -130,14 +136,9 @@ const NcclApi& fake_nccl_api() {
       if (!nccl_script().no_windows) {
         *window = data;
         t_windows[static_cast<std::byte*>(data)] = bytes;
+        comm->windows.push_back(static_cast<std::byte*>(data));
         ++nccl_script().windows;
       }
-      return begin(comm);
-    };
-    fake.CommWindowDeregister = [](ncclComm_t comm, void* window) {
-      MPI_Barrier(comm->mpi);
-      t_windows.erase(static_cast<std::byte*>(window));
-      --nccl_script().windows;
       return begin(comm);
     };
     return fake;
@@ -172,7 +173,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank,
                                     ncclConfig_t* config) {
   weft::require(id.internal[127] == 7 && config->blocking == 0, "not the id, or blocking");
-  *comm = new ncclComm{MPI_COMM_SELF, ranks, rank, 0};
+  *comm = new ncclComm{MPI_COMM_SELF, ranks, rank};
   if (ranks > 1) MPI_Comm_dup(MPI_COMM_WORLD, &(*comm)->mpi);
   return begin(*comm);
 }
@@ -198,6 +199,7 @@ ncclResult_t ncclCommAbort(ncclComm_t /*comm*/) {
 ncclResult_t ncclCommFinalize(ncclComm_t comm) { return begin(comm); }
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   if (comm->mpi != MPI_COMM_SELF) MPI_Comm_free(&comm->mpi);
+  weft::testing::close_windows(*comm);
   delete comm;
   return ncclSuccess;
 }

@@ -96,6 +96,7 @@ TEST_CASE("recorded steps of models with experts over NCCL", "[nccl][experts]") 
   const auto cases = test::moe_cases();
   const auto eight = std::find_if(cases.begin(), cases.end(),
                                   [](const auto& test) { return test.dtype == DType::f32; });
+  REQUIRE(eight != cases.end());
   nlohmann::json config = eight->config;
   config["vocab_size"] = 300;
   const test::SyntheticModel model(config, DType::f32, 53);
@@ -104,13 +105,14 @@ TEST_CASE("recorded steps of models with experts over NCCL", "[nccl][experts]") 
   const auto alone = make_self_group();
   Replica cpu(model.path(), {}, *alone);
   const Digest expected = test::digest_of_completions(cpu.complete(requests));
-  for (const Transport transport : {Transport::all_gather, Transport::all_to_all}) {
+  for (const Transport transport :
+       {Transport::all_gather, Transport::all_to_all, Transport::automatic}) {
     INFO("transport " << static_cast<int>(transport));
     const Outcome recorded = run(model, requests, transport, true);
     CHECK(run(model, requests, transport, false).digest == expected);
     CHECK(recorded.digest == expected);
     // Where outputs go to a rank each, hosts must know the routes.
-    const bool gathers = transport == Transport::all_gather || make_world_group()->size() == 1;
+    const bool gathers = transport != Transport::all_to_all || make_world_group()->size() == 1;
     CHECK((recorded.counts.replayed > 0) == gathers);
   }
 }

@@ -121,20 +121,26 @@ run: {time_limit: 1h, progress_seconds: 0}
   CHECK(job.run.progress_seconds == 0);
 }
 
-TEST_CASE("graphs that are asked for and cannot be are refused", "[job]") {
+TEST_CASE("what only GPUs have is refused elsewhere", "[job]") {
   const TempDir dir;
-  JobEngine engine = load(dir, kSmall).engine;
+  const JobEngine engine = load(dir, kSmall).engine;
   CHECK(!engine.cuda_graphs);
   for (const bool cuda : {false, true}) {
-    engine.cuda_graphs.reset();
-    check_graphs(engine, cuda, 2);
-    engine.cuda_graphs = false;
-    check_graphs(engine, cuda, 2);
+    JobEngine without = engine;
+    check_gpu_settings(without, cuda);
+    without.cuda_graphs = false;
+    check_gpu_settings(without, cuda);
   }
-  engine.cuda_graphs = true;
-  check_graphs(engine, true, 1);
-  CHECK_THROWS_AS(check_graphs(engine, true, 2), UserError);
-  CHECK_THROWS_AS(check_graphs(engine, false, 1), UserError);
+  JobEngine graphs = engine;
+  graphs.cuda_graphs = true;
+  check_gpu_settings(graphs, true);
+  CHECK_THROWS_WITH(check_gpu_settings(graphs, false),
+                    Catch::Matchers::Contains("engine.cuda_graphs is true"));
+  JobEngine symmetric = engine;
+  symmetric.symmetric_memory = true;
+  check_gpu_settings(symmetric, true);
+  CHECK_THROWS_WITH(check_gpu_settings(symmetric, false),
+                    Catch::Matchers::Contains("engine.symmetric_memory is true"));
 }
 
 TEST_CASE("the effective job is a job file that gives the same job", "[job]") {

@@ -133,6 +133,9 @@ TEST_CASE("linear over long K, many rows and every part of the tree", "[ops][lin
                                                 {40, 33, 700, 2},
                                                 {65, 96, 300, 8},
                                                 {520, 32, 70, 4},
+                                                {40, 33, 701, 1},
+                                                {60, 70, 701, 1},
+                                                {130, 40, 1301, 2},
                                                 {130, 1, 47, 16}}) {
       const Segments segments = Segments::cut(k, 16, cap);
       compare(random_product(random, rows, outputs, segments, {0, segments.count()}, dtype));

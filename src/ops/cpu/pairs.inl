@@ -5,6 +5,9 @@
 namespace weft {
 namespace {
 
+/// Cache lines of a panel's pair of columns.
+constexpr int kPairLines = 2;
+
 /// Columns of K in pairs; the last one may stand alone.
 WEFT_INLINE std::int64_t pairs_of(std::int64_t columns) { return ceil_of(columns, 2); }
 
@@ -87,17 +90,17 @@ WEFT_INLINE void add_pair(Tile<R, 2>& sums, const float* x, const Vec (&b)[2]) {
 }
 
 /// As run_piece, for a whole panel; `x` holds pairs, `asking` counts them.
-template <int R, int Lines, class Weights>
+template <int R, class Weights>
 __attribute__((noinline)) void run_pairs(const Piece& piece, Weights weights) {
   Tile<R, 2> sums;
   begin_piece(sums, piece);
   const float* x = piece.x;
   const char* ahead = piece.ahead;
-  const std::int64_t asking = Lines == 0 ? 0 : min_of(piece.asking, piece.count / 2);
+  const std::int64_t asking = min_of(piece.asking, piece.count / 2);
   Vec b[2];
   for (std::int64_t i = 0; i < asking; ++i, x += R) {
-    WEFT_UNROLL for (int line = 0; line < Lines; ++line) __builtin_prefetch(ahead + line * 64);
-    ahead += Lines * 64;
+    WEFT_UNROLL for (int line = 0; line < kPairLines; ++line) __builtin_prefetch(ahead + line * 64);
+    ahead += kPairLines * 64;
     weights.take(b);
     add_pair(sums, x, b);
   }
@@ -112,9 +115,6 @@ __attribute__((noinline)) void run_pairs(const Piece& piece, Weights weights) {
   end_piece(sums, piece);
 }
 
-/// Cache lines of a panel's pair of columns.
-constexpr int kPairLines = 2;
-
 void direct_pairs(const PanelWalk& walk, const std::uint16_t* w) {
   const LinearTask& task = walk.task;
   for (int i = 0; i < task.leaf_count; ++i) {
@@ -124,9 +124,8 @@ void direct_pairs(const PanelWalk& walk, const std::uint16_t* w) {
     const std::uint16_t* const from = w + leaf.begin * kPanelRows;
     piece.ahead = reinterpret_cast<const char*>(from) + kAhead;
     piece.asking = piece.count;
-    with_constant<kDirectPairRows>(task.rows, [&](auto rows) {
-      run_pairs<decltype(rows)::value, kPairLines>(piece, PairsOfPanel{from});
-    });
+    with_constant<kDirectRows>(
+        task.rows, [&](auto rows) { run_pairs<decltype(rows)::value>(piece, PairsOfPanel{from}); });
   }
 }
 
@@ -156,9 +155,9 @@ void blocked_pairs(const PanelWalk& walk, const std::uint16_t* w) {
         with_constant<kTileRows>(rows, [&](auto n) {
           constexpr int r = decltype(n)::value;
           if (b == task.blocks.begin) {
-            run_pairs<r, kPairLines>(piece, KeptPairs{{from}, task.scratch});
+            run_pairs<r>(piece, KeptPairs{{from}, task.scratch});
           } else {
-            run_pairs<r, kPairLines>(piece, Pairs{task.scratch});
+            run_pairs<r>(piece, Pairs{task.scratch});
           }
         });
         asked += piece.asking;
@@ -173,7 +172,7 @@ void linear_pairs(const LinearTask& task) {
     const auto* const w =
         reinterpret_cast<const std::uint16_t*>(task.weights) + panel * task.columns * kPanelRows;
     const PanelWalk walk{task, panel, pairs_of(task.columns)};
-    if (task.rows <= kDirectPairRows) {
+    if (task.rows <= kDirectRows) {
       direct_pairs(walk, w);
     } else {
       blocked_pairs(walk, w);

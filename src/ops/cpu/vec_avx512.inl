@@ -1,4 +1,5 @@
-// Vec, the vector of 16 f32 lanes: one AVX-512 register. Included by avx512.cpp alone.
+// Vec, the vector of 16 f32 lanes: one AVX-512 register. Included by avx512.cpp and
+// avx512_bf16.cpp alone.
 // GCC 12 warns about its own header (bug 105593).
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"

@@ -3,9 +3,6 @@
 namespace weft {
 namespace {
 
-/// Rows up to which weights are paired on the fly.
-constexpr int kDirectPairRows = 12;
-
 /// Lane by lane: fma(a's lower half, b's lower, fma(a's upper, b's upper, c)), denormal numbers
 /// being zeros.
 WEFT_INLINE Vec fma_pairs(Vec a, Vec b, Vec c) {

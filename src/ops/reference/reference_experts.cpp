@@ -116,7 +116,7 @@ void ReferenceOps::expert_linear(const Tensor& x, const Tensor& rows, const Tens
     const std::int64_t row = rows.defined() ? rows.as<std::int32_t>()[p] : p;
     for (std::int64_t n = 0; n < outputs; ++n) {
       const std::vector<float> nodes = reference::tree_nodes(
-          w.shape.cut, w.shape.dtype, [&](std::int64_t k) { return get(x, row, k); },
+          w.shape.cut, flushes(w.shape.dtype), [&](std::int64_t k) { return get(x, row, k); },
           [&](std::int64_t k) { return get(matrix, n, k); });
       for (std::size_t i = 0; i < nodes.size(); ++i) {
         const auto node = static_cast<std::int64_t>(i);

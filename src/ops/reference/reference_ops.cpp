@@ -144,7 +144,7 @@ void ReferenceOps::linear(const Tensor& x, const Matrix& w, const Tensor& out) {
   for (std::int64_t m = 0; m < x.rows(); ++m) {
     for (std::int64_t n = 0; n < w.shape.rows; ++n) {
       const std::vector<float> sums = reference::tree_nodes(
-          cut, w.shape.dtype, [&](std::int64_t k) { return get(x, m, k); },
+          cut, flushes(w.shape.dtype), [&](std::int64_t k) { return get(x, m, k); },
           [&](std::int64_t k) { return get(view(w), n, k); });
       for (std::int64_t i = 0; i < nodes; ++i) {
         out.as<float>()[(i * x.rows() + m) * w.shape.rows + n] = sums[static_cast<std::size_t>(i)];

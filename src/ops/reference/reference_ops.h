@@ -71,6 +71,11 @@ class ReferenceOps : public Ops {
                     const Tensor& x) override;
 
  private:
+  /// Whether products of that type flush denormal numbers: those of GPUs keep them.
+  [[nodiscard]] bool flushes(DType dtype) const {
+    return dtype == DType::bf16 && probabilities_ == Probabilities::unrounded;
+  }
+
   Probabilities probabilities_;
   HostMemory memory_;
 };
@@ -90,17 +95,17 @@ float sum_by_halving(std::span<float, 16> lanes);
 /// `merges` times: the last two entries become their sum, left + right.
 void merge(std::vector<float>& sums, int merges);
 
-/// The straight loops over the segments of `cut` of x[0 … K-1] * w[0 … K-1] (accessors of k, whose
-/// values are of type `dtype`), and their tree: its nodes, ascending.
+/// The straight loops over the segments of `cut` of x[0 … K-1] * w[0 … K-1] (accessors of k), and
+/// their tree: its nodes, ascending. With `flush` the loops' denormal numbers are zeros.
 template <class X, class W>
-std::vector<float> tree_nodes(const KCut& cut, DType dtype, const X& x, const W& w) {
+std::vector<float> tree_nodes(const KCut& cut, bool flush, const X& x, const W& w) {
   TreeStack tree;
   std::vector<float> sums;
   std::int64_t k = 0;
   for (std::int64_t leaf = cut.leaves.begin; leaf < cut.leaves.end; ++leaf) {
     float sum = 0;
     const std::int64_t end = cut.ends[static_cast<std::size_t>(leaf - cut.leaves.begin)];
-    const std::uint64_t mode = dtype == DType::bf16 ? flush_denormals() : float_mode();
+    const std::uint64_t mode = flush ? flush_denormals() : float_mode();
     for (; k < end; ++k) sum = std::fma(x(k), w(k), sum);
     set_float_mode(mode);
     sums.push_back(sum);
