@@ -11,7 +11,7 @@ inline constexpr std::string_view kVersion = "0.1.0";
 /// of bf16 flush denormal numbers.
 inline constexpr int kContractVersion = 2;
 
-/// Models were written for versions from this one on: their segments and names are today's.
-inline constexpr int kOldestModelContract = 1;
+/// The latest of its versions that changed what model files depend on: how products are cut.
+inline constexpr int kModelContractVersion = 1;
 
 }  // namespace weft

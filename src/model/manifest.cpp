@@ -41,7 +41,7 @@ json numerics_json(const ModelConfig& config, const SegmentCaps& caps) {
   if (config.has_dense_layers()) counts["down"] = segments.down.count();
   if (config.has_experts()) counts["expert_down"] = segments.expert_down.count();
   if (segments.shared_down.count() > 0) counts["shared_down"] = segments.shared_down.count();
-  return {{"contract", kContractVersion},
+  return {{"contract", kModelContractVersion},
           {"vocabulary_block", kVocabBlock},
           {"segment_caps", {{"split", caps.split}, {"whole", caps.whole}}},
           {"segments", std::move(counts)}};
@@ -117,9 +117,9 @@ std::vector<ByteExtent> parse_extents(const JsonFields& fields, Bytes file_bytes
 SegmentCaps parse_numerics(const JsonFields& fields) {
   const JsonFields numerics(fields.at("numerics"), fields.where() + ": numerics");
   const std::int64_t version = numerics.integer("contract", 0, 1 << 30);
-  if (version < kOldestModelContract || version > kContractVersion) {
-    fail_user("{}: written for version {} of the numerics contract; this program implements {}",
-              fields.where(), version, kContractVersion);
+  if (version != kModelContractVersion) {
+    fail_user("{}: written for version {} of the numerics contract; this program reads {}",
+              fields.where(), version, kModelContractVersion);
   }
   const JsonFields caps(numerics.at("segment_caps"), numerics.where() + ": segment_caps");
   const auto cap = [&](const char* key) {

@@ -131,7 +131,7 @@ void direct_pairs(const PanelWalk& walk, const std::uint16_t* w) {
 
 void blocked_pairs(const PanelWalk& walk, const std::uint16_t* w) {
   const LinearTask& task = walk.task;
-  const std::int64_t most = walk.rows <= kFewRows ? kColumnChunk / 2 : kColumnChunk;
+  const std::int64_t most = kColumnChunk;
   for (int i = 0; i < task.leaf_count; ++i) {
     const LinearLeaf& leaf = task.leaves[i];
     const std::int64_t pairs = pairs_of(leaf.end - leaf.begin);
