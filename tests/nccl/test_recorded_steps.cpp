@@ -49,6 +49,13 @@ Outcome run(const test::SyntheticModel& model, const std::vector<Request>& reque
   return outcome;
 }
 
+/// What one CPU rank makes of a model in f32, whose bits are the emulation's, too.
+Digest on_cpu(const test::SyntheticModel& model, const std::vector<Request>& requests) {
+  const auto alone = make_self_group();
+  Replica cpu(model.path(), {}, *alone);
+  return test::digest_of_completions(cpu.complete(requests));
+}
+
 /// Requests whose steps have from `count` rows down to one.
 std::vector<Request> ending_requests(std::int64_t count, std::uint64_t seed) {
   std::vector<Request> requests = test::varied_requests(count, 300, seed, 20, 1);
@@ -69,10 +76,7 @@ TEST_CASE("recorded steps over NCCL", "[nccl]") {
     request.sampling.max_tokens = 6;
     request.sampling.ignore_eos = true;
   }
-  // f32 models have the CPU's bits.
-  const auto alone = make_self_group();
-  Replica cpu(model.path(), {}, *alone);
-  const Digest expected = test::digest_of_completions(cpu.complete(requests));
+  const Digest expected = on_cpu(model, requests);
   for (const Transport transport : {Transport::all_gather, Transport::all_to_all}) {
     INFO("transport " << static_cast<int>(transport));
     const Outcome plain = run(model, requests, transport, false);
@@ -102,9 +106,7 @@ TEST_CASE("recorded steps of models with experts over NCCL", "[nccl][experts]") 
   const test::SyntheticModel model(config, DType::f32, 53);
   // The first step of decodes is padded.
   const std::vector<Request> requests = ending_requests(3, 54);
-  const auto alone = make_self_group();
-  Replica cpu(model.path(), {}, *alone);
-  const Digest expected = test::digest_of_completions(cpu.complete(requests));
+  const Digest expected = on_cpu(model, requests);
   for (const Transport transport :
        {Transport::all_gather, Transport::all_to_all, Transport::automatic}) {
     INFO("transport " << static_cast<int>(transport));
@@ -122,9 +124,7 @@ TEST_CASE("partial sums in symmetric memory over NCCL", "[nccl]") {
   config["vocab_size"] = 300;
   const test::SyntheticModel model(config, DType::f32, 55);
   const std::vector<Request> requests = ending_requests(4, 56);
-  const auto alone = make_self_group();
-  Replica cpu(model.path(), {}, *alone);
-  const Digest expected = test::digest_of_completions(cpu.complete(requests));
+  const Digest expected = on_cpu(model, requests);
   // Two ranks, or four, have as many partial sums each; others send them one by one.
   const int ranks = make_world_group()->size();
   const bool gathers = ranks == 2 || ranks == 4;
