@@ -1,1 +1,2 @@
 #include "cuda/ops/sampling.inl"
+#include "cuda/ops/answers.inl"

@@ -1,1 +1,2 @@
+#include "cuda/ops/answers.inl"
 #include "cuda/ops/sampling.inl"

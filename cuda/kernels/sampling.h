@@ -285,33 +285,4 @@ struct FinishRow {
   }
 };
 
-/// Chosen tokens to the places where they are kept; one thread for a row.
-struct KeepTokens {
-  static constexpr int kThreads = 128;
-  const RowAsked* rows;  ///< [count]
-  const RowChoice* choices;
-  std::int32_t* kept;
-  std::int64_t count;
-
-  WEFT_DEVICE void operator()() const {
-    const std::int64_t q = std::int64_t{block_x()} * threads() + thread();
-    if (q >= count || rows[q].keep < 0) return;
-    kept[rows[q].keep] = choices[q].token;
-  }
-};
-
-/// Negative numbers, which name places of kept tokens, become the tokens; one thread for a number.
-struct PutKept {
-  static constexpr int kThreads = 128;
-  const std::int32_t* kept;
-  std::int32_t* rows;  ///< [count]
-  std::int64_t count;
-
-  WEFT_DEVICE void operator()() const {
-    const std::int64_t i = std::int64_t{block_x()} * threads() + thread();
-    if (i >= count || rows[i] >= 0) return;
-    rows[i] = kept[-1 - rows[i]];
-  }
-};
-
 }  // namespace weft::WEFT_PLATFORM

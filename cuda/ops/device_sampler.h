@@ -1,4 +1,5 @@
-// Choosing tokens on a GPU or in the emulation: ops/row_sampler.h over cuda/kernels/sampling.h.
+// Choosing tokens on a GPU or in the emulation: ops/row_sampler.h over cuda/kernels/sampling.h
+// (sampling.inl) and chosen.h (answers.inl).
 #pragma once
 
 #include <deque>
@@ -23,7 +24,15 @@ class DeviceSampler final : public RowSampler {
                        std::span<std::byte> room, const Tensor& kept) override;
   void finish(SamplingTicket ticket, std::span<RowChoice> choices,
               std::span<ScoredToken> top) override;
-  void put_kept(const Tensor& kept, const Tensor& rows) override;
+  PlacedAnswers place(const Tensor& logits, const RowQuery& query, std::size_t top_width,
+                      std::span<std::byte> room) override;
+  void tell_candidates(std::span<const std::byte> choices, TokenId first,
+                       std::span<std::byte> candidates) override;
+  void take_best(std::span<const std::byte> candidates, int ranks,
+                 const AnswerPlaces& places) override;
+  void take(const PlacedAnswers& answers, const AnswerPlaces& places) override;
+  SamplingTicket hand_over(std::span<const std::byte> answers) override;
+  void put_kept(const Tensor& kept, const KeptLookup& lookup) override;
 
  private:
   /// Answers on their way to the host. They have memory of their own until they are finished: the

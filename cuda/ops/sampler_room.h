@@ -4,11 +4,12 @@
 #include <cstdint>
 
 #include "base/types.h"
+#include "ops/row_sampler.h"
 
 namespace weft {
 
 // What a call may ask for: more is the host's.
-inline constexpr std::int64_t kMostTop = 128;
+inline constexpr std::int64_t kMostTop = kMostLikeliest;
 inline constexpr std::int64_t kMostEdits = 1 << 17;
 inline constexpr std::int64_t kMostListed = 1 << 16;
 

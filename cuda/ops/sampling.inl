@@ -1,6 +1,5 @@
-// DeviceSampler: one upload, a few kernels, one download for which nobody waits yet.
+// DeviceSampler, the choosing: one upload, a few kernels.
 #include <algorithm>
-#include <cstring>
 
 #include "cuda/kernels/sampling.h"
 #include "cuda/ops/device_ops.h"
@@ -44,60 +43,11 @@ SamplerLimits DeviceSampler::limits() const {
   return limits;
 }
 
-DeviceSampler::~DeviceSampler() {
-  try {
-    for (const Answers& answers : answers_) {
-      if (answers.under_way) runtime_.wait_for(answers.there);
-    }
-  } catch (const Error&) {
-    // The device has failed; whoever waits for results says so.
-  }
-}
-
-SamplingTicket DeviceSampler::free_answers(Bytes bytes) {
-  SamplingTicket ticket = 0;
-  while (ticket < answers_.size() && answers_[ticket].under_way) ++ticket;
-  if (ticket == answers_.size()) answers_.emplace_back();
-  Answers& answers = answers_[ticket];
-  if (answers.host.bytes() < bytes) answers.host = Buffer(runtime_.host_memory(), 2 * bytes);
-  answers.bytes = bytes;
-  return ticket;
-}
-
-void DeviceSampler::finish(SamplingTicket ticket, std::span<RowChoice> choices,
-                           std::span<ScoredToken> top) {
-  require(ticket < answers_.size() && answers_[ticket].under_way, "no rows are chosen as {}",
-          ticket);
-  Answers& answers = answers_[ticket];
-  require(answers.bytes == choices.size_bytes() + top.size_bytes(),
-          "{} choices and {} likeliest tokens of {} bytes", choices.size(), top.size(),
-          answers.bytes);
-  runtime_.wait_for(answers.there);
-  answers.under_way = false;
-  std::memcpy(choices.data(), answers.host.data(), choices.size_bytes());
-  if (top.empty()) return;
-  std::memcpy(top.data(), answers.host.data() + choices.size_bytes(), top.size_bytes());
-}
-
-void DeviceSampler::put_kept(const Tensor& kept, const Tensor& rows) {
-  require(kept.dtype() == DType::i32 && rows.dtype() == DType::i32 && kept.contiguous() &&
-              rows.contiguous(),
-          "put_kept: tokens and rows are i32 arrays");
-  const std::int64_t count = rows.elements();
-  runtime_.launch("put_kept", {ceil_div(count, PutKept::kThreads), 1, 1}, PutKept::kThreads, 0,
-                  PutKept{kept.as<std::int32_t>(), rows.as<std::int32_t>(), count});
-}
-
-SamplingTicket DeviceSampler::start(const Tensor& logits, const RowQuery& query,
-                                    std::size_t top_width, std::span<std::byte> room,
-                                    const Tensor& kept) {
+PlacedAnswers DeviceSampler::place(const Tensor& logits, const RowQuery& query,
+                                   std::size_t top_width, std::span<std::byte> room) {
   const auto count = static_cast<std::int64_t>(query.rows.size());
   require(count > 0, "no rows to choose from");
   check_choose(logits, query, limits(), query.rows.size(), query.rows.size() * top_width);
-  for (const RowAsked& asked : query.rows) {
-    require(!kept.defined() || asked.keep < kept.elements(), "place {} of {} kept tokens",
-            asked.keep, kept.elements());
-  }
   const std::int64_t columns = logits.row_elements();
   const std::int64_t blocks = ceil_div(columns, 256);
   const SamplerRoom at = SamplerRoom::of(std::max(count, logits.rows()), columns);
@@ -156,20 +106,9 @@ SamplingTicket DeviceSampler::start(const Tensor& logits, const RowQuery& query,
   if (needs.edits || needs.scores) {
     runtime_.launch("finish_row", rows, FinishRow::kThreads, 0, FinishRow{task});
   }
-
-  if (kept.defined()) {
-    runtime_.launch("keep_tokens", {ceil_div(count, KeepTokens::kThreads), 1, 1},
-                    KeepTokens::kThreads, 0,
-                    KeepTokens{task.rows, task.choices, kept.as<std::int32_t>(), count});
-  }
-
-  const SamplingTicket ticket =
-      free_answers(query.rows.size() * (sizeof(RowChoice) + top_width * sizeof(ScoredToken)));
-  Answers& answers = answers_[ticket];
-  runtime_.start_copy_out(task.choices, answers.host.data(), answers.bytes);
-  runtime_.set(answers.there);
-  answers.under_way = true;
-  return ticket;
+  return {{place(at.choices), query.rows.size() * sizeof(RowChoice)},
+          {place(at.choices) + query.rows.size() * sizeof(RowChoice),
+           query.rows.size() * top_width * sizeof(ScoredToken)}};
 }
 
 }  // namespace weft::WEFT_PLATFORM

@@ -36,7 +36,8 @@ void bench_exchange(Deployment& deployment, int runs) {
   const Partition& part = model.partition();
   if (tp.size() == 1 || deployment.device().cuda || !part.config.has_dense_layers()) return;
   Ops& ops = deployment.ops();
-  const std::unique_ptr<Region> region = make_region(region_shape(part, model.shape()), ops, tp);
+  const std::unique_ptr<Region> region =
+      make_region(region_shape(part, model.shape(), ops), ops, tp);
   const auto nodes = static_cast<std::int64_t>(
       part.down_tree.nodes_of[static_cast<std::size_t>(tp.rank())].size());
   const std::int64_t columns = part.config.hidden;

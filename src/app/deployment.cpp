@@ -66,6 +66,7 @@ EngineWishes wishes_of(const JobEngine& engine, Bytes memory) {
   wishes.prefill_chunk = engine.prefill_chunk;
   wishes.share_from = engine.sp_threshold;
   wishes.prefix_sharing = engine.prefix_sharing;
+  wishes.run_ahead = engine.run_ahead;
   wishes.layers = engine.layers.value_or(0);
   if (engine.kv_memory.kind == MemoryAmount::Kind::bytes) wishes.kv_bytes = engine.kv_memory.bytes;
   if (engine.kv_memory.kind == MemoryAmount::Kind::fraction) {

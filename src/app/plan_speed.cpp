@@ -70,9 +70,10 @@ std::string traffic_text(const LayoutVerdict& verdict, bool digest) {
   std::string text = fmt::format(
       "\ncalls and bytes in a step, of the rank that sends most along an axis\n"
       "  decode   {}\n  prefill  {}\n"
-      "  tokens are greedy and spread evenly over the vocabulary{}\n\n",
+      "  tokens are greedy and spread evenly over the vocabulary{}{}\n\n",
       decode_in_words(decode, layout), prefill_in_words(prefill, layout),
-      verdict.parts.front().config.has_experts() ? " and over the experts" : "");
+      verdict.parts.front().config.has_experts() ? " and over the experts" : "",
+      decode.kept && layout.tp > 1 ? "; in decode every rank looks all of them up" : "");
   text += fmt::format("  {:<15} {:^35} {:^35}\n", "", "decode", "prefill");
   text += fmt::format("  {:<15} {:>7} {:>13} {:>13} {:>7} {:>13} {:>13}\n", "", "calls", "sent",
                       "received", "calls", "sent", "received");

@@ -152,6 +152,12 @@ void Engine::go_on(Flight& flight) {
     if (generates && !sequence.leaves && edits_follow_tokens(sequence.request)) flight.waits = true;
     scheduler_.complete(slice, sequence.leaves);
   }
+  if (!ahead_) return;
+  // Of a shared prompt, the last row may be computed elsewhere than the decodes to come.
+  for (const Sample& sample : flight.samples) {
+    const Slice& slice = flight.slices[sample.slice];
+    if (sample.owner != slice.home && !sequence(slice).leaves) flight.waits = true;
+  }
 }
 
 void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
@@ -159,7 +165,8 @@ void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
   flights_.pop_front();
   if (!flight.choices && !ahead_) flight.choices = record_.receive(flight.samples);
   const Tracer::Scope scope(model_.tracer(), Phase::sampling);
-  const std::vector<Choice> choices = choices_of(flight);
+  if (!flight.choices) flight.choices = record_.publish(finish_choosing(flight), flight.samples);
+  const std::vector<Choice> choices = std::move(*flight.choices);
   ++stats_.steps;
   std::size_t next = 0;
   for (std::size_t i = 0; i < flight.slices.size(); ++i) {
@@ -240,11 +247,28 @@ void Engine::start_choosing(Flight& flight) {
     }
     flight.started.push_back(std::move(*started));
   });
+  if (options_.limits.sp > 1 && !flight.waits) flight.waits = host_chooses(flight);
 }
 
-/// Waits for them where they are not known yet.
-std::vector<Choice> Engine::choices_of(Flight& flight) {
-  if (flight.choices) return std::move(*flight.choices);
+/// Whether the host chooses some tokens of any sp rank's: the same on all ranks.
+bool Engine::host_chooses(const Flight& flight) {
+  const auto most = static_cast<std::size_t>(model_.shape().step.logit_rows);
+  for (int owner = 0; owner < options_.limits.sp; ++owner) {
+    std::vector<LogitRow> rows;
+    for (const Sample& sample : flight.samples) {
+      if (sample.owner != owner) continue;
+      rows.push_back({&sequence(flight.slices[sample.slice]), sample.position});
+    }
+    for (std::size_t first = 0; first < rows.size(); first += most) {
+      const std::size_t n = std::min(most, rows.size() - first);
+      if (!chooser_->can_start(std::span(rows).subspan(first, n))) return true;
+    }
+  }
+  return false;
+}
+
+/// Waits for this rank's choices.
+std::vector<Choice> Engine::finish_choosing(Flight& flight) {
   std::vector<Choice> choices;
   for (StartedChoices& started : flight.started) {
     std::vector<Choice> chosen = chooser_->finish(std::move(started));

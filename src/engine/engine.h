@@ -54,12 +54,12 @@ struct EngineStats {
 /// and computed as far as this rank's stage goes) in order and land (their tokens are known on
 /// every rank) in the same order. Between two landings every rank launches the same steps.
 ///
-/// Where one rank is the whole replica and its operators choose tokens (Model::kept_tokens), a
-/// further step is launched before the tokens of the one before it are known. It reads them where
-/// they were chosen. The scheduler is told at its launch that a step was computed, with all its
-/// sequences going on but those that reach a limit; one that turns out to have ended has a row in
-/// the step behind, and what that yields is dropped. A step with a sequence whose next token needs
-/// the host, which must know the last one, lands before the next is launched.
+/// Where a replica is one stage and its operators choose tokens (Model::kept_tokens), a further
+/// step is launched before the tokens of the one before it are known. It reads them where they were
+/// chosen. The scheduler is told at its launch that a step was computed, with all its sequences
+/// going on but those that reach a limit; one that turns out to have ended has a row in the step
+/// behind, and what that yields is dropped. A step with a sequence whose next token needs the host,
+/// which must know the last one, or another sp rank lands before the next is launched.
 class Engine {
  public:
   using OnToken = std::function<void(const Sequence& sequence, TokenId token)>;
@@ -115,7 +115,8 @@ class Engine {
   std::vector<Choice> choose(const Flight& flight);
   void start_choosing(Flight& flight);
   void go_on(Flight& flight);
-  std::vector<Choice> choices_of(Flight& flight);
+  [[nodiscard]] bool host_chooses(const Flight& flight);
+  std::vector<Choice> finish_choosing(Flight& flight);
   void finish(const Slice& slice, std::span<const Choice> choices, const OnToken& on_token,
               const OnCompletion& on_completion);
   [[nodiscard]] Sequence& sequence(const Slice& slice) { return sequences_.at(slice.sequence); }

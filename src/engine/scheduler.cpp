@@ -52,6 +52,7 @@ Range Scheduler::ranks_of(const Entry& entry) const {
 std::vector<Slice> Scheduler::next() {
   std::vector<Slice> step;
   if (static_cast<int>(in_flight_.size()) == limits_.batches) return step;
+  ++calls_;
   short_of_pages_.assign(pools_.size(), false);
   searched_.assign(pools_.size(), std::numeric_limits<std::int64_t>::max());
   StepRoom room(rooms());
@@ -136,6 +137,7 @@ void Scheduler::preempt(Entry& entry) {
   release(entry);
   entry.computed = 0;
   entry.registered = 0;
+  entry.thrown_out_in = calls_;
   waiting_.emplace(entry.arrival, &entry);
   ++preemptions_;
 }

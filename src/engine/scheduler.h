@@ -136,7 +136,8 @@ class Scheduler {
     int home = 0;
     bool shared = false;
     std::int64_t rows_in_flight = 0;
-    std::int64_t step = 0;  ///< that holds these rows
+    std::int64_t step = 0;           ///< that holds these rows
+    std::int64_t thrown_out_in = 0;  ///< the latest call of `next` that preempted it
   };
   using Queue = std::map<std::int64_t, Entry*>;  ///< by arrival
 
@@ -203,6 +204,7 @@ class Scheduler {
   std::int64_t arrivals_ = 0;
   std::map<std::int64_t, std::int64_t> in_flight_;  ///< slices by step
   std::int64_t steps_ = 0;
+  std::int64_t calls_ = 0;  ///< of `next` that put steps together
   // Of the step that is put together.
   std::vector<bool> short_of_pages_;    ///< by sp rank
   std::vector<std::int64_t> searched_;  ///< by sp rank: arrivals from here on have nothing to take

@@ -36,8 +36,10 @@ bool Scheduler::is_long(const Entry& entry) const {
   return limits_.sp > 1 && entry.length >= limits_.share_from;
 }
 
-/// The homes that have a place and rows left and no sequence short of pages, most room first.
+/// The homes that have a place and rows left and no sequence short of pages, most room first; none
+/// for a sequence that was thrown out in this step: its last token may not be known.
 std::vector<Scheduler::Start> Scheduler::starts(const Entry& entry, const StepRoom& room) const {
+  if (entry.thrown_out_in == calls_) return {};
   const bool shared = is_long(entry);
   const bool any_short =
       std::find(short_of_pages_.begin(), short_of_pages_.end(), true) != short_of_pages_.end();

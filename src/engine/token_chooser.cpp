@@ -96,6 +96,12 @@ std::vector<std::int32_t> TokenChooser::choose_in_place(SampledRows& sampled, co
   return std::move(asked.left);
 }
 
+bool TokenChooser::can_start(std::span<const LogitRow> rows) const {
+  SampledRows* const sampled = vocabulary_.sampled();
+  if (digest_ || sampled == nullptr) return false;
+  return questions_about(rows, eos_, vocabulary_.vocab(), sampled->limits()).left.empty();
+}
+
 std::optional<StartedChoices> TokenChooser::start(const Tensor& logits,
                                                   std::span<const LogitRow> rows,
                                                   const Tensor& kept) {

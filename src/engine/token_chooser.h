@@ -53,12 +53,13 @@ class TokenChooser {
   /// and tokens so far. Logits are changed meanwhile, and afterwards as they were.
   std::vector<Choice> choose(const Tensor& logits, std::span<const LogitRow> rows);
 
-  /// The same without waiting, for the only rank of a group: `finish` waits. Tokens of rows with a
-  /// `keep` stay in `kept`, where the operators run. Nothing is done and given where the host has a
-  /// part in choosing.
+  /// The same without waiting: `finish` waits. Tokens of rows with a `keep` stay in `kept`, where
+  /// the operators run. Nothing is done and given where the host has a part in choosing.
   std::optional<StartedChoices> start(const Tensor& logits, std::span<const LogitRow> rows,
                                       const Tensor& kept);
   std::vector<Choice> finish(StartedChoices started);
+  /// Whether `start` does these rows, which may be another rank's.
+  [[nodiscard]] bool can_start(std::span<const LogitRow> rows) const;
 
  private:
   struct Edits {

@@ -32,11 +32,10 @@ const LayerWeights& Decoder::weights_of(std::int64_t layer) const {
 }
 
 void Decoder::embed(const TableLookup& lookup, const StepIndices& indices) {
-  const auto own = static_cast<std::int64_t>(lookup.table_rows.size());
+  const std::int64_t own = lookup.rows_of[static_cast<std::size_t>(part_.rank)];
   const Tensor embedded = space_.embedded(own);
-  const Tensor table_rows = indices.table_rows.slice(0, own);
-  if (lookup.kept) kept_.put_into(table_rows);
-  ops_.embed(weights_.embedding, table_rows, embedded);
+  if (lookup.kept > 0) kept_.put_into(lookup, indices);
+  ops_.embed(weights_.embedding, indices.table_rows.slice(0, own), embedded);
   edges_.region.join_rows(embedded, lookup.rows_of, indices.order,
                           space_.residual(indices.order.rows()));
 }
@@ -85,9 +84,9 @@ void Decoder::forward(const Batch& batch) {
           "a batch of {} rows of {} sequences exceeds the workspace", rows_, batch.sequences());
   const Stage& stage = part_.stage;
   const std::optional<StepSize> recorded = recorded_.size_of(batch);
-  const IndexShape shape = recorded
-                               ? IndexShape{recorded->rows, recorded->rows, recorded->table_width}
-                               : IndexShape{rows_, batch.sequences(), batch.table_width};
+  const IndexShape shape =
+      recorded ? IndexShape{recorded->rows, recorded->rows, recorded->table_width, part_.ranks}
+               : IndexShape{rows_, batch.sequences(), batch.table_width, part_.ranks};
   const TableLookup lookup =
       stage.first() ? TableLookup::of(batch.tokens, vocabulary_of_, part_.rank) : TableLookup{};
   const StepIndices indices = StepIndices::in(space_.indices(index_count(shape)), shape);

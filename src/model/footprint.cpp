@@ -36,7 +36,7 @@ KvShape kv_shape(const Partition& part, std::int64_t page_tokens, std::int64_t p
           part.dtype};
 }
 
-RegionShape region_shape(const Partition& part, const EngineShape& shape) {
+RegionShape region_shape(const Partition& part, const EngineShape& shape, const OpSizes& ops) {
   const auto count = [](const std::vector<TreeNode>& nodes) {
     return static_cast<std::int64_t>(nodes.size());
   };
@@ -49,6 +49,7 @@ RegionShape region_shape(const Partition& part, const EngineShape& shape) {
     region.own_nodes = std::max(region.own_nodes, count(tree->nodes_of[rank]));
     region.all_nodes = std::max(region.all_nodes, count(tree->nodes));
   }
+  region.kept_rows = std::min(KeptTokens::count(part, shape.step, ops), shape.step.max_rows);
   region.ranks = part.ranks;
   region.transport = shape.transport;
   return region;
@@ -66,11 +67,11 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
   footprint.kv_cache = static_cast<Bytes>(shape.pages) * kv_page_bytes(kv, ops);
   footprint.activations = Workspace::bytes(part, shape.step) + decoder_bytes(part);
   footprint.buffers =
-      region_bytes(region_shape(part, shape)) +
+      region_bytes(region_shape(part, shape, ops)) +
       Pipe::bytes(part.stage, shape.step.max_rows, part.config.hidden) +
       KvExchange::bytes(part, shape.step.max_rows, shape.sp) +
       FfnLayers::bytes(part, shape.step, shape.transport) +
-      KeptTokens::bytes(part, shape.step, shape.sp, ops) +
+      KeptTokens::bytes(part, shape.step, ops) +
       ops.workspace_bytes(largest_rows(part, shape.step), largest_k(part), part.config.head_dim);
   footprint.recorded = ops.recorder_bytes(recorded_sublayers(part, shape.transport));
   footprint.buffers += footprint.recorded;

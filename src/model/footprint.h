@@ -36,7 +36,7 @@ struct Footprint {
 KvShape kv_shape(const Partition& part, std::int64_t page_tokens, std::int64_t pages);
 
 /// Room that the rank's region needs.
-RegionShape region_shape(const Partition& part, const EngineShape& shape);
+RegionShape region_shape(const Partition& part, const EngineShape& shape, const OpSizes& ops);
 
 /// Input features of the rank's widest product.
 std::int64_t largest_k(const Partition& part);

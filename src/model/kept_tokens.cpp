@@ -4,20 +4,32 @@
 
 namespace weft {
 
-KeptTokens::KeptTokens(const Partition& part, const StepShape& shape, int sp, Ops& ops)
-    : ops_(ops), buffer_(ops.memory(), bytes(part, shape, sp, ops)) {
-  if (possible()) places_ = buffer_.tensor(DType::i32, {shape.max_sequences});
+KeptTokens::KeptTokens(const Partition& part, const StepShape& shape, Ops& ops)
+    : ops_(ops), own_(part.shard.vocab), buffer_(ops.memory(), bytes(part, shape, ops)) {
+  if (possible()) places_ = buffer_.tensor(DType::i32, {count(part, shape, ops)});
 }
 
-Bytes KeptTokens::bytes(const Partition& part, const StepShape& shape, int sp, const OpSizes& ops) {
-  const bool alone = part.ranks == 1 && part.stage.count == 1 && sp == 1;
-  if (!alone || ops.sampling_bytes(1, 1) == 0) return 0;
-  return static_cast<Bytes>(shape.max_sequences) * sizeof(TokenId);
+std::int64_t KeptTokens::count(const Partition& part, const StepShape& shape, const OpSizes& ops) {
+  const bool possible = part.stage.count == 1 && ops.sampling_bytes(1, 1) > 0;
+  return possible ? shape.max_sequences : 0;
 }
 
-void KeptTokens::put_into(const Tensor& table_rows) const {
+Bytes KeptTokens::bytes(const Partition& part, const StepShape& shape, const OpSizes& ops) {
+  return static_cast<Bytes>(count(part, shape, ops)) * sizeof(TokenId);
+}
+
+void KeptTokens::put_into(const TableLookup& lookup, const StepIndices& indices) const {
   require(possible(), "a step names tokens of the one before it, which were not kept");
-  ops_.sampler()->put_kept(places_, table_rows);
+  KeptLookup kept;
+  kept.own = own_;
+  if (indices.holders.defined()) {
+    kept.rows = indices.table_rows.slice(0, lookup.kept);
+    kept.order = indices.order;
+    kept.holders = indices.holders;
+  } else {
+    kept.rows = indices.table_rows.slice(0, lookup.rows_of.front());
+  }
+  ops_.sampler()->put_kept(places_, kept);
 }
 
 }  // namespace weft

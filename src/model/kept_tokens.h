@@ -5,33 +5,36 @@
 
 #include "base/buffer.h"
 #include "model/partition.h"
+#include "model/step_indices.h"
 #include "model/workspace.h"
 #include "ops/ops.h"
 
 namespace weft {
 
-/// There are some where one rank is the whole replica and its operators choose tokens: elsewhere
-/// the ranks must tell each other which they are, or another rank looks them up.
+/// There are some where operators choose tokens and a replica is one stage: its first layers read
+/// what its last ones yield. Each rank keeps those of the rows that it computes.
 class KeptTokens {
  public:
-  /// Places for all sequences of a step; none unless one of `sp` ranks that share prompts is all
-  /// there are. `ops` must outlive it.
-  KeptTokens(const Partition& part, const StepShape& shape, int sp, Ops& ops);
+  /// Places for all sequences of a step. `ops` must outlive it.
+  KeptTokens(const Partition& part, const StepShape& shape, Ops& ops);
 
+  /// How many there are; 0 where none can be kept.
+  static std::int64_t count(const Partition& part, const StepShape& shape, const OpSizes& ops);
   /// Bytes that it takes from the operators' memory.
-  static Bytes bytes(const Partition& part, const StepShape& shape, int sp, const OpSizes& ops);
+  static Bytes bytes(const Partition& part, const StepShape& shape, const OpSizes& ops);
 
   /// Whether tokens can be kept here.
   [[nodiscard]] bool possible() const { return buffer_.bytes() > 0; }
   /// [sequences] i32; undefined where none can be kept.
   [[nodiscard]] Tensor places() const { return places_; }
 
-  /// Of rows of the embedding table [M] i32, the negative ones (`kept_token`) become the tokens
-  /// kept there. Throws Error where none can be kept.
-  void put_into(const Tensor& table_rows) const;
+  /// What the index arrays of a step name by `kept_token`s becomes the tokens kept there. Throws
+  /// Error where none can be kept.
+  void put_into(const TableLookup& lookup, const StepIndices& indices) const;
 
  private:
   Ops& ops_;
+  Range own_;  ///< tokens whose rows of the embedding table this rank holds
   Buffer buffer_;
   Tensor places_;
 };

@@ -6,14 +6,9 @@
 
 #include "base/types.h"
 #include "comm/group.h"
+#include "ops/row_sampler.h"
 
 namespace weft {
-
-/// The largest of a rank's logits of a row.
-struct RankCandidate {
-  float value = 0;
-  TokenId token = 0;  ///< the lowest one that has it
-};
 
 /// The token of the largest logit of each row, the lowest id among equals. Every rank of the group
 /// gives its candidates of the same rows; those of ranks without columns do not count.

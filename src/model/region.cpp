@@ -1,6 +1,7 @@
 #include "model/region.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 
@@ -25,7 +26,8 @@ struct BufferSizes {
 BufferSizes sizes_of(const RegionShape& shape) {
   if (shape.ranks == 1) return {};
   BufferSizes sizes;
-  sizes.receive = bytes_of(shape.max_rows, shape.columns);  // join_rows
+  const std::int64_t joined = shape.max_rows + (shape.ranks - 1) * shape.kept_rows;
+  sizes.receive = bytes_of(joined, shape.columns);  // join_rows
   std::int64_t gathered = shape.max_rows;
   if (shape.transport == Transport::automatic) {
     gathered = std::min(gathered, static_cast<std::int64_t>(kGatherLimit / kFloat) / shape.columns);
@@ -90,8 +92,9 @@ class TensorParallelRegion final : public Region {
                  const Tensor& x) override {
     std::vector<Bytes> counts;
     for (const std::int64_t rows : rows_of) counts.push_back(bytes_of(rows, x.row_elements()));
-    group_.all_gather(bytes_in(owned), {receive_.data(), bytes_in(x).size()}, counts);
-    const Tensor all = receive_.tensor(DType::f32, {x.rows(), x.row_elements()});
+    const std::int64_t joined = std::accumulate(rows_of.begin(), rows_of.end(), std::int64_t{0});
+    const Tensor all = receive_.tensor(DType::f32, {joined, x.row_elements()});
+    group_.all_gather(bytes_in(owned), {receive_.data(), all.bytes()}, counts);
     ops_.gather_rows(all, order, x);
   }
 

@@ -46,6 +46,7 @@ class Region {
 
   /// Ends a lookup in a table whose rows are spread over the ranks: row m of x [M, H] f32 becomes
   /// row order[m] of the ranks' `owned` [rows_of[rank], H] f32, one rank's rows behind the other's.
+  /// Rows that several ranks have looked up are as often among them.
   virtual void join_rows(const Tensor& owned, std::span<const std::int64_t> rows_of,
                          const Tensor& order, const Tensor& x) = 0;
 };
@@ -56,6 +57,7 @@ struct RegionShape {
   std::int64_t columns = 0;
   std::int64_t own_nodes = 0;  ///< most nodes that this rank has of one product
   std::int64_t all_nodes = 0;  ///< most nodes that all ranks have of one product
+  std::int64_t kept_rows = 0;  ///< most rows of a table that every rank looks up
   int ranks = 1;
   Transport transport = Transport::automatic;
 };

@@ -1,12 +1,10 @@
 #include "model/sampled_rows.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <utility>
 
 #include "base/error.h"
-#include "model/rank_candidates.h"
 
 namespace weft {
 namespace {
@@ -19,7 +17,20 @@ struct Sizes {
   Bytes sent = 0;
   Bytes received = 0;  ///< and joined
   Bytes index = 0;
+  Bytes candidates = 0;
+  Bytes gathered = 0;
+  Bytes answers = 0;
+  Bytes places = 0;
+
+  [[nodiscard]] Bytes all() const {
+    return room + sent + 2 * received + index + candidates + gathered + answers + places;
+  }
 };
+
+/// Answers of so many rows.
+Bytes answer_bytes(std::int64_t rows) {
+  return static_cast<Bytes>(rows) * (sizeof(RowChoice) + kMostLikeliest * sizeof(ScoredToken));
+}
 
 Sizes sizes_of(std::span<const Range> columns_of, int rank, std::int64_t max_rows,
                const OpSizes& ops) {
@@ -35,6 +46,10 @@ Sizes sizes_of(std::span<const Range> columns_of, int rank, std::int64_t max_row
   sizes.sent = static_cast<Bytes>(dealt * own) * sizeof(float);
   sizes.received = static_cast<Bytes>(mine * vocab) * sizeof(float);
   sizes.index = static_cast<Bytes>(dealt) * sizeof(std::int32_t);
+  sizes.candidates = static_cast<Bytes>(max_rows) * sizeof(RankCandidate);
+  sizes.gathered = std::max(static_cast<Bytes>(ranks) * sizes.candidates, answer_bytes(dealt));
+  sizes.answers = answer_bytes(max_rows);
+  sizes.places = 2 * static_cast<Bytes>(max_rows) * sizeof(std::int32_t);
   return sizes;
 }
 
@@ -62,23 +77,47 @@ SampledRows::SampledRows(std::vector<Range> columns_of, std::int64_t max_rows, O
   received_ = Buffer(ops.memory(), sizes.received);
   joined_ = Buffer(ops.memory(), sizes.received);
   index_ = Buffer(ops.memory(), sizes.index);
+  candidates_ = Buffer(ops.memory(), sizes.candidates);
+  gathered_ = Buffer(ops.memory(), sizes.gathered);
+  answers_ = Buffer(ops.memory(), sizes.answers);
+  places_ = Buffer(ops.memory(), sizes.places);
 }
 
 Bytes SampledRows::bytes(std::span<const Range> columns_of, int rank, std::int64_t max_rows,
                          const OpSizes& ops) {
-  const Sizes sizes = sizes_of(columns_of, rank, max_rows, ops);
-  return sizes.room + sizes.sent + 2 * sizes.received + sizes.index;
+  return sizes_of(columns_of, rank, max_rows, ops).all();
 }
 
 StartedRows SampledRows::start(const Tensor& logits, const RowQuery& query, const Tensor& kept) {
-  require(group_.size() == 1, "rows of {} ranks are chosen at once", group_.size());
   require(logits.rows() <= max_rows_, "{} rows to choose from, room for {}", logits.rows(),
           max_rows_);
   StartedRows started;
   started.rows = query.rows.size();
   started.width = widest_top(query);
-  started.ticket =
-      sampler_.start(logits, query, started.width, {room_.data(), room_.bytes()}, kept);
+  if (group_.size() == 1) {
+    started.ticket =
+        sampler_.start(logits, query, started.width, {room_.data(), room_.bytes()}, kept);
+    return started;
+  }
+  const Bytes choices = started.rows * sizeof(RowChoice);
+  const Bytes top = started.rows * started.width * sizeof(ScoredToken);
+  require(choices + top <= answers_.bytes(), "{} rows with {} likeliest tokens have no room",
+          started.rows, started.width);
+  AnswerPlaces places;
+  places.among = {{answers_.data(), choices}, {answers_.data() + choices, top}};
+  places.kept = kept;
+  std::vector<std::size_t> greedy;
+  std::vector<std::size_t> dealt;
+  for (std::size_t i = 0; i < query.rows.size(); ++i) {
+    const RowAsked& asked = query.rows[i];
+    (asked.kind == RowKind::greedy && asked.top < 0 ? greedy : dealt).push_back(i);
+  }
+  if (!greedy.empty()) choose_candidates(logits, query, greedy, places);
+  for (std::size_t first = 0; first < dealt.size(); first += kDealt) {
+    const std::size_t n = std::min<std::size_t>(kDealt, dealt.size() - first);
+    deal(logits, query, std::span(dealt).subspan(first, n), started.width, places);
+  }
+  started.ticket = sampler_.hand_over({answers_.data(), choices + top});
   return started;
 }
 
@@ -92,43 +131,40 @@ RowAnswers SampledRows::finish(const StartedRows& started) {
 }
 
 RowAnswers SampledRows::choose(const Tensor& logits, const RowQuery& query) {
-  require(logits.rows() <= max_rows_, "{} rows to choose from, room for {}", logits.rows(),
-          max_rows_);
-  RowAnswers answers;
-  answers.width = widest_top(query);
-  answers.choices.resize(query.rows.size());
-  answers.top.resize(query.rows.size() * answers.width);
-  if (group_.size() == 1) {
-    sampler_.choose(logits, query, {room_.data(), room_.bytes()}, answers.choices, answers.top);
-    return answers;
-  }
-  std::vector<std::size_t> greedy;
-  std::vector<std::size_t> dealt;
-  for (std::size_t i = 0; i < query.rows.size(); ++i) {
-    const RowAsked& asked = query.rows[i];
-    (asked.kind == RowKind::greedy && asked.top < 0 ? greedy : dealt).push_back(i);
-  }
-  if (!greedy.empty()) choose_candidates(logits, query, greedy, answers);
-  for (std::size_t first = 0; first < dealt.size(); first += kDealt) {
-    const std::size_t n = std::min<std::size_t>(kDealt, dealt.size() - first);
-    deal(logits, query, std::span(dealt).subspan(first, n), answers);
-  }
-  return answers;
+  if (query.rows.empty()) return {};
+  return finish(start(logits, query, {}));
+}
+
+void SampledRows::set_places(const RowQuery& query, std::span<const std::size_t> which,
+                             AnswerPlaces& places) {
+  std::vector<std::int32_t> numbers;
+  for (const std::size_t i : which) numbers.push_back(static_cast<std::int32_t>(i));
+  for (const std::size_t i : which) numbers.push_back(query.rows[i].keep);
+  const auto count = static_cast<std::int64_t>(which.size());
+  const Tensor both = places_.tensor(DType::i32, {2 * count});
+  ops_.upload(std::as_bytes(std::span(numbers)), both);
+  places.to = both.slice(0, count);
+  places.keep = both.slice(count, 2 * count);
 }
 
 void SampledRows::choose_candidates(const Tensor& logits, const RowQuery& query,
-                                    std::span<const std::size_t> which, RowAnswers& answers) {
-  std::vector<RankCandidate> mine(which.size());
-  if (!own().empty()) {
+                                    std::span<const std::size_t> which, AnswerPlaces places) {
+  const Bytes bytes = which.size() * sizeof(RankCandidate);
+  const std::span<std::byte> mine(candidates_.data(), bytes);
+  if (own().empty()) {
+    const std::vector<RankCandidate> none(which.size(), {0, -1});
+    ops_.upload(std::as_bytes(std::span(none)),
+                candidates_.tensor(DType::i32, {2 * static_cast<std::int64_t>(which.size())}));
+  } else {
     const OwnedRowQuery part = part_of(query, which, own());
-    std::vector<RowChoice> choices(which.size());
-    sampler_.choose(logits, part.view(), {room_.data(), room_.bytes()}, choices, {});
-    for (std::size_t i = 0; i < mine.size(); ++i) {
-      mine[i] = {choices[i].largest, choices[i].token + static_cast<TokenId>(own().begin)};
-    }
+    const PlacedAnswers placed =
+        sampler_.place(logits, part.view(), 0, {room_.data(), room_.bytes()});
+    sampler_.tell_candidates(placed.choices, static_cast<TokenId>(own().begin), mine);
   }
-  const std::vector<TokenId> tokens = best_of_ranks(mine, columns_of_, group_);
-  for (std::size_t i = 0; i < which.size(); ++i) answers.choices[which[i]].token = tokens[i];
+  const std::span<std::byte> all(gathered_.data(), bytes * columns_of_.size());
+  group_.all_gather(mine, all, equal_counts(group_, bytes));
+  set_places(query, which, places);
+  sampler_.take_best(all, group_.size(), places);
 }
 
 Range SampledRows::share(std::size_t rows, int rank) const {
@@ -173,40 +209,33 @@ Tensor SampledRows::exchange(const Tensor& logits, const RowQuery& query,
 }
 
 void SampledRows::deal(const Tensor& logits, const RowQuery& query,
-                       std::span<const std::size_t> which, RowAnswers& answers) {
+                       std::span<const std::size_t> which, std::size_t width, AnswerPlaces places) {
   const Tensor whole = exchange(logits, query, which);
   const Range own_share = share(which.size(), group_.rank());
   const auto rows = static_cast<std::size_t>(own_share.size());
-  const std::size_t width = answers.width;
-  OwnedRowQuery part =
-      part_of(query, which.subspan(static_cast<std::size_t>(own_share.begin), rows), {0, vocab()});
-  for (std::size_t i = 0; i < rows; ++i) part.rows[i].row = static_cast<std::int32_t>(i);
-  std::vector<RowChoice> choices(rows);
-  std::vector<ScoredToken> top(rows * width);
-  sampler_.choose(whole, part.view(), {room_.data(), room_.bytes()}, choices, top);
-
-  // A row's message: its choice, then its likeliest tokens.
-  const std::size_t row_bytes = sizeof(RowChoice) + width * sizeof(ScoredToken);
-  std::vector<std::byte> mine(rows * row_bytes);
-  for (std::size_t i = 0; i < rows; ++i) {
-    std::byte* const to = mine.data() + i * row_bytes;
-    std::memcpy(to, &choices[i], sizeof(RowChoice));
-    if (width == 0) continue;
-    std::memcpy(to + sizeof(RowChoice), &top[i * width], width * sizeof(ScoredToken));
+  PlacedAnswers mine;
+  if (rows > 0) {
+    OwnedRowQuery part = part_of(
+        query, which.subspan(static_cast<std::size_t>(own_share.begin), rows), {0, vocab()});
+    for (std::size_t i = 0; i < rows; ++i) part.rows[i].row = static_cast<std::int32_t>(i);
+    mine = sampler_.place(whole, part.view(), width, {room_.data(), room_.bytes()});
   }
-  std::vector<Bytes> counts;
-  for (int rank = 0; rank < group_.size(); ++rank) {
-    counts.push_back(static_cast<Bytes>(share(which.size(), rank).size()) * row_bytes);
-  }
-  std::vector<std::byte> all(which.size() * row_bytes);
-  group_.all_gather(mine, all, counts);
-  for (std::size_t i = 0; i < which.size(); ++i) {
-    const std::byte* const from = all.data() + i * row_bytes;
-    std::memcpy(&answers.choices[which[i]], from, sizeof(RowChoice));
-    if (width == 0) continue;
-    std::memcpy(&answers.top[which[i] * width], from + sizeof(RowChoice),
-                width * sizeof(ScoredToken));
-  }
+  std::byte* to = gathered_.data();
+  const auto gather = [&](std::span<const std::byte> answers, Bytes row_bytes) {
+    std::vector<Bytes> counts;
+    for (int rank = 0; rank < group_.size(); ++rank) {
+      counts.push_back(static_cast<Bytes>(share(which.size(), rank).size()) * row_bytes);
+    }
+    const std::span<std::byte> all(to, which.size() * row_bytes);
+    if (row_bytes > 0) group_.all_gather(answers, all, counts);
+    to += all.size();
+    return all;
+  };
+  PlacedAnswers all;
+  all.choices = gather(mine.choices, sizeof(RowChoice));
+  all.top = gather(mine.top, width * sizeof(ScoredToken));
+  set_places(query, which, places);
+  sampler_.take(all, places);
 }
 
 }  // namespace weft

@@ -36,8 +36,8 @@ struct StartedRows {
 /// The operators' sampler for the ranks of a group, each of which has its columns of the same rows;
 /// all of them call it with the same query and get the same answers. Of greedy rows the ranks tell
 /// each other their candidates. Other rows are dealt out: a rank gets the whole logits of its
-/// share, from memory of the operators to memory of the operators, and tells the others what they
-/// yield.
+/// share and tells the others what they yield. All of it goes from memory of the operators to
+/// memory of the operators.
 class SampledRows {
  public:
   /// For at most `max_rows` rows at a time; `columns_of` has the columns of each rank. `ops`, which
@@ -53,16 +53,18 @@ class SampledRows {
   /// The answers to a query about `logits` [R, own columns]. Tokens are those of the vocabulary.
   RowAnswers choose(const Tensor& logits, const RowQuery& query);
 
-  /// The same in two parts, for the only rank of a group: `finish` waits for the answers of a query
-  /// of one row at least. The tokens of rows with a `keep` stay in `kept`, see RowSampler::start.
+  /// The same in two parts: `finish` waits for the answers of a query of one row at least. The
+  /// tokens of rows with a `keep` stay in `kept` on every rank, see RowSampler::start.
   StartedRows start(const Tensor& logits, const RowQuery& query, const Tensor& kept);
   RowAnswers finish(const StartedRows& started);
 
  private:
   void choose_candidates(const Tensor& logits, const RowQuery& query,
-                         std::span<const std::size_t> which, RowAnswers& answers);
+                         std::span<const std::size_t> which, AnswerPlaces places);
   void deal(const Tensor& logits, const RowQuery& query, std::span<const std::size_t> which,
-            RowAnswers& answers);
+            std::size_t width, AnswerPlaces places);
+  /// Uploads where the answers of rows go.
+  void set_places(const RowQuery& query, std::span<const std::size_t> which, AnswerPlaces& places);
   /// Whole rows [share.size(), vocabulary] of this rank's share of the rows `which`.
   Tensor exchange(const Tensor& logits, const RowQuery& query, std::span<const std::size_t> which);
   [[nodiscard]] Range share(std::size_t rows, int rank) const;
@@ -79,6 +81,11 @@ class SampledRows {
   Buffer received_;  ///< the ranks' columns of this rank's share
   Buffer joined_;    ///< the same as rows
   Buffer index_;     ///< numbers of rows, i32
+  // Of several ranks:
+  Buffer candidates_;  ///< own RankCandidate [max_rows]
+  Buffer gathered_;    ///< the ranks' candidates or answers
+  Buffer answers_;     ///< of a whole query
+  Buffer places_;      ///< an AnswerPlaces' `to` and `keep`
 };
 
 }  // namespace weft

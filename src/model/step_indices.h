@@ -13,14 +13,19 @@ namespace weft {
 
 /// Rows of the embedding table that the tokens of a step need, spread over tensor-parallel ranks.
 struct TableLookup {
-  std::vector<std::int64_t> rows_of;     ///< that each rank looks up
-  std::vector<std::int32_t> table_rows;  ///< this rank's, counted from the first that it holds
-  /// [M] each token's place where the ranks' rows stand one behind the other
+  std::vector<std::int64_t> rows_of;  ///< that each rank looks up
+  /// This rank's, counted from the first that it holds, or `kept_token`s. Those of several ranks,
+  /// where nobody knows who holds them, are looked up by all that hold anything, before others;
+  /// they stand here also where this rank holds nothing.
+  std::vector<std::int32_t> table_rows;
+  /// [M] each token's place where the ranks' rows stand one behind the other; of several ranks,
+  /// -1 - k for the k-th kept one
   std::vector<std::int32_t> order;
-  bool kept = false;  ///< some of `table_rows` are `kept_token`s
+  std::vector<std::int32_t> holders;  ///< see KeptLookup; of one rank none
+  std::int64_t kept = 0;              ///< tokens that are `kept_token`s
 
   /// `vocabulary_of` are the tokens whose rows each rank holds. Throws Error for a token that none
-  /// has, and for kept tokens with several ranks.
+  /// has.
   static TableLookup of(std::span<const TokenId> tokens, std::span<const Range> vocabulary_of,
                         int rank);
 };
@@ -30,6 +35,7 @@ struct IndexShape {
   std::int64_t rows = 0;
   std::int64_t sequences = 0;
   std::int64_t table_width = 0;
+  int ranks = 1;  ///< over which the embedding table is spread
 };
 
 /// Numbers of all arrays together.
@@ -40,6 +46,7 @@ struct StepIndices {
   BatchView batch;
   Tensor order;       ///< [M]
   Tensor table_rows;  ///< [M], of which a rank uses as many as it looks up
+  Tensor holders;     ///< [2, ranks]; undefined of one rank
 
   /// `indices` has index_count(shape) numbers.
   static StepIndices in(const Tensor& indices, const IndexShape& shape);

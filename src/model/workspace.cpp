@@ -20,7 +20,8 @@ std::array<Workspace::Extent, Workspace::kPieces> Workspace::extents(const Parti
   const auto set = [&](Piece piece, DType dtype, std::int64_t elements) {
     all[static_cast<std::size_t>(piece)] = {dtype, elements};
   };
-  set(Piece::indices, DType::i32, index_count({m, shape.max_sequences, shape.table_width}));
+  set(Piece::indices, DType::i32,
+      index_count({m, shape.max_sequences, shape.table_width, part.ranks}));
   set(Piece::logit_rows, DType::i32, r);
   set(Piece::residual, DType::f32, m * config.hidden);
   set(Piece::normed, w, m * config.hidden);

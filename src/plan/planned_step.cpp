@@ -2,14 +2,18 @@
 
 #include <algorithm>
 
+#include "model/batch.h"
+
 namespace weft {
 namespace {
 
-/// Tokens at equal distances in the vocabulary.
-std::vector<TokenId> even_tokens(std::int64_t count, std::int64_t vocab) {
+/// A step's tokens: at equal distances in the vocabulary, where they are known.
+std::vector<TokenId> tokens_of(const PlannedStep& step, std::int64_t vocab) {
+  const std::int64_t count = step.on_rank.tokens();
   std::vector<TokenId> tokens;
   for (std::int64_t i = 0; i < count; ++i) {
-    tokens.push_back(static_cast<TokenId>(i * vocab / count));
+    tokens.push_back(step.kept ? kept_token(static_cast<std::int32_t>(i))
+                               : static_cast<TokenId>(i * vocab / count));
   }
   return tokens;
 }
@@ -22,6 +26,7 @@ PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout, std::int
   step.on_rank.sequences =
       std::min(ceil_div(limits.max_sequences, layout.pp), limits.max_batch_tokens);
   step.on_rank.rows = 1;
+  step.kept = sizes.run_ahead;
   const std::int64_t room = limits.pages * limits.page_tokens / limits.max_sequences;
   const std::int64_t most = std::min(most_context, sizes.max_sequence_length / 2);
   step.on_rank.context = std::clamp<std::int64_t>(room - 1, 0, most);
@@ -50,7 +55,7 @@ std::vector<Traffic> traffic_of(const PlannedStep& step, const Layout& layout,
   const auto ranks = static_cast<std::size_t>(layout.sp);
   StepRows counts;
   counts.rows = rows;
-  counts.looked_up = lookups_of(parts.front(), even_tokens(rows, parts.front().config.vocab));
+  counts.looked_up = lookups_of(parts.front(), tokens_of(step, parts.front().config.vocab));
   counts.shared.assign(ranks, step.shared ? rows : 0);
   counts.samples.assign(ranks, step.shared ? 0 : step.on_rank.sequences);
   // The last run of a shared prompt is the first rank's.

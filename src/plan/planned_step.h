@@ -16,6 +16,7 @@ namespace weft {
 struct PlannedStep {
   StepCase on_rank;     ///< what each sp rank computes
   bool shared = false;  ///< of prompts whose rows all sp ranks share
+  bool kept = false;    ///< its tokens were chosen in the step before and are known to no host
 
   /// Rows of all sp ranks.
   [[nodiscard]] std::int64_t tokens(const Layout& layout) const {
@@ -36,8 +37,8 @@ PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout,
 PlannedStep prefill_step(const EngineSizes& sizes, const Layout& layout);
 
 /// What travels in such a step for the rank with each of `parts` (see partitions_of) and the lowest
-/// sp rank that has it: no other with that part sends more. The tokens are spread evenly over the
-/// vocabulary and, see `balanced_experts`, over the experts.
+/// sp rank that has it: no other with that part sends more. Tokens that are known are spread evenly
+/// over the vocabulary and, see `balanced_experts`, over the experts.
 std::vector<Traffic> traffic_of(const PlannedStep& step, const Layout& layout,
                                 const std::vector<Partition>& parts, const EngineShape& shape,
                                 bool digest);

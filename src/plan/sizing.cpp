@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "model/ffn.h"
+#include "model/kept_tokens.h"
 #include "model/kv_exchange.h"
 #include "model/pipe.h"
 
@@ -39,7 +40,8 @@ Bytes largest_page(const std::vector<Partition>& parts, std::int64_t page_tokens
 }
 
 /// MPI-3.1 counts bytes in ints: what one exchange moves must stay below 2 GiB.
-void check_messages(const std::vector<Partition>& parts, const EngineShape& shape) {
+void check_messages(const std::vector<Partition>& parts, const EngineShape& shape,
+                    const OpSizes& ops) {
   const std::int64_t rows = shape.step.max_rows;
   for (const Partition& part : parts) {
     const auto check = [&](std::string_view what, Bytes bytes) {
@@ -48,7 +50,7 @@ void check_messages(const std::vector<Partition>& parts, const EngineShape& shap
                 rows, what, human_bytes(bytes));
     };
     check(fmt::format("an exchange of partial sums between {} ranks", part.ranks),
-          region_bytes(region_shape(part, shape)));
+          region_bytes(region_shape(part, shape, ops)));
     check(fmt::format("an exchange of experts' rows between {} ranks", part.moe.place.ranks),
           FfnLayers::message_bytes(part, shape.step, shape.transport));
     check(fmt::format("an exchange of keys and values between {} ranks", shape.sp),
@@ -117,6 +119,8 @@ EngineSizes size_engine(const EngineWishes& wishes, const Layout& layout,
   step.logit_rows = std::min(step.max_sequences, kLogitRows);
   step.table_width = ceil_div(sizes.max_sequence_length, wishes.page_tokens);
 
+  sizes.run_ahead = wishes.run_ahead && KeptTokens::count(parts.front(), step, ops) > 0;
+
   const Footprint fixed = largest_footprint(parts, sizes.shape, ops);
   const Bytes left = memory > fixed.total() ? memory - fixed.total() : 0;
   const Bytes page = largest_page(parts, wishes.page_tokens, ops);
@@ -134,7 +138,7 @@ EngineSizes size_engine(const EngineWishes& wishes, const Layout& layout,
     fail_user("engine.kv_memory is {}, but a page of {} tokens takes {}", human_bytes(kv_bytes),
               wishes.page_tokens, human_bytes(page));
   }
-  check_messages(parts, sizes.shape);
+  check_messages(parts, sizes.shape, ops);
   // No more pages than the sequences can fill.
   const std::int64_t wanted =
       std::min(layout.sp * wishes.max_sequences, step.max_sequences) * step.table_width;

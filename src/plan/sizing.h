@@ -24,6 +24,7 @@ struct EngineWishes {
   std::int64_t prefill_chunk = 0;
   std::int64_t share_from = 256;  ///< tokens from which the sp ranks share a prompt
   bool prefix_sharing = true;
+  bool run_ahead = true;          ///< where it can be
   std::int64_t layers = 0;        ///< 0: all
   std::optional<Bytes> kv_bytes;  ///< of each rank; nothing: what is left of the memory
 };
@@ -33,6 +34,7 @@ struct EngineSizes {
   EngineShape shape;
   SchedulerLimits limits;
   std::int64_t max_sequence_length = 0;
+  bool run_ahead = false;  ///< steps read tokens where they were chosen (model/kept_tokens.h)
 };
 
 /// A model as far as sizes go.

@@ -255,8 +255,10 @@ class StepSum {
 std::vector<std::int64_t> lookups_of(const Partition& part, std::span<const TokenId> tokens) {
   std::vector<std::int64_t> counts;
   for (const Range& range : vocabulary_ranges(part)) {
-    counts.push_back(std::count_if(tokens.begin(), tokens.end(),
-                                   [&](TokenId token) { return range.contains(token); }));
+    const auto looked_up = [&](TokenId token) {
+      return token < 0 ? !range.empty() : range.contains(token);
+    };
+    counts.push_back(std::count_if(tokens.begin(), tokens.end(), looked_up));
   }
   return counts;
 }

@@ -23,7 +23,8 @@ struct StepRows {
   std::vector<std::int64_t> samples;    ///< rows of each sp rank from which tokens are chosen
 };
 
-/// How many of `tokens` each tp rank's part of the embedding table holds.
+/// How many of `tokens` each tp rank looks up in its part of the embedding table; kept ones are
+/// looked up by all that have a part.
 std::vector<std::int64_t> lookups_of(const Partition& part, std::span<const TokenId> tokens);
 
 /// Number of layers with experts in the part's stage.

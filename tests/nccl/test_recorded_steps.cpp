@@ -16,6 +16,7 @@ namespace {
 
 struct Outcome {
   Digest digest;
+  EngineStats stats;
   Traffic traffic;
   RecorderCounts counts;
   int operations = 0;           ///< NCCL's calls
@@ -24,7 +25,8 @@ struct Outcome {
 };
 
 Outcome run(const test::SyntheticModel& model, const std::vector<Request>& requests,
-            Transport transport, bool graphs, bool symmetric = false, bool windows = true) {
+            Transport transport, bool graphs, bool symmetric = false, bool windows = true,
+            bool digests = true) {
   nccl_script().reset();
   nccl_script().in_progress = 3;
   nccl_script().no_windows = !windows;
@@ -38,9 +40,10 @@ Outcome run(const test::SyntheticModel& model, const std::vector<Request>& reque
   ReplicaOptions options;
   options.borrowed_ops = ops.get();
   options.transport = transport;
+  options.digest = digests;
   Replica replica(model.path(), options, *group);
   Outcome outcome;
-  outcome.digest = test::digest_of_completions(replica.complete(requests));
+  outcome.digest = test::digest_of_completions(replica.complete(requests, &outcome.stats));
   outcome.traffic = std::as_const(replica.model().groups()).traffic();
   outcome.counts = replica.model().decoder().recorder_counts();
   outcome.operations = nccl_script().operations;
@@ -50,9 +53,12 @@ Outcome run(const test::SyntheticModel& model, const std::vector<Request>& reque
 }
 
 /// What one CPU rank makes of a model in f32, whose bits are the emulation's, too.
-Digest on_cpu(const test::SyntheticModel& model, const std::vector<Request>& requests) {
+Digest on_cpu(const test::SyntheticModel& model, const std::vector<Request>& requests,
+              bool digests = true) {
   const auto alone = make_self_group();
-  Replica cpu(model.path(), {}, *alone);
+  ReplicaOptions options;
+  options.digest = digests;
+  Replica cpu(model.path(), options, *alone);
   return test::digest_of_completions(cpu.complete(requests));
 }
 
@@ -147,6 +153,24 @@ TEST_CASE("partial sums in symmetric memory over NCCL", "[nccl]") {
   CHECK(without.digest == expected);
   CHECK(without.window_gathers == 0);
   CHECK(run(model, requests, Transport::all_gather, true).window_gathers == 0);
+}
+
+TEST_CASE("steps run ahead over NCCL", "[nccl][ahead]") {
+  nlohmann::json config = test::tiny_config("llama");
+  config["vocab_size"] = 700;  // three blocks: the fourth rank has none
+  const test::SyntheticModel model(config, DType::f32, 57);
+  std::vector<Request> requests = ending_requests(5, 58);
+  for (Request& request : requests) {
+    if (request.index % 2 == 1) request.sampling.temperature = 0.8;
+    request.sampling.seed = static_cast<std::uint64_t>(request.index);
+  }
+  const Digest expected = on_cpu(model, requests, false);
+  for (const bool graphs : {false, true}) {
+    const Outcome outcome = run(model, requests, Transport::all_gather, graphs, false, true, false);
+    CHECK(outcome.digest == expected);
+    CHECK(outcome.stats.ahead_steps == outcome.stats.steps - 1);
+    CHECK((outcome.counts.replayed > 0) == graphs);
+  }
 }
 
 }  // namespace

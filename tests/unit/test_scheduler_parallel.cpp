@@ -204,6 +204,15 @@ TEST_CASE("pages of a sequence in flight are not taken", "[scheduler]") {
   CHECK(scheduler.waiting() == 1);
 }
 
+TEST_CASE("what is thrown out starts nowhere in the same step", "[scheduler][ahead]") {
+  // 2 loses its page at rank 0 to 0, while rank 1 is free again: its last token may not be known.
+  Driver driver(with_sp(limits(16, 4, 0, 4, 2), 2, 100));
+  CHECK(steps_of(driver, {{4, 8}, {4, 5}, {4, 6}}) ==
+        std::vector<std::string>{"0@0[0,4)* 1@1[0,4)* 2@0[0,4)*", "0@0[4,5)*",
+                                 "0@0[5,6)* 2@1[0,5)*", "0@0[6,7)*"});
+  CHECK(driver.scheduler.preemptions() == 1);
+}
+
 TEST_CASE("only what is in flight can be completed", "[scheduler]") {
   Driver driver(with_batches(limits(64, 8, 2, 4, 8), 2));
   driver.add({3, 5});

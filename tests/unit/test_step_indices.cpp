@@ -30,7 +30,8 @@ TEST_CASE("rows of the embedding table by rank", "[step]") {
   CHECK(lookup.table_rows == Numbers{4, 4});
   CHECK(lookup.order == Numbers{0, 3, 2, 4, 1});
   CHECK(TableLookup::of(tokens, ranks, 0).table_rows == Numbers{5, 0});
-  CHECK_FALSE(lookup.kept);
+  CHECK(lookup.kept == 0);
+  CHECK(lookup.holders == Numbers{6, 8, 20, 0, 2, 3});
   const std::vector<TokenId> outside = {20};
   CHECK_THROWS_AS(TableLookup::of(outside, ranks, 0), Error);
 }
@@ -38,11 +39,26 @@ TEST_CASE("rows of the embedding table by rank", "[step]") {
 TEST_CASE("rows of tokens that are kept", "[step][ahead]") {
   const std::vector<TokenId> tokens = {5, kept_token(0), 7, kept_token(3)};
   const TableLookup lookup = TableLookup::of(tokens, std::vector<Range>{{0, 20}}, 0);
-  CHECK(lookup.kept);
+  CHECK(lookup.kept == 2);
+  CHECK(lookup.holders.empty());
   CHECK(lookup.rows_of == std::vector<std::int64_t>{4});
   CHECK(lookup.table_rows == Numbers{5, -1, 7, -4});
   CHECK(lookup.order == Numbers{0, 1, 2, 3});
-  CHECK_THROWS_AS(TableLookup::of(tokens, std::vector<Range>{{0, 6}, {6, 20}}, 0), Error);
+}
+
+TEST_CASE("kept tokens are looked up by all ranks that hold anything", "[step][ahead]") {
+  const std::vector<TokenId> tokens = {5, kept_token(4), 7, 6, kept_token(0), 11};
+  const std::vector<Range> ranks = {{0, 6}, {6, 6}, {6, 20}};
+  const TableLookup last = TableLookup::of(tokens, ranks, 2);
+  CHECK(last.kept == 2);
+  CHECK(last.rows_of == std::vector<std::int64_t>{3, 0, 5});
+  CHECK(last.table_rows == Numbers{-5, -1, 1, 0, 5});
+  // Known tokens stand behind the kept ones of their rank.
+  CHECK(last.order == Numbers{2, -1, 5, 6, -2, 7});
+  CHECK(last.holders == Numbers{6, 6, 20, 0, 3, 3});
+  CHECK(TableLookup::of(tokens, ranks, 0).table_rows == Numbers{-5, -1, 5});
+  CHECK(TableLookup::of(tokens, ranks, 1).table_rows == Numbers{-5, -1});
+  CHECK(TableLookup::of(tokens, ranks, 1).order == last.order);
 }
 
 TEST_CASE("index arrays lie where their shape says", "[step]") {
@@ -64,11 +80,26 @@ TEST_CASE("index arrays lie where their shape says", "[step]") {
   CHECK(indices.batch.page_table.row_stride() == 2);
   CHECK(numbers(indices.order) == lookup.order);
   CHECK(numbers(indices.table_rows) == lookup.table_rows);
+  CHECK_FALSE(indices.holders.defined());
+}
+
+TEST_CASE("where each rank's rows are lies behind the rows", "[step]") {
+  const Batch batch = three_decodes();
+  const TableLookup lookup = TableLookup::of(batch.tokens, std::vector<Range>{{0, 6}, {6, 20}}, 1);
+  const IndexShape shape{4, 3, 2, 2};
+  Numbers all = index_arrays(batch, lookup, shape);
+  REQUIRE(static_cast<std::int64_t>(all.size()) == index_count(shape));
+  const StepIndices indices = StepIndices::in(
+      Tensor(all.data(), DType::i32, {static_cast<std::int64_t>(all.size()), 1}), shape);
+  const auto holders = indices.holders.span<std::int32_t>();
+  CHECK(Numbers(holders.begin(), holders.end()) == Numbers{6, 20, 0, 1});
+  const auto begin = indices.batch.query_begin.span<std::int32_t>();
+  CHECK(Numbers(begin.begin(), begin.end()) == batch.query_begin);
 }
 
 TEST_CASE("padding is rows of no sequence", "[step]") {
   const Batch batch = three_decodes();
-  const TableLookup lookup{{1, 2}, {7}, {0, 2, 1}};
+  const TableLookup lookup{{1, 2}, {7}, {0, 2, 1}, {}};
   const Numbers all = index_arrays(batch, lookup, {4, 5, 3});
   const Numbers expected = {40, 3,  17, 0,                   // positions
                             72, 35, 17, -1,                  // slots
