@@ -1,4 +1,5 @@
 // DeviceSampler, what was chosen: between ranks, for the next step, and on its way to the host.
+#include <algorithm>
 #include <cstring>
 
 #include "cuda/kernels/chosen.h"

@@ -73,7 +73,7 @@ std::string traffic_text(const LayoutVerdict& verdict, bool digest) {
       "  tokens are greedy and spread evenly over the vocabulary{}{}\n\n",
       decode_in_words(decode, layout), prefill_in_words(prefill, layout),
       verdict.parts.front().config.has_experts() ? " and over the experts" : "",
-      decode.kept && layout.tp > 1 ? "; in decode every rank looks all of them up" : "");
+      decode.kept && !digest && layout.tp > 1 ? "; in decode every rank looks all of them up" : "");
   text += fmt::format("  {:<15} {:^35} {:^35}\n", "", "decode", "prefill");
   text += fmt::format("  {:<15} {:>7} {:>13} {:>13} {:>7} {:>13} {:>13}\n", "", "calls", "sent",
                       "received", "calls", "sent", "received");

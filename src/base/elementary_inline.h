@@ -92,21 +92,27 @@ WEFT_EVERYWHERE inline Angle reduce(double x) {
   return {quarter, exact_sum(difference.high, difference.low - n * third)};
 }
 
+/// series, then times x plus the next divisor's inverse, and so on: without a loop, in which
+/// compilers would divide at run time.
+template <class... Divisors>
+WEFT_EVERYWHERE inline double horner(double x, double series, Divisors... divisors) {
+  ((series = series * x + 1.0 / divisors), ...);
+  return series;
+}
+
 WEFT_EVERYWHERE inline double sin_series(TwoWords x) {
   const double square = x.high * x.high;
-  double series = 1.0 / 355687428096000.0;  // 1/17!
-  constexpr double factorials[] = {-1307674368000.0, 6227020800.0, -39916800.0, 362880.0,
-                                   -5040.0,          120.0,        -6.0};
-  for (const double factorial : factorials) series = series * square + 1.0 / factorial;
+  // Taylor coefficients 1/17! … -1/3!.
+  const double series = horner(square, 1.0 / 355687428096000.0, -1307674368000.0, 6227020800.0,
+                               -39916800.0, 362880.0, -5040.0, 120.0, -6.0);
   return x.high + (x.high * square * series + x.low * (1 - 0.5 * square));
 }
 
 WEFT_EVERYWHERE inline double cos_series(TwoWords x) {
   const double square = x.high * x.high;
-  double series = -1.0 / 6402373705728000.0;  // 1/18!
-  constexpr double factorials[] = {20922789888000.0, -87178291200.0, 479001600.0, -3628800.0,
-                                   40320.0,          -720.0,         24.0};
-  for (const double factorial : factorials) series = series * square + 1.0 / factorial;
+  // Taylor coefficients -1/18! … 1/4!.
+  const double series = horner(square, -1.0 / 6402373705728000.0, 20922789888000.0, -87178291200.0,
+                               479001600.0, -3628800.0, 40320.0, -720.0, 24.0);
   const double half = 0.5 * square;
   const double head = 1 - half;
   return head + (((1 - head) - half) + (square * square * series - x.high * x.low));
@@ -157,10 +163,8 @@ WEFT_EVERYWHERE inline double exp_of(double x, double tail) {
   const double low = n * kLn2Low - tail;
   const double r = high - low;
   // Taylor coefficients 1/13! … 1/2!.
-  double series = 1.0 / 6227020800.0;
-  constexpr double factorials[] = {479001600.0, 39916800.0, 3628800.0, 362880.0, 40320.0, 5040.0,
-                                   720.0,       120.0,      24.0,      6.0,      2.0};
-  for (const double factorial : factorials) series = series * r + 1.0 / factorial;
+  const double series = horner(r, 1.0 / 6227020800.0, 479001600.0, 39916800.0, 3628800.0, 362880.0,
+                               40320.0, 5040.0, 720.0, 120.0, 24.0, 6.0, 2.0);
   const double lost = (high - r) - low;  // what the rounding of r dropped
   const double value = 1 + (r + (r * r * series + lost));
   const auto exponent = static_cast<std::int64_t>(n);
@@ -200,8 +204,8 @@ WEFT_EVERYWHERE inline TwoWords log_of(double x) {
   const double s_low = ((f - back.high) - back.low - s * divisor.low) / divisor.high;
   // 2 artanh(s) = 2s + 2s^3 (1/3 + s^2/5 + …).
   const double square = s * s;
-  double series = 1.0 / 25.0;
-  for (int n = 23; n >= 3; n -= 2) series = series * square + 1.0 / n;
+  const double series =
+      horner(square, 1.0 / 25.0, 23.0, 21.0, 19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0);
   const double rest = 2 * s_low + 2 * s * square * series;
   const TwoWords sum = exact_sum(exponent * kLn2High, 2 * s);
   return exact_sum(sum.high, sum.low + (exponent * kLn2Low + rest));

@@ -156,7 +156,9 @@ void Engine::go_on(Flight& flight) {
   // Of a shared prompt, the last row may be computed elsewhere than the decodes to come.
   for (const Sample& sample : flight.samples) {
     const Slice& slice = flight.slices[sample.slice];
-    if (sample.owner != slice.home && !sequence(slice).leaves) flight.waits = true;
+    const Sequence& sequence = this->sequence(slice);
+    const bool goes_on = slice.samples && !sequence.only_prompt() && !sequence.leaves;
+    if (sample.owner != slice.home && goes_on) flight.waits = true;
   }
 }
 
@@ -250,10 +252,11 @@ void Engine::start_choosing(Flight& flight) {
   if (options_.limits.sp > 1 && !flight.waits) flight.waits = host_chooses(flight);
 }
 
-/// Whether the host chooses some tokens of any sp rank's: the same on all ranks.
+/// Whether the host of another sp rank chooses some tokens.
 bool Engine::host_chooses(const Flight& flight) {
   const auto most = static_cast<std::size_t>(model_.shape().step.logit_rows);
   for (int owner = 0; owner < options_.limits.sp; ++owner) {
+    if (owner == model_.groups().place().sp) continue;  // `start` would have said so
     std::vector<LogitRow> rows;
     for (const Sample& sample : flight.samples) {
       if (sample.owner != owner) continue;

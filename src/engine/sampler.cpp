@@ -125,6 +125,9 @@ RowDraw::RowDraw(const SamplingParams& params, DrawPlace place, TokenId best, st
   mass_.scale = inverse_temperature(params.temperature);
   if (std::abs(largest_) < kInfinity) {
     mass_.before = mass_.behind = min_p_limit(params.min_p, largest_, mass_.scale);
+    for (const float maximum : maxima) {
+      factors_.push_back(exp_d((double{maximum} - largest_) * mass_.scale));
+    }
   } else {
     token_ = best;
   }
@@ -135,7 +138,7 @@ void RowDraw::weigh(std::span<const float> masses) {
   double total = 0;
   for (std::size_t b = 0; b < masses.size(); ++b) {
     if (!(masses[b] > 0)) continue;
-    weights[b] = masses[b] * exp_d((double{maxima_[b]} - largest_) * mass_.scale);
+    weights[b] = masses[b] * factors_[b];
     total += weights[b];
   }
   if (!candidate_) {

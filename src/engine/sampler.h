@@ -82,6 +82,7 @@ class RowDraw {
   TokenId best_;
   std::span<const float> maxima_;
   float largest_ = 0;
+  std::vector<double> factors_;  ///< weight of each block's largest logit
   RowMass mass_;                 ///< the tokens that may be drawn, or whose weight is asked for
   std::vector<double> weights_;  ///< of the blocks: what may be drawn
   double total_ = 0;             ///< of `weights_`

@@ -168,8 +168,8 @@ void Scheduler::end(std::int64_t sequence) {
   if (entry.running) {
     release(entry);
   } else {
-    // It lost its pages in the step that was put together last: nobody was admitted in that one, so
-    // it cannot be waiting for a promised page.
+    // It lost its pages in the step that was put together last, and was passed over when that one
+    // admitted others: it cannot be waiting for a promised page.
     require(waiting_.erase(entry.arrival) == 1, "sequence {} ends while it waits for a page",
             sequence);
   }

@@ -10,6 +10,10 @@ namespace weft {
 void Scheduler::admit_waiting(StepRoom& room, std::vector<Slice>& step) {
   for (auto next = waiting_.begin(); next != waiting_.end() && !room.full();) {
     Entry& entry = *next->second;
+    if (entry.thrown_out_in == calls_) {  // its last token may not be known yet
+      ++next;
+      continue;
+    }
     bool starts_now = false;
     std::optional<Awaited> page;
     for (const Start& way : starts(entry, room)) {
@@ -36,10 +40,8 @@ bool Scheduler::is_long(const Entry& entry) const {
   return limits_.sp > 1 && entry.length >= limits_.share_from;
 }
 
-/// The homes that have a place and rows left and no sequence short of pages, most room first; none
-/// for a sequence that was thrown out in this step: its last token may not be known.
+/// The homes that have a place and rows left and no sequence short of pages, most room first.
 std::vector<Scheduler::Start> Scheduler::starts(const Entry& entry, const StepRoom& room) const {
-  if (entry.thrown_out_in == calls_) return {};
   const bool shared = is_long(entry);
   const bool any_short =
       std::find(short_of_pages_.begin(), short_of_pages_.end(), true) != short_of_pages_.end();

@@ -49,7 +49,7 @@ RegionShape region_shape(const Partition& part, const EngineShape& shape, const 
     region.own_nodes = std::max(region.own_nodes, count(tree->nodes_of[rank]));
     region.all_nodes = std::max(region.all_nodes, count(tree->nodes));
   }
-  region.kept_rows = std::min(KeptTokens::count(part, shape.step, ops), shape.step.max_rows);
+  region.kept_rows = std::min(KeptTokens::count(part, shape, ops), shape.step.max_rows);
   region.ranks = part.ranks;
   region.transport = shape.transport;
   return region;
@@ -70,8 +70,7 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
       region_bytes(region_shape(part, shape, ops)) +
       Pipe::bytes(part.stage, shape.step.max_rows, part.config.hidden) +
       KvExchange::bytes(part, shape.step.max_rows, shape.sp) +
-      FfnLayers::bytes(part, shape.step, shape.transport) +
-      KeptTokens::bytes(part, shape.step, ops) +
+      FfnLayers::bytes(part, shape.step, shape.transport) + KeptTokens::bytes(part, shape, ops) +
       ops.workspace_bytes(largest_rows(part, shape.step), largest_k(part), part.config.head_dim);
   footprint.recorded = ops.recorder_bytes(recorded_sublayers(part, shape.transport));
   footprint.buffers += footprint.recorded;

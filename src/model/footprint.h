@@ -17,7 +17,8 @@ struct EngineShape {
   std::int64_t page_tokens = 32;
   std::int64_t pages = 0;
   Transport transport = Transport::automatic;
-  int sp = 1;  ///< ranks that share the tokens of long prompts
+  int sp = 1;             ///< ranks that share the tokens of long prompts
+  bool run_ahead = true;  ///< steps may read tokens that no host knows, where that is of use
 };
 
 /// What one rank holds.

@@ -1,20 +1,23 @@
 #include "model/kept_tokens.h"
 
 #include "base/error.h"
+#include "model/ffn.h"
 
 namespace weft {
 
-KeptTokens::KeptTokens(const Partition& part, const StepShape& shape, Ops& ops)
+KeptTokens::KeptTokens(const Partition& part, const EngineShape& shape, Ops& ops)
     : ops_(ops), own_(part.shard.vocab), buffer_(ops.memory(), bytes(part, shape, ops)) {
   if (possible()) places_ = buffer_.tensor(DType::i32, {count(part, shape, ops)});
 }
 
-std::int64_t KeptTokens::count(const Partition& part, const StepShape& shape, const OpSizes& ops) {
-  const bool possible = part.stage.count == 1 && ops.sampling_bytes(1, 1) > 0;
-  return possible ? shape.max_sequences : 0;
+std::int64_t KeptTokens::count(const Partition& part, const EngineShape& shape,
+                               const OpSizes& ops) {
+  const bool possible = shape.run_ahead && part.stage.count == 1 && ops.sampling_bytes(1, 1) > 0 &&
+                        FfnLayers::repeats(part, shape.transport, 1);
+  return possible ? shape.step.max_sequences : 0;
 }
 
-Bytes KeptTokens::bytes(const Partition& part, const StepShape& shape, const OpSizes& ops) {
+Bytes KeptTokens::bytes(const Partition& part, const EngineShape& shape, const OpSizes& ops) {
   return static_cast<Bytes>(count(part, shape, ops)) * sizeof(TokenId);
 }
 

@@ -4,24 +4,25 @@
 #include <cstdint>
 
 #include "base/buffer.h"
+#include "model/footprint.h"
 #include "model/partition.h"
 #include "model/step_indices.h"
-#include "model/workspace.h"
 #include "ops/ops.h"
 
 namespace weft {
 
-/// There are some where operators choose tokens and a replica is one stage: its first layers read
-/// what its last ones yield. Each rank keeps those of the rows that it computes.
+/// There are some where operators choose tokens, a replica is one stage, so its first layers read
+/// what its last ones yield, and hosts need not wait for routes of experts in the middle of a step.
+/// Each rank keeps those of the rows that it computes.
 class KeptTokens {
  public:
   /// Places for all sequences of a step. `ops` must outlive it.
-  KeptTokens(const Partition& part, const StepShape& shape, Ops& ops);
+  KeptTokens(const Partition& part, const EngineShape& shape, Ops& ops);
 
   /// How many there are; 0 where none can be kept.
-  static std::int64_t count(const Partition& part, const StepShape& shape, const OpSizes& ops);
+  static std::int64_t count(const Partition& part, const EngineShape& shape, const OpSizes& ops);
   /// Bytes that it takes from the operators' memory.
-  static Bytes bytes(const Partition& part, const StepShape& shape, const OpSizes& ops);
+  static Bytes bytes(const Partition& part, const EngineShape& shape, const OpSizes& ops);
 
   /// Whether tokens can be kept here.
   [[nodiscard]] bool possible() const { return buffer_.bytes() > 0; }

@@ -15,7 +15,7 @@ Model::Model(Weights weights, const Partition& part, const EngineShape& shape, O
       weights_(std::move(weights)),
       cache_(kv_shape(part_, shape.page_tokens, shape.pages), ops),
       workspace_(part_, shape.step, ops, message_memory(groups.tp(), ops)),
-      kept_tokens_(part_, shape.step, ops),
+      kept_tokens_(part_, shape, ops),
       region_(region(region_shape(part_, shape, ops), ops, groups.tp())),
       ffns_(part_, weights_, workspace_, shape.transport, *region_, ops, groups.tp(),
             groups.experts()),

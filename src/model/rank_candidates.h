@@ -11,7 +11,8 @@
 namespace weft {
 
 /// The token of the largest logit of each row, the lowest id among equals. Every rank of the group
-/// gives its candidates of the same rows; those of ranks without columns do not count.
+/// gives its candidates of the same rows; those of ranks without columns do not count. Operators
+/// with a sampler do the same by RowSampler::take_best.
 std::vector<TokenId> best_of_ranks(std::span<const RankCandidate> mine,
                                    std::span<const Range> columns_of, Group& group);
 

@@ -139,7 +139,12 @@ void SampledRows::set_places(const RowQuery& query, std::span<const std::size_t>
                              AnswerPlaces& places) {
   std::vector<std::int32_t> numbers;
   for (const std::size_t i : which) numbers.push_back(static_cast<std::int32_t>(i));
-  for (const std::size_t i : which) numbers.push_back(query.rows[i].keep);
+  for (const std::size_t i : which) {
+    const std::int32_t keep = query.rows[i].keep;
+    require(!places.kept.defined() || keep < places.kept.elements(), "place {} of {} kept tokens",
+            keep, places.kept.elements());
+    numbers.push_back(keep);
+  }
   const auto count = static_cast<std::int64_t>(which.size());
   const Tensor both = places_.tensor(DType::i32, {2 * count});
   ops_.upload(std::as_bytes(std::span(numbers)), both);

@@ -8,12 +8,12 @@ namespace weft {
 namespace {
 
 /// A step's tokens: at equal distances in the vocabulary, where they are known.
-std::vector<TokenId> tokens_of(const PlannedStep& step, std::int64_t vocab) {
+std::vector<TokenId> tokens_of(const PlannedStep& step, bool kept, std::int64_t vocab) {
   const std::int64_t count = step.on_rank.tokens();
   std::vector<TokenId> tokens;
   for (std::int64_t i = 0; i < count; ++i) {
-    tokens.push_back(step.kept ? kept_token(static_cast<std::int32_t>(i))
-                               : static_cast<TokenId>(i * vocab / count));
+    tokens.push_back(kept ? kept_token(static_cast<std::int32_t>(i))
+                          : static_cast<TokenId>(i * vocab / count));
   }
   return tokens;
 }
@@ -55,7 +55,8 @@ std::vector<Traffic> traffic_of(const PlannedStep& step, const Layout& layout,
   const auto ranks = static_cast<std::size_t>(layout.sp);
   StepRows counts;
   counts.rows = rows;
-  counts.looked_up = lookups_of(parts.front(), tokens_of(step, parts.front().config.vocab));
+  counts.looked_up =
+      lookups_of(parts.front(), tokens_of(step, step.kept && !digest, parts.front().config.vocab));
   counts.shared.assign(ranks, step.shared ? rows : 0);
   counts.samples.assign(ranks, step.shared ? 0 : step.on_rank.sequences);
   // The last run of a shared prompt is the first rank's.

@@ -16,7 +16,7 @@ namespace weft {
 struct PlannedStep {
   StepCase on_rank;     ///< what each sp rank computes
   bool shared = false;  ///< of prompts whose rows all sp ranks share
-  bool kept = false;    ///< its tokens were chosen in the step before and are known to no host
+  bool kept = false;    ///< its tokens are known to no host, unless logits have digests
 
   /// Rows of all sp ranks.
   [[nodiscard]] std::int64_t tokens(const Layout& layout) const {

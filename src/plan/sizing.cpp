@@ -119,7 +119,8 @@ EngineSizes size_engine(const EngineWishes& wishes, const Layout& layout,
   step.logit_rows = std::min(step.max_sequences, kLogitRows);
   step.table_width = ceil_div(sizes.max_sequence_length, wishes.page_tokens);
 
-  sizes.run_ahead = wishes.run_ahead && KeptTokens::count(parts.front(), step, ops) > 0;
+  sizes.shape.run_ahead = wishes.run_ahead;
+  sizes.run_ahead = KeptTokens::count(parts.front(), sizes.shape, ops) > 0;
 
   const Footprint fixed = largest_footprint(parts, sizes.shape, ops);
   const Bytes left = memory > fixed.total() ? memory - fixed.total() : 0;

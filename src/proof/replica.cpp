@@ -50,6 +50,7 @@ Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& optio
   shape.pages = options.pages;
   shape.transport = options.transport;
   shape.sp = layout.sp;
+  shape.run_ahead = options.run_ahead;
   reader_.share_with(options.peers);
   const ModelFacts facts{reader_.config(), options.caps.value_or(reader_.caps()), reader_.dtype()};
   const std::vector<Partition> parts = partitions_of(facts, layout, 0);

@@ -69,6 +69,44 @@ TEST_CASE("answers of several queries are on their way", "[cuda][sampling][ahead
   CHECK_THROWS_AS(start(0, {5, -1, -1}, 0), Error);
 }
 
+TEST_CASE("kept tokens are found at the ranks that hold them", "[cuda][ahead]") {
+  const auto ops = testing::make_subject(1);
+  const auto array = [&](const std::vector<std::int32_t>& values) {
+    Buffer buffer(ops->memory(), values.size() * sizeof(std::int32_t));
+    const auto count = static_cast<std::int64_t>(values.size());
+    ops->upload(std::as_bytes(std::span(values)), buffer.tensor(DType::i32, {count}));
+    return buffer;
+  };
+  const auto tensor = [](const Buffer& buffer) {
+    return buffer.tensor(DType::i32, {static_cast<std::int64_t>(buffer.bytes() / 4)});
+  };
+  const Buffer kept = array({5, 6, 19, 20, 39});
+  // Five ranks with tokens up to 6, none, up to 20, up to 40, none; each row is one kept token's.
+  const Buffer holders = array({6, 6, 20, 40, 40, 0, 7, 7, 14, 21});
+  const std::vector<std::int32_t> places = {-1, -2, -3, -4, -5};
+  struct Case {
+    Range own;
+    std::vector<std::int32_t> rows;
+  };
+  const std::vector<Case> cases = {{{0, 6}, {5, 0, 0, 0, 0}},
+                                   {{6, 6}, {0, 0, 0, 0, 0}},
+                                   {{6, 20}, {0, 0, 13, 0, 0}},
+                                   {{20, 40}, {0, 0, 0, 0, 19}}};
+  for (const Case& test : cases) {
+    INFO(test.own.begin << ".." << test.own.end);
+    const Buffer rows = array(places);
+    const Buffer order = array({-1, 3, -2, -3, -5, -4, 0});
+    ops->sampler()->put_kept(tensor(kept),
+                             {tensor(rows), tensor(order), tensor(holders), test.own});
+    std::vector<std::int32_t> found(7);
+    ops->download(tensor(order), std::as_writable_bytes(std::span(found)));
+    CHECK(found == std::vector<std::int32_t>{0, 3, 8, 9, 18, 17, 0});
+    found.resize(5);
+    ops->download(tensor(rows), std::as_writable_bytes(std::span(found)));
+    CHECK(found == test.rows);
+  }
+}
+
 TEST_CASE("steps that run ahead change no bit", "[cuda][ahead]") {
   for (const DType dtype : {DType::bf16, DType::f32}) {
     const SyntheticModel model(ahead_config("qwen3"), dtype, 51);

@@ -3,23 +3,35 @@
 namespace weft {
 namespace {
 
-/// The mass of one block of `width` logits. `split` columns of it are measured against `before`.
+/// The mass of one block of `width` logits, each of which counts above `limit_of` its 16 columns.
+template <class F>
 WEFT_INLINE float block_mass(const float* x, std::int64_t width, float value, float scale,
-                             float before, float behind, std::int64_t split) {
+                             F limit_of) {
   const Vec maximum = splat(value);
   const Vec factor = splat(scale);
-  const Vec limit_before = splat(before);
-  const Vec limit_behind = splat(behind);
   Vec sum = zero();
   by_lanes(width, [&](std::int64_t c, auto n) {
     const Vec logit = get(x + c, n);
-    const auto early = static_cast<int>(max_of(0, min_of(16, split - c)));
-    const Vec limit = select(first_lanes(early), limit_before, limit_behind);
-    Vec weight = select(greater(logit, limit), exp_of((logit - maximum) * factor), zero());
+    Vec weight = select(greater(logit, limit_of(c)), exp_of((logit - maximum) * factor), zero());
     if (lanes_of(n) < 16) weight = select(first_lanes(lanes_of(n)), weight, zero());
     sum = sum + weight;
   });
   return sum_by_halving(sum);
+}
+
+/// Of which the first `split` columns count above `before`, the others above `behind`.
+WEFT_INLINE float block_mass(const float* x, std::int64_t width, float value, float scale,
+                             float before, float behind, std::int64_t split) {
+  const Vec limit_before = splat(before);
+  const Vec limit_behind = splat(behind);
+  if (split > 0 && split < width) {
+    return block_mass(x, width, value, scale, [&](std::int64_t c) {
+      const auto early = static_cast<int>(max_of(0, min_of(16, split - c)));
+      return select(first_lanes(early), limit_before, limit_behind);
+    });
+  }
+  const Vec limit = split > 0 ? limit_before : limit_behind;
+  return block_mass(x, width, value, scale, [&](std::int64_t) { return limit; });
 }
 
 void block_masses(const MassTask& task) {

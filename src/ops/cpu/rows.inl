@@ -175,13 +175,27 @@ void block_maxima(const MaximaTask& task) {
     for (std::int64_t first = 0; first < task.columns; first += kLogitBlock) {
       const std::int64_t end = min_of(first + kLogitBlock, task.columns);
       // A NaN never replaces what is there.
-      Vec best = splat(lowest);
+      constexpr int kChains = 4;
+      Vec best[kChains];
+      WEFT_UNROLL for (int i = 0; i < kChains; ++i) best[i] = splat(lowest);
       std::int64_t c = first;
-      for (; c + 16 <= end; c += 16) best = larger(load(row + c), best);
-      float value = largest_lane(best);
+      for (; c + 16 * kChains <= end; c += 16 * kChains) {
+        WEFT_UNROLL for (int i = 0; i < kChains; ++i) {
+          best[i] = larger(load(row + c + 16 * i), best[i]);
+        }
+      }
+      for (; c + 16 <= end; c += 16) best[0] = larger(load(row + c), best[0]);
+      float value = largest_lane(larger(larger(best[0], best[1]), larger(best[2], best[3])));
       for (; c < end; ++c) value = row[c] > value ? row[c] : value;
       std::int64_t at = first;
       if (value > lowest) {
+        for (int lane = 16; at + 16 <= end; at += 16) {
+          lane = first_equal(load(row + at), value);
+          if (lane < 16) {
+            at += lane;
+            break;
+          }
+        }
         while (row[at] != value) ++at;
         value = row[at];  // of -0 and +0 the one that comes first
       }

@@ -146,6 +146,15 @@ WEFT_INLINE float sum_by_halving(Vec a) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+/// The first lane that equals `value`; 16 if none does.
+WEFT_INLINE int first_equal(Vec a, float value) {
+  const auto equal = [&](__m256 half) {
+    return static_cast<unsigned>(
+        _mm256_movemask_ps(_mm256_cmp_ps(half, _mm256_set1_ps(value), _CMP_EQ_OQ)));
+  };
+  return __builtin_ctz(equal(a.lo) | equal(a.hi) << 8U | 0x10000U);
+}
+
 /// The largest lane (no NaN among them).
 WEFT_INLINE float largest_lane(Vec a) {
   const __m256 eight = _mm256_max_ps(a.lo, a.hi);

@@ -86,17 +86,10 @@ WEFT_INLINE void store_part(std::uint16_t* to, Vec a, int n) {
   _mm256_mask_storeu_epi16(to, first_lanes(n).m, narrow(a));
 }
 
-/// value * 2^n in two exact-power steps, n = the integer in the low bits of `shifted`, whose lanes
-/// are `rounder` + n.
+/// value * 2^n, where the lanes of `shifted` are `rounder` + n. The others do it in two steps, of
+/// which the first is exact for a value near 1: there is one rounding here as there.
 WEFT_INLINE Vec scale_by_power(Vec value, Vec shifted, Vec rounder) {
-  const __m512i n =
-      _mm512_sub_epi32(_mm512_castps_si512(shifted.v), _mm512_castps_si512(rounder.v));
-  const __m512i half = _mm512_srai_epi32(n, 1);
-  const __m512i bias = _mm512_set1_epi32(127);
-  const __m512i first = _mm512_slli_epi32(_mm512_add_epi32(half, bias), 23);
-  const __m512i second = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(n, half), bias), 23);
-  return {_mm512_mul_ps(_mm512_mul_ps(value.v, _mm512_castsi512_ps(first)),
-                        _mm512_castsi512_ps(second))};
+  return {_mm512_scalef_ps(value.v, _mm512_sub_ps(shifted.v, rounder.v))};
 }
 
 /// Sum of the lanes by halving: lane j += lane j+8, then +4, +2, +1.
@@ -105,6 +98,12 @@ WEFT_INLINE float sum_by_halving(Vec a) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+/// The first lane that equals `value`; 16 if none does.
+WEFT_INLINE int first_equal(Vec a, float value) {
+  const unsigned equal = _mm512_cmp_ps_mask(a.v, _mm512_set1_ps(value), _CMP_EQ_OQ);
+  return __builtin_ctz(equal | 0x10000U);
 }
 
 /// The largest lane (no NaN among them).

@@ -152,6 +152,13 @@ WEFT_INLINE float sum_by_halving(Vec a) {
   return a.v[0];
 }
 
+/// The first lane that equals `value`; 16 if none does.
+WEFT_INLINE int first_equal(Vec a, float value) {
+  int lane = 0;
+  while (lane < 16 && a.v[lane] != value) ++lane;
+  return lane;
+}
+
 /// The largest lane (no NaN among them).
 WEFT_INLINE float largest_lane(Vec a) {
   for (int half = 8; half > 0; half /= 2) {
