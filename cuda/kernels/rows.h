@@ -229,7 +229,7 @@ struct GatherRows {
     const std::int64_t c = column_here();
     if (c >= columns) return;
     for (std::int64_t row = block_y(); row < rows; row += grid_y()) {
-      out[row][c] = x[index[row]][c];
+      if (index[row] >= 0) out[row][c] = x[index[row]][c];
     }
   }
 };

@@ -216,7 +216,7 @@ int command_plan(const PlanOptions& options) {
     return kExitSuccess;
   }
   const LayoutVerdict verdict = judge_in(setting, asked);
-  if (verdict.sizes) check_graphs(setting.engine, verdict.parts.front(), verdict.sizes->shape);
+  if (verdict.sizes) check_graphs(setting.engine, verdict.parts.front());
   print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
   fmt::print("\n");
   print_verdict(verdict, setting.model.config);

@@ -120,12 +120,13 @@ void check_gpu_settings(const JobEngine& engine, bool cuda) {
   }
 }
 
-void check_graphs(const JobEngine& engine, const Partition& part, const EngineShape& shape) {
-  if (!engine.cuda_graphs.value_or(false) || FfnLayers::repeats(part, shape.transport, 1)) return;
+void check_graphs(const JobEngine& engine, const Partition& part) {
+  if (!engine.cuda_graphs.value_or(false) || FfnLayers::repeats(part)) return;
   fail_user(
-      "engine.cuda_graphs is true, but with experts over tp={} ep={} the host must know which of "
-      "them each token chose, and no step is recorded: use auto",
-      part.ranks, part.moe.place.ep);
+      "engine.cuda_graphs is true, but with experts spread over ep={} parts the host must know "
+      "which "
+      "of them each token chose, and no step is recorded: use auto",
+      part.moe.place.ep);
 }
 
 Deployment::Deployment(const std::filesystem::path& model, const JobParallel& parallel,
@@ -153,7 +154,7 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
     wishes.may_shorten = may_shorten;
     sizes_ = size_engine(wishes, layout_, parts, memory, *ops_);
     part_ = parts[partition_index(layout_, place_)];
-    check_graphs(engine, part_, sizes_.shape);
+    check_graphs(engine, part_);
   });
 }
 

@@ -53,7 +53,7 @@ void check_numerics(const JobEngine& engine, bool cuda);
 void check_gpu_settings(const JobEngine& engine, bool cuda);
 
 /// Refuses `engine.cuda_graphs: true` where no step of a rank can be recorded. Throws UserError.
-void check_graphs(const JobEngine& engine, const Partition& part, const EngineShape& shape);
+void check_graphs(const JobEngine& engine, const Partition& part);
 
 /// Everything of one rank that exists while a job runs.
 class Deployment {

@@ -1,4 +1,4 @@
-// Many rows: each goes where it is needed, and to no other rank.
+// Experts in several parts, many rows: each goes where it is needed, and to no other rank.
 #include <numeric>
 
 #include "base/error.h"
@@ -11,7 +11,7 @@ class AllToAllExchange final : public Exchange {
  public:
   explicit AllToAllExchange(ExchangeState& state) : state_(state) {}
 
-  void begin(std::int64_t rows) override { state_.begin(rows); }
+  void begin(std::int64_t /*rows*/) override {}
 
   ExpertWork dispatch(const Tensor& x, const Tensor& experts) override {
     state_.route(experts);
@@ -25,7 +25,7 @@ class AllToAllExchange final : public Exchange {
   }
 
   void combine(const Tensor& outputs, const Tensor& weights, const Tensor& sum) override {
-    const Range mine = slice_of(state_.group.rank());
+    const Range mine = state_.slice_of(state_.group.rank());
     const auto chosen = state_.chosen_by(mine.begin, mine.size());
     const PairOrder order = order_pairs(chosen, state_.part_of, state_.part.place.ep);
     std::vector<Bytes> counts;
@@ -42,28 +42,10 @@ class AllToAllExchange final : public Exchange {
     const Tensor finished = sum.slice(local.begin, local.end);
     state_.ops.combine(state_.part.tree.nodes, state_.as_rows(state_.receive.data(), all), rows,
                        weights.slice(local.begin, local.end), finished);
-    if (state_.tp.size() == 1) return;
-    state_.ops.copy(finished, state_.slice.tensor(DType::f32, {local.size(), state_.shape.hidden}));
-    std::vector<Bytes> slices;
-    for (int rank = 0; rank < state_.tp.size(); ++rank) {
-      const Range slice = slice_of(state_.part.place.domain() * state_.tp.size() + rank);
-      slices.push_back(static_cast<Bytes>(slice.size()) * state_.row_bytes());
-    }
-    state_.tp.all_gather({state_.slice.data(), finished.bytes()}, {sum.data(), sum.bytes()},
-                         slices);
+    state_.gather_slices(finished, sum);
   }
 
  private:
-  /// The rows, among all domains' rows, that a rank of the expert group sends and adds up.
-  [[nodiscard]] Range slice_of(int rank) const {
-    const int ranks = state_.part.place.tp;
-    const int domain = state_.domain_of_rank(rank);
-    const std::int64_t rows = state_.rows_of[static_cast<std::size_t>(domain)];
-    const std::int64_t first = state_.first_row(domain);
-    const std::int64_t place = rank % ranks;
-    return {first + place * rows / ranks, first + (place + 1) * rows / ranks};
-  }
-
   /// The rows of `slice` that have an expert on rank `rank`, ascending.
   [[nodiscard]] std::vector<std::int64_t> needed_by(int rank, Range slice) const {
     std::vector<std::int64_t> rows;
@@ -90,11 +72,11 @@ class AllToAllExchange final : public Exchange {
       send_counts.push_back(0);
       receive_counts.push_back(0);
       if (state_.domain_of_rank(rank) == state_.part.place.domain()) continue;
-      for (const std::int64_t row : needed_by(rank, slice_of(me))) {
+      for (const std::int64_t row : needed_by(rank, state_.slice_of(me))) {
         sent.push_back(static_cast<std::int32_t>(row - first));
         send_counts.back() += row_bytes;
       }
-      for (const std::int64_t row : needed_by(me, slice_of(rank))) {
+      for (const std::int64_t row : needed_by(me, state_.slice_of(rank))) {
         row_in_x[static_cast<std::size_t>(row)] = next++;
         receive_counts.back() += row_bytes;
       }
@@ -121,7 +103,7 @@ class AllToAllExchange final : public Exchange {
     std::vector<std::size_t> rank_of(pairs);  // of each own pair
     std::vector<std::size_t> count(ranks, 0);
     for (std::size_t rank = 0; rank < ranks; ++rank) {
-      const Range slice = slice_of(static_cast<int>(rank));
+      const Range slice = state_.slice_of(static_cast<int>(rank));
       for (auto pair = static_cast<std::size_t>(slice.begin) * k;
            pair < static_cast<std::size_t>(slice.end) * k; ++pair) {
         const auto expert = static_cast<std::size_t>(state_.chosen[pair]);

@@ -12,13 +12,15 @@ class SizedExchange final : public Exchange {
                 Group& experts)
       : state_(part, shape, ops, tp, experts),
         gather_(part.place.ep == 1 ? make_one_part_exchange(state_) : make_gather_exchange(state_)),
-        all_to_all_(make_all_to_all_exchange(state_)),
+        all_to_all_(part.place.ep == 1 ? make_one_part_slices(state_)
+                                       : make_all_to_all_exchange(state_)),
         chosen_(gather_.get()) {}
 
   void begin(std::int64_t rows) override {
     state_.begin(rows);
     const bool gathers = exchange_gathers(state_.part, state_.shape, state_.all_rows());
     chosen_ = gathers ? gather_.get() : all_to_all_.get();
+    chosen_->begin(rows);
   }
   ExpertWork dispatch(const Tensor& x, const Tensor& experts) override {
     return chosen_->dispatch(x, experts);

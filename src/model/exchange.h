@@ -59,8 +59,8 @@ Bytes exchange_bytes(const MoePartition& part, const ExchangeShape& shape);
 /// The exchange of a rank. `tp` is its tensor-parallel group, `experts` its expert group (see
 /// ExpertPlace), both in the order of ExpertPlace; everything given must outlive it. Collective.
 ///
-/// With experts in one part (ep = 1) no rows travel, and unless outputs go all to all, pairs are
-/// sorted where the operators run: the host never waits for the routes.
+/// With experts in one part (ep = 1) no rows travel, pairs are sorted where the operators run, and
+/// all sizes follow from the number of rows: the host never waits for the routes.
 ///
 /// Transport::all_gather: rows and outputs go to every rank that has not got them, each rank
 /// selects what it needs. Transport::all_to_all: rows go to the ranks that hold their experts,

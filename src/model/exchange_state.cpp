@@ -34,7 +34,7 @@ ExchangeSizes ExchangeSizes::of(const MoePartition& part, const ExchangeShape& s
     sizes.receive = std::max(sizes.receive, floats(slice * k * part.all_nodes()));
     const std::int64_t outputs = part.most_pairs(m) * part.own_nodes();
     sizes.send = floats(outputs);
-    sizes.index = indices(outputs);
+    sizes.index = indices(place.ep == 1 ? slice * k * part.all_nodes() : outputs);
     if (place.tp > 1) sizes.slice = floats(slice);
     if (place.domains() > 1) {
       const std::int64_t copies = slice * std::min<std::int64_t>(k, place.ranks - place.tp);
@@ -112,6 +112,29 @@ void ExchangeState::own_pairs(std::span<const std::int32_t> row_in_x, ExpertWork
   ops.upload(std::as_bytes(std::span(ends)), work.ends);
 }
 
+ExpertWork ExchangeState::sort_in_place(const Tensor& x, const Tensor& experts,
+                                        const Tensor& places) {
+  const std::int64_t pairs = own_rows() * part.config.per_token;
+  order.pairs_of.assign(1, pairs);
+  ExpertWork work;
+  work.x = x;
+  work.rows = pair_rows_buffer.tensor(DType::i32, {pairs});
+  work.ends = ends_buffer.tensor(DType::i32, {part.config.experts});
+  ops.sort_pairs(experts, work.ends, work.rows, places);
+  return work;
+}
+
+void ExchangeState::gather_slices(const Tensor& finished, const Tensor& sum) {
+  if (tp.size() == 1) return;
+  ops.copy(finished, slice.tensor(DType::f32, {finished.rows(), shape.hidden}));
+  std::vector<Bytes> slices;
+  for (int rank = 0; rank < tp.size(); ++rank) {
+    const Range rows_of_rank = slice_of(part.place.domain() * tp.size() + rank);
+    slices.push_back(static_cast<Bytes>(rows_of_rank.size()) * row_bytes());
+  }
+  tp.all_gather({slice.data(), finished.bytes()}, {sum.data(), sum.bytes()}, slices);
+}
+
 Tensor ExchangeState::gather_outputs(const Tensor& outputs) {
   if (group.size() == 1) return as_rows(outputs.data(), outputs.bytes());
   std::vector<Bytes> counts;
@@ -164,6 +187,14 @@ Tensor ExchangeState::node_rows(const PairOrder& pairs, std::span<const std::int
   const Tensor to = node_rows_buffer.tensor(DType::i32, {static_cast<std::int64_t>(places.size())});
   ops.upload(std::as_bytes(std::span(places)), to);
   return to;
+}
+
+Range ExchangeState::slice_of(int rank) const {
+  const int domain = domain_of_rank(rank);
+  const std::int64_t count = rows_of[static_cast<std::size_t>(domain)];
+  const std::int64_t first = first_row(domain);
+  const std::int64_t place = rank % part.place.tp;
+  return {first + place * count / part.place.tp, first + (place + 1) * count / part.place.tp};
 }
 
 std::int64_t ExchangeState::first_row(int domain) const {

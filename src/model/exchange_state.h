@@ -21,7 +21,7 @@ struct ExchangeSizes {
   Bytes node_rows = 0;  ///< [M, k, nodes] i32
   Bytes receive = 0;    ///< nodes of outputs
   Bytes send = 0;       ///< nodes of outputs sorted by destination
-  Bytes index = 0;      ///< i32: what goes into a send buffer
+  Bytes index = 0;      ///< i32: what goes into a send buffer, or what has arrived
   Bytes slice = 0;      ///< this rank's finished rows
 
   static ExchangeSizes of(const MoePartition& part, const ExchangeShape& shape);
@@ -38,6 +38,9 @@ struct ExchangeState {
   void begin(std::int64_t rows);
   /// Learns the experts of every domain's rows and sorts the pairs.
   void route(const Tensor& experts);
+  /// Of experts in one part: sorts the pairs where the operators run. `places` is that of
+  /// Ops::sort_pairs.
+  ExpertWork sort_in_place(const Tensor& x, const Tensor& experts, const Tensor& places);
   /// Uploads what `work` says of the own pairs: `row_in_x` is the row of x of each row among all
   /// domains' rows.
   void own_pairs(std::span<const std::int32_t> row_in_x, ExpertWork& work);
@@ -48,6 +51,8 @@ struct ExchangeState {
   /// Every rank's nodes of its pairs in `order`, one behind the other: what all ranks of the group
   /// have in `outputs`, brought together.
   Tensor gather_outputs(const Tensor& outputs);
+  /// Brings the domain's finished slices together in `sum`; `finished` is this rank's part of it.
+  void gather_slices(const Tensor& finished, const Tensor& sum);
   /// to[i] = from[rows_from[i]], on the way into a send buffer.
   void gather_rows(const Tensor& from, std::span<const std::int32_t> rows_from, const Tensor& to);
   /// Bytes of nodes that rank `rank` of the expert group has of its pairs in `order`.
@@ -58,6 +63,8 @@ struct ExchangeState {
   [[nodiscard]] std::int64_t own_rows() const {
     return rows_of[static_cast<std::size_t>(part.place.domain())];
   }
+  /// The rows, among all domains' rows, that a rank of the expert group sends and adds up.
+  [[nodiscard]] Range slice_of(int rank) const;
   /// First of a domain's rows among all domains' rows.
   [[nodiscard]] std::int64_t first_row(int domain) const;
   [[nodiscard]] std::int64_t all_rows() const { return first_row(part.place.domains()); }
@@ -92,8 +99,10 @@ struct ExchangeState {
   Buffer slice;
 };
 
-/// The implementations, over one state; the first for experts in one part.
+/// The implementations, over one state that has begun a step when they do; the first two for
+/// experts in one part.
 std::unique_ptr<Exchange> make_one_part_exchange(ExchangeState& state);
+std::unique_ptr<Exchange> make_one_part_slices(ExchangeState& state);
 std::unique_ptr<Exchange> make_gather_exchange(ExchangeState& state);
 std::unique_ptr<Exchange> make_all_to_all_exchange(ExchangeState& state);
 

@@ -59,10 +59,8 @@ std::vector<ExpertLoad> FfnLayers::loads() const {
   return loads;
 }
 
-bool FfnLayers::repeats(const Partition& part, Transport transport, std::int64_t rows) {
-  if (!part.config.has_experts()) return true;
-  return part.moe.place.ep == 1 &&
-         exchange_gathers(part.moe, exchange_shape(part, {}, transport), rows);
+bool FfnLayers::repeats(const Partition& part) {
+  return !part.config.has_experts() || part.moe.place.ep == 1;
 }
 
 void FfnLayers::begin(std::int64_t rows, const Tensor& slots) {

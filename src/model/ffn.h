@@ -43,12 +43,10 @@ class FfnLayers {
   /// The part of them that messages are made of.
   static Bytes message_bytes(const Partition& part, const StepShape& shape, Transport transport);
 
-  /// Whether a step of `rows` rows asks for the same whatever they hold: no count and no place of
-  /// it is learned from the routes of its tokens. Fewer rows do if more do.
-  static bool repeats(const Partition& part, Transport transport, std::int64_t rows);
-  [[nodiscard]] bool repeats(std::int64_t rows) const {
-    return repeats(part_, shape_.transport, rows);
-  }
+  /// Whether steps of as many rows ask for the same whatever they hold: no count and no place is
+  /// learned from the routes of their tokens.
+  static bool repeats(const Partition& part);
+  [[nodiscard]] bool repeats() const { return repeats(part_); }
 
   /// A step of `rows` rows begins, whose keys and values go to `slots` [rows] i32; rows of padding
   /// may be among those of steps that repeat. In models with experts all ranks of the expert group

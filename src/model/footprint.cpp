@@ -14,8 +14,8 @@ namespace {
 
 /// Sub-layers, as many as have the launches of all that are recorded: one with experts has up to
 /// three times those of others.
-std::int64_t recorded_sublayers(const Partition& part, Transport transport) {
-  if (!FfnLayers::repeats(part, transport, 1)) return 0;
+std::int64_t recorded_sublayers(const Partition& part) {
+  if (!FfnLayers::repeats(part)) return 0;
   const Stage& stage = part.stage;
   std::int64_t count = stage.sublayers.size();
   if (!part.config.has_experts()) return count;
@@ -72,7 +72,7 @@ Footprint footprint_of(const Partition& part, const EngineShape& shape, const Op
       KvExchange::bytes(part, shape.step.max_rows, shape.sp) +
       FfnLayers::bytes(part, shape.step, shape.transport) + KeptTokens::bytes(part, shape, ops) +
       ops.workspace_bytes(largest_rows(part, shape.step), largest_k(part), part.config.head_dim);
-  footprint.recorded = ops.recorder_bytes(recorded_sublayers(part, shape.transport));
+  footprint.recorded = ops.recorder_bytes(recorded_sublayers(part));
   footprint.buffers += footprint.recorded;
   if (part.stage.last()) footprint.buffers += Vocabulary::bytes(part, shape.step.logit_rows, ops);
   return footprint;

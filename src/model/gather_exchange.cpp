@@ -11,7 +11,7 @@ class GatherExchange final : public Exchange {
  public:
   explicit GatherExchange(ExchangeState& state) : state_(state) {}
 
-  void begin(std::int64_t rows) override { state_.begin(rows); }
+  void begin(std::int64_t /*rows*/) override {}
 
   ExpertWork dispatch(const Tensor& x, const Tensor& experts) override {
     state_.route(experts);

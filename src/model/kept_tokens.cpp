@@ -13,7 +13,7 @@ KeptTokens::KeptTokens(const Partition& part, const EngineShape& shape, Ops& ops
 std::int64_t KeptTokens::count(const Partition& part, const EngineShape& shape,
                                const OpSizes& ops) {
   const bool possible = shape.run_ahead && part.stage.count == 1 && ops.sampling_bytes(1, 1) > 0 &&
-                        FfnLayers::repeats(part, shape.transport, 1);
+                        FfnLayers::repeats(part);
   return possible ? shape.step.max_sequences : 0;
 }
 

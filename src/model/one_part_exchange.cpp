@@ -1,5 +1,5 @@
-// Experts in one part: every rank has some columns of each expert, so that it needs no rows of
-// others and knows how many pairs everyone has before it knows the routes.
+// Experts in one part, few rows: every rank has some columns of each expert, so that it needs no
+// rows of others and knows how many pairs everyone has before it knows the routes.
 #include "model/exchange_state.h"
 
 namespace weft {
@@ -9,18 +9,10 @@ class OnePartExchange final : public Exchange {
  public:
   explicit OnePartExchange(ExchangeState& state) : state_(state) {}
 
-  void begin(std::int64_t rows) override { state_.begin(rows); }
+  void begin(std::int64_t /*rows*/) override {}
 
   ExpertWork dispatch(const Tensor& x, const Tensor& experts) override {
-    const std::int64_t m = state_.own_rows();
-    const std::int64_t k = state_.part.config.per_token;
-    state_.order.pairs_of.assign(1, m * k);
-    ExpertWork work;
-    work.x = x;
-    work.rows = state_.pair_rows_buffer.tensor(DType::i32, {m * k});
-    work.ends = state_.ends_buffer.tensor(DType::i32, {state_.part.config.experts});
-    state_.ops.sort_pairs(experts, work.ends, work.rows, places());
-    return work;
+    return state_.sort_in_place(x, experts, places());
   }
 
   void combine(const Tensor& outputs, const Tensor& weights, const Tensor& sum) override {

@@ -15,7 +15,7 @@ std::optional<StepSize> RecordedSteps::size_of(const Batch& batch) const {
   const bool one_row_each = batch.rows() == batch.sequences();
   if (!one_row_each || batch.rows() == 0 || !batch.shared.slots.empty()) return std::nullopt;
   const std::optional<StepSize> size = recorder_->padded({batch.rows(), batch.table_width}, most_);
-  return size && ffns_.repeats(size->rows) ? size : std::nullopt;
+  return size && ffns_.repeats() ? size : std::nullopt;
 }
 
 void RecordedSteps::run(const StepSize& size, const std::function<void()>& body) {

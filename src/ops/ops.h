@@ -205,7 +205,8 @@ class Ops : public OpSizes {
   virtual void add_tree_norm(std::span<const TreeNode> nodes, std::span<const Tensor> parts,
                              const Tensor& bias, const Tensor& residual, const NextNorm& next);
 
-  /// out[i] = x[rows[i]]. x [M, H] f32 or bf16, rows [R] i32, out [R, H] of x's type.
+  /// out[i] = x[rows[i]], left alone where that is negative. x [M, H] f32 or bf16, rows [R] i32,
+  /// out [R, H] of x's type.
   virtual void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) = 0;
 
   // Experts. E experts, k of them for each row; "pairs" are (row, expert).

@@ -109,10 +109,13 @@ TEST_CASE("one digest for requests of every kind whose steps run ahead", "[cuda]
   std::vector<Request> requests = plain_requests(4);
   for (Request& request : requests) request.sampling.ignore_eos = true;
   for (Request& request : requests) request.sampling.max_tokens = 6;
-  requests.front().sampling.logprobs = 200;
-  const std::vector<std::string> expected = expected_of(model, requests, options);
-  for (const Layout& layout : dense_layouts(ranks)) {
-    CHECK(check_layout(model, requests, options, layout, expected).stats.ahead_steps == 0);
+  for (const std::size_t host : {0U, 1U}) {  // at home on different ranks
+    std::vector<Request> some = requests;
+    some[host].sampling.logprobs = 200;
+    const std::vector<std::string> expected = expected_of(model, some, options);
+    for (const Layout& layout : dense_layouts(ranks)) {
+      CHECK(check_layout(model, some, options, layout, expected).stats.ahead_steps == 0);
+    }
   }
 }
 

@@ -173,7 +173,7 @@ TEST_CASE("gather_rows copies rows", "[ops][gather]") {
   Random random(17);
   const std::vector<float> x = random.wides(40 * 1000);
   for (const std::vector<std::int32_t>& rows :
-       {std::vector<std::int32_t>{}, {39}, {0, 0, 17, 39, 3, 2, 1}}) {
+       {std::vector<std::int32_t>{}, {39}, {0, 0, 17, 39, 3, 2, 1}, {-1, 5, -1}}) {
     const auto count = static_cast<std::int64_t>(rows.size());
     for (const DType dtype : {DType::f32, DType::bf16}) {
       same_bits([&](Ops& ops) {

@@ -213,6 +213,7 @@ void CpuOps::gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out)
   spread(out.rows(), out.elements(), [&](int, Range range) {
     for (std::int64_t i = range.begin; i < range.end; ++i) {
       const std::int64_t row = rows.as<std::int32_t>()[i];
+      if (row < 0) continue;
       std::memcpy(out.data() + static_cast<Bytes>(i * out.row_stride()) * element,
                   x.data() + static_cast<Bytes>(row * x.row_stride()) * element, row_bytes);
     }

@@ -184,8 +184,9 @@ void ReferenceOps::add_tree(std::span<const TreeNode> nodes, std::span<const Ten
 void ReferenceOps::gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) {
   checks::gather_rows(x, rows, out);
   for (std::int64_t i = 0; i < out.rows(); ++i) {
+    const std::int64_t row = at<std::int32_t>(rows, i);
+    if (row < 0) continue;
     for (std::int64_t c = 0; c < out.row_elements(); ++c) {
-      const std::int64_t row = at<std::int32_t>(rows, i);
       if (out.dtype() == DType::bf16) {
         at<std::uint16_t>(out, i, c) = at<std::uint16_t>(x, row, c);
       } else {
