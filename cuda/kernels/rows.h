@@ -215,7 +215,7 @@ struct JoinGated {
   }
 };
 
-/// out[i] = x[rows[i]].
+/// out[i] = x[rows[i]], left alone where that is negative.
 template <class T>
 struct GatherRows {
   static constexpr int kThreads = kRowThreads;

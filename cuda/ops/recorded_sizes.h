@@ -19,7 +19,7 @@ std::optional<StepSize> recorded_size(const StepSize& step, const StepSize& most
 
 /// Bytes that `most` recordings of that many sub-layers are reckoned to take beside all other
 /// memory. Not measured yet: 32 KiB for each sub-layer, which is up to six launches, those of a
-/// group's operations included; one with experts counts for three.
+/// group's operations included; one with experts counts for three, or four with a shared one.
 Bytes device_recorder_bytes(std::int64_t sublayers, int most);
 
 }  // namespace weft

@@ -124,8 +124,7 @@ void check_graphs(const JobEngine& engine, const Partition& part) {
   if (!engine.cuda_graphs.value_or(false) || FfnLayers::repeats(part)) return;
   fail_user(
       "engine.cuda_graphs is true, but with experts spread over ep={} parts the host must know "
-      "which "
-      "of them each token chose, and no step is recorded: use auto",
+      "which of them each token chose, and no step is recorded: use auto",
       part.moe.place.ep);
 }
 

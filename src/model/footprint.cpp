@@ -13,14 +13,14 @@ namespace weft {
 namespace {
 
 /// Sub-layers, as many as have the launches of all that are recorded: one with experts has up to
-/// three times those of others.
+/// three times those of others, and four times with a shared one.
 std::int64_t recorded_sublayers(const Partition& part) {
   if (!FfnLayers::repeats(part)) return 0;
   const Stage& stage = part.stage;
   std::int64_t count = stage.sublayers.size();
   if (!part.config.has_experts()) return count;
   for (std::int64_t layer = stage.ffn_layers().begin; layer < stage.ffn_layers().end; ++layer) {
-    if (part.config.moe.is_sparse(layer)) count += 2;
+    if (part.config.moe.is_sparse(layer)) count += part.moe.shared() ? 3 : 2;
   }
   return count;
 }

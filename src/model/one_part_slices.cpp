@@ -9,13 +9,18 @@ namespace {
 
 class OnePartSlices final : public Exchange {
  public:
-  explicit OnePartSlices(ExchangeState& state) : state_(state) {}
+  /// Rows of padding send what stands in the buffer, and are nobody's: let it be numbers.
+  explicit OnePartSlices(ExchangeState& state) : state_(state) {
+    const auto floats = static_cast<std::int64_t>(state.send.bytes() / sizeof(float));
+    if (floats > 0) state.ops.clear(state.send.tensor(DType::f32, {floats}));
+  }
 
   /// What arrives are the ranks' pairs of this rank's slice, one rank behind the other, the nodes
   /// of a pair together.
   void begin(std::int64_t /*rows*/) override {
     const std::int64_t pairs = state_.slice_of(state_.group.rank()).size() * per_token();
     std::vector<std::int32_t> places;
+    places.reserve(static_cast<std::size_t>(pairs * state_.part.all_nodes()));
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
       std::int64_t first = 0;  // of a rank's nodes
       for (int rank = 0; rank < state_.group.size(); ++rank) {
