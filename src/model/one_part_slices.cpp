@@ -17,7 +17,9 @@ class OnePartSlices final : public Exchange {
 
   /// What arrives are the ranks' pairs of this rank's slice, one rank behind the other, the nodes
   /// of a pair together.
-  void begin(std::int64_t /*rows*/) override {
+  void begin(std::int64_t rows) override {
+    if (rows == rows_) return;  // nobody else writes there
+    rows_ = rows;
     const std::int64_t pairs = state_.slice_of(state_.group.rank()).size() * per_token();
     std::vector<std::int32_t> places;
     places.reserve(static_cast<std::size_t>(pairs * state_.part.all_nodes()));
@@ -80,6 +82,7 @@ class OnePartSlices final : public Exchange {
   }
 
   ExchangeState& state_;
+  std::int64_t rows_ = -1;  ///< that the places of what arrives are for
 };
 
 }  // namespace
