@@ -255,7 +255,7 @@ const JobKey kKeys[] = {
      },
      [](const Job& j) { return j.engine.cuda_graphs ? written(*j.engine.cuda_graphs) : "auto"; }},
     {"engine.run_ahead", "`true`, `false`",
-     "Where a replica of GPUs is one stage (pp = 1), launch a step before the host has the tokens of the one before it; the bits do not depend on it.", false,
+     "Where a replica of GPUs is one stage (pp = 1) and its experts, if any, are in one part (ep = 1), launch a step before the host has the tokens of the one before it; the bits do not depend on it.", false,
      [](const Value& v, Job& j) { j.engine.run_ahead = v.boolean(); },
      [](const Job& j) { return written(j.engine.run_ahead); }},
     {"engine.isa", "`auto`, `avx512_bf16`, `avx512`, `avx2`, `plain`",
