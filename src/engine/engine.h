@@ -58,8 +58,8 @@ struct EngineStats {
 /// step is launched before the tokens of the one before it are known. It reads them where they were
 /// chosen. The scheduler is told at its launch that a step was computed, with all its sequences
 /// going on but those that reach a limit; one that turns out to have ended has a row in the step
-/// behind, and what that yields is dropped. A step lands before the next is launched when a sequence
-/// in it needs, for its next token, the host with the last one, or another sp rank.
+/// behind, and what that yields is dropped. A step lands before the next is launched when a
+/// sequence in it needs, for its next token, the host with the last one, or another sp rank.
 class Engine {
  public:
   using OnToken = std::function<void(const Sequence& sequence, TokenId token)>;
