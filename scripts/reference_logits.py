@@ -3,7 +3,7 @@
 """Reference logits of small random models, computed by Hugging Face Transformers.
 
 Each case is a config.json, a seed and a prompt. The weights are those of `weft synth` for that config
-and seed (the formula stands in src/model/synth.h and is repeated here), so none are stored. Each case
+and seed (the formula stands in src/model/files/synth.h and is repeated here), so none are stored. Each case
 becomes one file under tests/reference/logits/; its README.md explains the fields.
 
 Usage:
@@ -152,7 +152,7 @@ def prompt_of(name):
     return seed, [tokens.randrange(config["vocab_size"]) for _ in range(length)], [0, *inner, length - 1]
 
 
-# ---- the weights of `weft synth` (src/model/synth.h) -------------------------------------------
+# ---- the weights of `weft synth` (src/model/files/synth.h) -------------------------------------------
 
 def philox(key, blocks):
     """Philox4x32-10: the four words of each of the counters 0 … blocks-1, flattened."""

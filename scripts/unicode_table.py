@@ -31,12 +31,12 @@ CATEGORIES = (
 )
 # Scripts that patterns of well-known models name.
 SCRIPTS = ["Han", "Hiragana", "Katakana", "Hangul", "Latin", "Cyrillic", "Arabic", "Thai"]
-# As src/text/regex_dialect.cpp writes \s.
+# As src/text/tokenizer/regex_dialect.cpp writes \s.
 WHITE_SPACE = (
     r"[\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}"
     r"\x{3000}]"
 )
-# As src/text/pretokenizer.cpp writes them.
+# As src/text/tokenizer/pretokenizer.cpp writes them.
 PUNCTUATION = r"[\p{P}!-/:-@\[-`{-~]"
 WORD = (
     r"[\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}"
@@ -60,7 +60,7 @@ def chunks(size=4096):
 
 
 class Pcre2:
-    """Matches as src/text/regex.cpp does."""
+    """Matches as src/text/tokenizer/regex.cpp does."""
 
     UTF_UCP = 0x00080000 | 0x00020000
     GLOBAL = 0x00000100  # of pcre2_substitute
@@ -114,7 +114,7 @@ class Pcre2:
 
 
 class Utf8proc:
-    """Normalises as src/text/normalizer.cpp does."""
+    """Normalises as src/text/tokenizer/normalizer.cpp does."""
 
     STABLE, COMPAT, COMPOSE, DECOMPOSE = 1 << 1, 1 << 2, 1 << 3, 1 << 4
     FORMS = {

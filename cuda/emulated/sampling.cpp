@@ -1,2 +1,2 @@
 #include "cuda/ops/sampling.inl"
-#include "cuda/ops/answers.inl"
+#include "cuda/ops/sampling_results.inl"

@@ -201,7 +201,7 @@ WEFT_DEVICE std::int32_t draw_from_keys(std::int32_t found, const RowAsked& aske
 }
 
 /// A token drawn from a whole row whose masses are those of tokens that pass min_p, as RowDraw
-/// (engine/sampler.h) draws it; every thread gets it. `masses` are overwritten.
+/// (engine/row_draw.h) draws it; every thread gets it. `masses` are overwritten.
 WEFT_DEVICE std::int32_t draw_from_row(const LogitsRow& row, float* masses, const RowAsked& asked,
                                        const RowState& state, const DrawRoom& room) {
   if (!(fabsf(state.largest) < INFINITY)) return state.best;

@@ -5,7 +5,7 @@
 #include "cuda/ops/device_ops.h"
 #include "cuda/ops/sampler_room.h"
 #include "cuda/ops/views.h"
-#include "ops/row_query.h"
+#include "ops/sampling_query.h"
 
 namespace weft::WEFT_PLATFORM {
 namespace {

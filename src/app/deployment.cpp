@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "app/weight_loading.h"
+#include "base/cancelled.h"
 #include "base/error.h"
 #include "base/machine.h"
-#include "base/stopped.h"
 #include "base/version.h"
 #include "comm/session.h"
 #include "comm/timed_group.h"

@@ -6,18 +6,18 @@
 #include <optional>
 
 #include "app/device_choice.h"
-#include "app/job.h"
+#include "app/job/job.h"
 #include "base/tracer.h"
+#include "comm/control/job_control.h"
 #include "comm/group.h"
-#include "comm/job_control.h"
 #include "comm/replica_groups.h"
 #include "cuda/gpu_ops.h"
 #include "engine/engine.h"
 #include "layout/grid.h"
+#include "model/files/model_reader.h"
 #include "model/model.h"
-#include "model/model_reader.h"
 #include "plan/sizing.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace weft {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "app/job.h"
+#include "app/job/job.h"
 #include "comm/group.h"
 
 namespace weft {

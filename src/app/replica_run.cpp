@@ -4,8 +4,8 @@
 #include <utility>
 #include <variant>
 
-#include "app/body_parameters.h"
-#include "app/results.h"
+#include "app/output/results.h"
+#include "app/requests/body_parameters.h"
 #include "base/error.h"
 
 namespace weft {

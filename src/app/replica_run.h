@@ -9,15 +9,15 @@
 #include <unordered_map>
 #include <vector>
 
-#include "app/agenda.h"
 #include "app/deployment.h"
-#include "app/job.h"
-#include "app/journal.h"
-#include "app/line_requests.h"
-#include "app/prompt_tokens.h"
-#include "app/prompts.h"
-#include "app/report.h"
-#include "app/timings.h"
+#include "app/job/job.h"
+#include "app/output/journal.h"
+#include "app/output/report.h"
+#include "app/output/timings.h"
+#include "app/requests/line_requests.h"
+#include "app/requests/prompt_tokens.h"
+#include "app/requests/prompts.h"
+#include "app/work_queue.h"
 
 namespace weft {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <thread>
 
-#include "app/cli.h"
+#include "app/commands/cli.h"
 #include "app/exit_status.h"
 #include "base/error.h"
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <limits>
 
-#include "base/pulse.h"
+#include "base/progress_counter.h"
 
 namespace weft {
 namespace {

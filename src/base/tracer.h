@@ -44,7 +44,8 @@ struct TraceSpan {
 };
 
 /// The clock of one rank's main thread. Entering and leaving a phase reads the time once each and
-/// is a beat (base/pulse.h); with spans it also writes 24 bytes to memory taken beforehand.
+/// is a beat (base/progress_counter.h); with spans it also writes 24 bytes to memory taken
+/// beforehand.
 ///
 /// Where operators run behind the host's back, phases are the device's: each of their ends is a
 /// mark among the work asked of it, and a phase lasts from when the device comes by the one mark to

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/cancelled.h"
 #include "base/error.h"
-#include "base/stopped.h"
 #include "comm/mpi_api.h"
 
 namespace weft {

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "comm/control/job_control.h"
 #include "comm/group.h"
-#include "comm/job_control.h"
 
 namespace weft {
 

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "base/types.h"
-#include "comm/activity.h"
+#include "comm/control/activity.h"
 #include "layout/semantics.h"
 
 namespace weft {

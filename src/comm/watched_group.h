@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "comm/activity.h"
+#include "comm/control/activity.h"
 #include "comm/group.h"
 
 namespace weft {

@@ -11,13 +11,13 @@
 
 #include "base/clock.h"
 #include "engine/request.h"
+#include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "engine/step_part.h"
 #include "engine/step_record.h"
-#include "engine/token_chooser.h"
 #include "model/model.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace weft {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/elementary.h"
-#include "engine/sampler.h"
+#include "engine/row_draw.h"
 #include "ops/draw_inline.h"
 
 namespace weft {

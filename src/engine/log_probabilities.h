@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/request.h"
-#include "model/vocabulary.h"
+#include "model/forward/vocabulary.h"
 
 namespace weft {
 

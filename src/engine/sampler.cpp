@@ -1,194 +1,298 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
+#include <utility>
 
-#include "base/elementary.h"
-#include "ops/draw_inline.h"
+#include "engine/log_probabilities.h"
+#include "engine/logit_edits.h"
+#include "engine/row_draw.h"
+#include "engine/sampling_requests.h"
 
 namespace weft {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr auto kBlock = static_cast<std::size_t>(kVocabBlock);
+/// Blocks of logits that are brought together at a time, or few more.
+constexpr std::size_t kMostBlocks = 1024;
 
-/// Two numbers in [0, 1) for one attempt at a draw.
-everywhere::Uniforms uniforms(std::uint64_t seed, DrawPlace place, std::uint64_t attempt) {
-  return everywhere::uniforms(seed, place.position, static_cast<std::uint64_t>(place.choice),
-                              attempt);
+DrawPlace place_of(const LogitRow& row) { return {row.position, row.sequence->request.choice}; }
+
+const LogitRow& at(std::span<const LogitRow> rows, std::int32_t row) {
+  return rows[static_cast<std::size_t>(row)];
 }
 
-float min_p_limit(double min_p, float largest, float scale) {
-  return everywhere::min_p_limit(log_min_p(min_p), largest, scale);
+std::vector<LogprobRow> logprob_rows(std::span<const LogitRow> rows,
+                                     std::span<const std::int32_t> which) {
+  std::vector<LogprobRow> wanted;
+  for (const std::int32_t row : which) {
+    if (const auto& top = at(rows, row).sampling().logprobs) wanted.push_back({row, *top});
+  }
+  return wanted;
 }
 
-/// A value with at least `count` of the values at or above it, and not many more; the lowest finite
-/// one where there are not that many. By their upper 12 bits, counted.
-float least_of_largest(std::span<const float> values, std::int64_t count) {
-  constexpr std::uint32_t shift = 20;
-  std::vector<std::int64_t> counts(std::size_t{1} << (32 - shift), 0);
-  for (const float value : values) {
-    if (value > -kInfinity) ++counts[everywhere::ordered_bits(value) >> shift];
+/// What is known without looking at logits.
+void take_known(std::span<const LogitRow> rows, std::vector<Choice>& choices) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].known()) choices[i].token = rows[i].token();
   }
-  std::int64_t above = 0;
-  for (std::size_t i = counts.size(); i-- > 0;) {
-    above += counts[i];
-    if (above < count) continue;
-    const float least = everywhere::from_ordered_bits(static_cast<std::uint32_t>(i) << shift);
-    return least > -kInfinity ? least : std::numeric_limits<float>::lowest();
+}
+
+/// Of those rows of which something was asked.
+std::vector<bool> scored_of(std::span<const LogitRow> rows, std::span<const std::int32_t> asked) {
+  std::vector<bool> scored;
+  for (const std::int32_t row : asked)
+    scored.push_back(at(rows, row).sampling().logprobs.has_value());
+  return scored;
+}
+
+void take_answers(const RowAnswers& answers, std::span<const std::int32_t> asked,
+                  const std::vector<bool>& scored, std::vector<Choice>& choices) {
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    Choice& choice = choices[static_cast<std::size_t>(asked[i])];
+    choice.token = answers.choices[i].token;
+    if (!scored[i]) continue;
+    PositionLogprobs& logprobs = choice.logprobs.emplace();
+    logprobs.logprob = answers.choices[i].logprob;
+    for (const ScoredToken& one : answers.top_of(i)) {
+      logprobs.top.push_back({one.token, one.logprob});
+    }
   }
-  return std::numeric_limits<float>::lowest();
 }
 
 }  // namespace
 
-std::vector<std::int32_t> best_blocks(std::span<const float> maxima, std::int64_t count) {
-  std::vector<std::int32_t> blocks(maxima.size());
-  std::iota(blocks.begin(), blocks.end(), 0);
-  if (count >= static_cast<std::int64_t>(blocks.size())) return blocks;
-  const auto larger = [&](std::int32_t a, std::int32_t b) {
-    const float x = maxima[static_cast<std::size_t>(a)];
-    const float y = maxima[static_cast<std::size_t>(b)];
-    return x != y ? x > y : a < b;
+TokenChooser::TokenChooser(Vocabulary& vocabulary, std::vector<TokenId> eos, bool digest)
+    : vocabulary_(vocabulary), eos_(std::move(eos)), digest_(digest) {
+  // Models name end tokens that their vocabulary lacks: no logit is theirs.
+  std::erase_if(eos_, [&](TokenId token) { return token < 0 || token >= vocabulary.vocab(); });
+}
+
+std::vector<Choice> TokenChooser::choose(const Tensor& logits, std::span<const LogitRow> rows) {
+  std::vector<Choice> choices(rows.size());
+  if (digest_) {
+    const std::vector<Digest> digests = vocabulary_.row_digests(logits);
+    for (std::size_t row = 0; row < choices.size(); ++row) choices[row].row_digest = digests[row];
+  }
+  std::vector<std::int32_t> which(rows.size());
+  std::iota(which.begin(), which.end(), 0);
+  if (SampledRows* const sampled = vocabulary_.sampled()) {
+    which = choose_in_place(*sampled, logits, rows, choices);
+    if (which.empty()) return choices;
+  }
+  choose_on_host(logits, rows, which, choices);
+  return choices;
+}
+
+std::vector<std::int32_t> TokenChooser::choose_in_place(SampledRows& sampled, const Tensor& logits,
+                                                        std::span<const LogitRow> rows,
+                                                        std::vector<Choice>& choices) {
+  RowQuestions asked = questions_about(rows, eos_, vocabulary_.vocab(), sampled.limits());
+  take_known(rows, choices);
+  if (asked.rows.empty()) return std::move(asked.left);
+  const RowAnswers answers = sampled.choose(logits, asked.query.view());
+  take_answers(answers, asked.rows, scored_of(rows, asked.rows), choices);
+  return std::move(asked.left);
+}
+
+bool TokenChooser::can_start(std::span<const LogitRow> rows) const {
+  SampledRows* const sampled = vocabulary_.sampled();
+  if (digest_ || sampled == nullptr) return false;
+  return questions_about(rows, eos_, vocabulary_.vocab(), sampled->limits()).left.empty();
+}
+
+std::optional<StartedChoices> TokenChooser::start(const Tensor& logits,
+                                                  std::span<const LogitRow> rows,
+                                                  const Tensor& kept) {
+  SampledRows* const sampled = vocabulary_.sampled();
+  if (digest_ || sampled == nullptr) return std::nullopt;
+  RowQuestions asked = questions_about(rows, eos_, vocabulary_.vocab(), sampled->limits());
+  if (!asked.left.empty()) return std::nullopt;
+  StartedChoices started;
+  started.choices.resize(rows.size());
+  take_known(rows, started.choices);
+  started.rows = std::move(asked.rows);
+  if (started.rows.empty()) return started;
+  started.scored = scored_of(rows, started.rows);
+  started.started = sampled->start(logits, asked.query.view(), kept);
+  return started;
+}
+
+std::vector<Choice> TokenChooser::finish(StartedChoices started) {
+  if (started.rows.empty()) return std::move(started.choices);
+  const RowAnswers answers = vocabulary_.sampled()->finish(started.started);
+  take_answers(answers, started.rows, started.scored, started.choices);
+  return std::move(started.choices);
+}
+
+void TokenChooser::choose_on_host(const Tensor& logits, std::span<const LogitRow> rows,
+                                  std::span<const std::int32_t> which,
+                                  std::vector<Choice>& choices) {
+  std::vector<TokenId> greedy = vocabulary_.argmax(logits);
+  const std::vector<LogprobRow> scored = logprob_rows(rows, which);
+  std::optional<LogProbabilities> probabilities;
+  if (!scored.empty()) probabilities.emplace(vocabulary_, logits, scored);
+
+  const Edits edits = edit(logits, rows, which);
+  if (!edits.places.empty()) greedy = vocabulary_.argmax(logits);
+  choose_tokens(logits, rows, which, greedy, choices);
+  vocabulary_.replace(logits, edits.places, edits.raw);
+
+  if (!probabilities) return;
+  std::vector<TokenId> tokens;
+  for (const LogprobRow& row : scored) {
+    tokens.push_back(choices[static_cast<std::size_t>(row.row)].token);
+  }
+  std::vector<PositionLogprobs> found = probabilities->of(vocabulary_, logits, tokens);
+  for (std::size_t i = 0; i < scored.size(); ++i) {
+    choices[static_cast<std::size_t>(scored[i].row)].logprobs = std::move(found[i]);
+  }
+}
+
+TokenChooser::Edits TokenChooser::edit(const Tensor& logits, std::span<const LogitRow> rows,
+                                       std::span<const std::int32_t> which) {
+  Edits all;
+  std::vector<LogitEdit> edits;
+  for (const std::int32_t row : which) {
+    if (at(rows, row).known()) continue;
+    for (const LogitEdit& edit : logit_edits(*at(rows, row).sequence, eos_)) {
+      all.places.push_back({row, edit.token});
+      edits.push_back(edit);
+    }
+  }
+  if (edits.empty()) return all;
+  all.raw = vocabulary_.values(logits, all.places);
+  std::vector<float> changed;
+  for (std::size_t i = 0; i < edits.size(); ++i) {
+    changed.push_back(edited(all.raw[i], edits[i], at(rows, all.places[i].row).sampling()));
+  }
+  vocabulary_.replace(logits, all.places, changed);
+  return all;
+}
+
+void TokenChooser::choose_tokens(const Tensor& logits, std::span<const LogitRow> rows,
+                                 std::span<const std::int32_t> which,
+                                 std::span<const TokenId> greedy, std::vector<Choice>& choices) {
+  std::vector<std::int32_t> allowed;
+  std::vector<std::int32_t> top_k;
+  std::vector<std::int32_t> drawn;
+  for (const std::int32_t number : which) {
+    const LogitRow& row = at(rows, number);
+    const SamplingParams& params = row.sampling();
+    const auto i = static_cast<std::size_t>(number);
+    choices[i].token = row.known() ? row.token() : greedy[i];
+    if (row.known()) continue;
+    if (!params.allowed_token_ids.empty()) {
+      allowed.push_back(number);
+    } else if (!params.greedy()) {
+      const bool few = params.top_k > 0 && params.top_k < vocabulary_.vocab();
+      (few ? top_k : drawn).push_back(number);
+    }
+  }
+  // Which of these are called is the same on every rank: all of them know all the requests.
+  if (!allowed.empty()) choose_allowed(logits, rows, allowed, choices);
+  if (!top_k.empty()) choose_top_k(logits, rows, top_k, choices);
+  if (!drawn.empty()) draw(logits, rows, drawn, greedy, choices);
+}
+
+void TokenChooser::choose_allowed(const Tensor& logits, std::span<const LogitRow> rows,
+                                  std::span<const std::int32_t> which,
+                                  std::vector<Choice>& choices) {
+  std::vector<RowToken> places;
+  for (const std::int32_t row : which) {
+    for (const TokenId token : at(rows, row).sampling().allowed_token_ids) {
+      places.push_back({row, token});
+    }
+  }
+  const std::vector<float> values = vocabulary_.values(logits, places);
+  std::size_t next = 0;
+  for (const std::int32_t row : which) {
+    const SamplingParams& params = at(rows, row).sampling();
+    std::vector<Candidate> candidates;
+    for (const TokenId token : params.allowed_token_ids) {
+      const float value = values[next++];
+      if (value > -std::numeric_limits<float>::infinity()) candidates.push_back({value, token});
+    }
+    std::sort(candidates.begin(), candidates.end(), Before());
+    const auto most = static_cast<std::size_t>(params.top_k);
+    if (most > 0 && most < candidates.size()) candidates.resize(most);
+    TokenId& token = choices[static_cast<std::size_t>(row)].token;
+    token = candidates.empty() ? *std::min_element(params.allowed_token_ids.begin(),
+                                                   params.allowed_token_ids.end())
+                               : draw_candidate(candidates, params, place_of(at(rows, row)));
+  }
+}
+
+void TokenChooser::choose_top_k(const Tensor& logits, std::span<const LogitRow> rows,
+                                std::span<const std::int32_t> which, std::vector<Choice>& choices) {
+  const auto blocks = static_cast<std::size_t>(vocabulary_.blocks());
+  const std::vector<float> maxima = vocabulary_.maxima(which);
+  const auto maxima_of = [&](std::size_t i) {
+    return std::span(maxima).subspan(i * blocks, blocks);
   };
-  std::nth_element(blocks.begin(), blocks.begin() + count, blocks.end(), larger);
-  blocks.resize(static_cast<std::size_t>(count));
-  std::sort(blocks.begin(), blocks.end());
-  return blocks;
-}
-
-std::vector<Candidate> best_tokens(std::span<const float> maxima,
-                                   std::span<const std::int32_t> blocks,
-                                   std::span<const float> values, std::int64_t count) {
-  // With `count` blocks, the least of their maxima has that many tokens at or above it.
-  float least = std::numeric_limits<float>::lowest();
-  if (static_cast<std::int64_t>(blocks.size()) >= count) {
-    float smallest = kInfinity;
-    for (const std::int32_t b : blocks) {
-      smallest = std::min(smallest, maxima[static_cast<std::size_t>(b)]);
+  for (std::size_t first = 0; first < which.size();) {
+    // A few rows at a time: their blocks should stay in the processor's cache.
+    std::vector<std::vector<std::int32_t>> best;
+    std::vector<RowBlock> wanted;
+    std::size_t end = first;
+    for (; end < which.size() && wanted.size() < kMostBlocks; ++end) {
+      best.push_back(best_blocks(maxima_of(end), at(rows, which[end]).sampling().top_k));
+      for (const std::int32_t block : best.back()) wanted.push_back({which[end], block});
     }
-    least = std::max(least, smallest);
-  } else {
-    least = least_of_largest(values, count);
-  }
-  std::vector<Candidate> candidates;
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    const float* const block = values.data() + i * kBlock;
-    const auto first = static_cast<TokenId>(blocks[i] * kVocabBlock);
-    for (std::size_t c = 0; c < kBlock; ++c) {
-      if (block[c] >= least) candidates.push_back({block[c], first + static_cast<TokenId>(c)});
+    const std::vector<float> values = vocabulary_.block_values(logits, wanted);
+    std::span<const float> rest(values);
+    for (; first < end; ++first, best.erase(best.begin())) {
+      const LogitRow& row = at(rows, which[first]);
+      const std::size_t count = best.front().size() * static_cast<std::size_t>(kVocabBlock);
+      const std::vector<Candidate> candidates =
+          best_tokens(maxima_of(first), best.front(), rest.first(count), row.sampling().top_k);
+      rest = rest.subspan(count);
+      if (candidates.empty()) continue;  // the greedy token stands
+      choices[static_cast<std::size_t>(which[first])].token =
+          draw_candidate(candidates, row.sampling(), place_of(row));
     }
   }
-  const auto most = static_cast<std::size_t>(std::max<std::int64_t>(count, 0));
-  if (candidates.size() > most) {
-    std::nth_element(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(most),
-                     candidates.end(), Before());
-    candidates.resize(most);
+}
+
+void TokenChooser::draw(const Tensor& logits, std::span<const LogitRow> rows,
+                        std::span<const std::int32_t> which, std::span<const TokenId> greedy,
+                        std::vector<Choice>& choices) {
+  const auto blocks = static_cast<std::size_t>(vocabulary_.blocks());
+  const std::vector<float> maxima = vocabulary_.maxima(which);
+  std::vector<RowDraw> draws;
+  for (std::size_t i = 0; i < which.size(); ++i) {
+    const LogitRow& row = at(rows, which[i]);
+    draws.emplace_back(row.sampling(), place_of(row), greedy[static_cast<std::size_t>(which[i])],
+                       which[i], std::span(maxima).subspan(i * blocks, blocks));
   }
-  std::sort(candidates.begin(), candidates.end(), Before());
-  return candidates;
-}
-
-double log_min_p(double min_p) {
-  return min_p > 0 ? log_d(min_p) : -std::numeric_limits<double>::infinity();
-}
-
-float inverse_temperature(double temperature) {
-  return static_cast<float>(std::min(1 / temperature, double{std::numeric_limits<float>::max()}));
-}
-
-TokenId draw_candidate(std::span<const Candidate> candidates, const SamplingParams& params,
-                       DrawPlace place) {
-  const Candidate& first = candidates.front();
-  if (params.greedy() || !(std::abs(first.logit) < kInfinity)) return first.token;
-  const float scale = inverse_temperature(params.temperature);
-  const float limit = min_p_limit(params.min_p, first.logit, scale);
-  std::vector<double> weights;
-  for (const Candidate& candidate : candidates) {
-    if (!(candidate.logit > limit)) break;
-    weights.push_back(exp_d((double{candidate.logit} - first.logit) * scale));
-  }
-  const double u = uniforms(params.seed, place, 0).u;
-  const std::int64_t drawn = everywhere::draw_weight(
-      weights.data(), static_cast<std::int64_t>(weights.size()), params.top_p, u);
-  return candidates[static_cast<std::size_t>(drawn)].token;
-}
-
-RowDraw::RowDraw(const SamplingParams& params, DrawPlace place, TokenId best, std::int32_t row,
-                 std::span<const float> maxima)
-    : top_p_(params.top_p), seed_(params.seed), place_(place), best_(best), maxima_(maxima) {
-  largest_ = *std::max_element(maxima.begin(), maxima.end());
-  mass_.row = row;
-  mass_.scale = inverse_temperature(params.temperature);
-  if (std::abs(largest_) < kInfinity) {
-    mass_.before = mass_.behind = min_p_limit(params.min_p, largest_, mass_.scale);
-    for (const float maximum : maxima) {
-      factors_.push_back(exp_d((double{maximum} - largest_) * mass_.scale));
+  while (true) {
+    std::vector<RowDraw*> open;
+    std::vector<RowMass> asked;
+    for (RowDraw& draw : draws) {
+      if (draw.done()) continue;
+      open.push_back(&draw);
+      asked.push_back(draw.mass());
     }
-  } else {
-    token_ = best;
+    if (open.empty()) break;
+    const std::vector<float> masses = vocabulary_.masses(logits, asked);
+    std::vector<RowBlock> wanted;
+    std::vector<RowDraw*> waiting;
+    for (std::size_t i = 0; i < open.size(); ++i) {
+      open[i]->weigh(std::span(masses).subspan(i * blocks, blocks));
+      if (open[i]->done()) continue;
+      waiting.push_back(open[i]);
+      wanted.push_back(open[i]->block());
+    }
+    const std::vector<float> values = vocabulary_.block_values(logits, wanted);
+    constexpr auto width = static_cast<std::size_t>(kVocabBlock);
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      waiting[i]->pick(std::span(values).subspan(i * width, width));
+    }
   }
-}
-
-void RowDraw::weigh(std::span<const float> masses) {
-  std::vector<double> weights(masses.size(), 0);
-  double total = 0;
-  for (std::size_t b = 0; b < masses.size(); ++b) {
-    if (!(masses[b] > 0)) continue;
-    weights[b] = masses[b] * factors_[b];
-    total += weights[b];
+  for (std::size_t i = 0; i < which.size(); ++i) {
+    choices[static_cast<std::size_t>(which[i])].token = draws[i].token();
   }
-  if (!candidate_) {
-    wanted_ = top_p_ * total;
-  } else if (total < wanted_) {
-    token_ = candidate_->token;
-    return;
-  }
-  // What was drawn is not among top_p, so all of top_p comes before it: draw from there.
-  weights_ = std::move(weights);
-  total_ = total;
-  drawable_ = mass_;
-  if (total_ > 0) {
-    choose_block();
-  } else {
-    token_ = best_;
-  }
-}
-
-void RowDraw::choose_block() {
-  const double u = uniforms(seed_, place_, attempt_).u;
-  block_ = static_cast<std::int32_t>(
-      everywhere::passing(weights_.data(), static_cast<std::int64_t>(weights_.size()), u * total_));
-}
-
-void RowDraw::pick(std::span<const float> values) {
-  const auto first = static_cast<TokenId>(block_ * kVocabBlock);
-  const float maximum = maxima_[static_cast<std::size_t>(block_)];
-  std::array<double, kBlock> weights{};
-  double total = 0;
-  for (std::size_t c = 0; c < kBlock; ++c) {
-    const TokenId token = first + static_cast<TokenId>(c);
-    const float limit = token < drawable_.split ? drawable_.before : drawable_.behind;
-    if (!(values[c] > limit)) continue;
-    weights[c] = exp_f32((values[c] - maximum) * mass_.scale);
-    total += weights[c];
-  }
-  const double v = uniforms(seed_, place_, attempt_).v;
-  const auto drawn = static_cast<std::size_t>(
-      everywhere::passing(weights.data(), static_cast<std::int64_t>(kBlock), v * total));
-  const Candidate candidate{values[drawn], first + static_cast<TokenId>(drawn)};
-  if (top_p_ >= 1) {
-    token_ = candidate.token;
-    return;
-  }
-  candidate_ = candidate;
-  ++attempt_;
-  mass_.before = everywhere::next_below(candidate.logit);
-  mass_.behind = candidate.logit;
-  mass_.split = candidate.token;
 }
 
 }  // namespace weft

@@ -1,97 +1,94 @@
-// Draws a token from a row of logits of which only the parts that matter are looked at. Pure
-// functions of their arguments; docs/numerics.md describes the algorithm.
+// From the logits of rows to the next tokens of their sequences.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
-#include "engine/request.h"
-#include "model/vocabulary.h"
+#include "base/tensor.h"
+#include "engine/sampled_token.h"
+#include "engine/sequence.h"
+#include "model/forward/device_sampling.h"
+#include "model/forward/vocabulary.h"
 
 namespace weft {
 
-/// A token with its logit.
-struct Candidate {
-  float logit = 0;
-  TokenId token = 0;
-};
+/// A row of logits and what it is for: the token at `position` of the sequence. That token is known
+/// when it belongs to the prompt, else it is to be chosen.
+struct LogitRow {
+  const Sequence* sequence = nullptr;
+  std::int64_t position = 0;
+  std::int32_t keep = -1;  ///< where the token is kept for the next step; -1: nowhere
 
-/// Larger logits first, lower ids first among equals.
-struct Before {
-  bool operator()(const Candidate& a, const Candidate& b) const {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  [[nodiscard]] const SamplingParams& sampling() const { return sequence->request.sampling; }
+  [[nodiscard]] bool known() const {
+    return position < static_cast<std::int64_t>(sequence->tokens.size());
+  }
+  /// The known token.
+  [[nodiscard]] TokenId token() const {
+    return sequence->tokens[static_cast<std::size_t>(position)];
   }
 };
 
-/// Of a row's block maxima the `count` largest blocks, the lower ones among equals, ascending. The
-/// `count` first tokens in the order of `Before` lie in them.
-std::vector<std::int32_t> best_blocks(std::span<const float> maxima, std::int64_t count);
-
-/// The first `count` tokens in the order of `Before`, in that order, of blocks' values
-/// [blocks.size(), 256]. Tokens at -infinity and NaN are not among them.
-std::vector<Candidate> best_tokens(std::span<const float> maxima,
-                                   std::span<const std::int32_t> blocks,
-                                   std::span<const float> values, std::int64_t count);
-
-/// The logarithm of `min_p`; -infinity, which limits nothing, for 0.
-double log_min_p(double min_p);
-
-/// 1 / temperature in f32, finite.
-float inverse_temperature(double temperature);
-
-/// Where the new token will stand.
-struct DrawPlace {
-  std::int64_t position = 0;  ///< in the sequence
-  std::int64_t choice = 0;
+/// Rows whose tokens are being chosen where their logits are. Does not need their sequences.
+struct StartedChoices {
+  std::vector<Choice> choices;     ///< of all rows, as far as they are known
+  std::vector<std::int32_t> rows;  ///< the others, in the order in which they were asked about
+  std::vector<bool> scored;        ///< of these: whether log-probabilities are wanted
+  StartedRows started;             ///< where there are any
 };
 
-/// A token drawn from `candidates`, which are in the order of `Before` and not empty, with weights
-/// exp((logit - largest) / temperature): those with at least min_p, then the fewest first ones that
-/// have top_p of the remaining weight. `greedy` params take the first.
-TokenId draw_candidate(std::span<const Candidate> candidates, const SamplingParams& params,
-                       DrawPlace place);
-
-/// A draw from a whole row, restricted by min_p and top_p only. It asks for masses of blocks, then
-/// for the values of one block, again and again until it is done.
-class RowDraw {
+/// Chooses tokens for rows of logits that are spread over a group of ranks; all of them call it
+/// with the same sequences and get the same choices.
+class TokenChooser {
  public:
-  /// `best` is the row's greedy token: what is chosen when nothing has a weight. `row` is named in
-  /// what is asked for. `maxima` [blocks] must outlive the draw.
-  RowDraw(const SamplingParams& params, DrawPlace place, TokenId best, std::int32_t row,
-          std::span<const float> maxima);
+  /// `eos`: every one of them ends a sequence. `digest`: take the rows' digests.
+  /// `vocabulary` must outlive the chooser.
+  TokenChooser(Vocabulary& vocabulary, std::vector<TokenId> eos, bool digest);
 
-  [[nodiscard]] bool done() const { return token_.has_value(); }
-  [[nodiscard]] TokenId token() const { return *token_; }
+  /// What each row [R, own vocabulary] of logits yields. Reads the sequences' sampling parameters
+  /// and tokens so far. Logits are changed meanwhile, and afterwards as they were.
+  std::vector<Choice> choose(const Tensor& logits, std::span<const LogitRow> rows);
 
-  /// The masses that are needed next.
-  [[nodiscard]] const RowMass& mass() const { return mass_; }
-  /// Takes them, [blocks]; afterwards the draw is done or needs the values of `block`.
-  void weigh(std::span<const float> masses);
-  [[nodiscard]] RowBlock block() const { return {mass_.row, block_}; }
-  /// Takes the values [256]; afterwards the draw is done or needs masses.
-  void pick(std::span<const float> values);
+  /// The same without waiting: `finish` waits. Tokens of rows with a `keep` stay in `kept`, where
+  /// the operators run. Nothing is done and given where the host has a part in choosing.
+  std::optional<StartedChoices> start(const Tensor& logits, std::span<const LogitRow> rows,
+                                      const Tensor& kept);
+  std::vector<Choice> finish(StartedChoices started);
+  /// Whether `start` does these rows, which may be another rank's.
+  [[nodiscard]] bool can_start(std::span<const LogitRow> rows) const;
 
  private:
-  void choose_block();
+  struct Edits {
+    std::vector<RowToken> places;
+    std::vector<float> raw;
+  };
 
-  double top_p_;
-  std::uint64_t seed_;
-  DrawPlace place_;
-  TokenId best_;
-  std::span<const float> maxima_;
-  float largest_ = 0;
-  std::vector<double> factors_;  ///< weight of each block's largest logit
-  RowMass mass_;                 ///< the tokens that may be drawn, or whose weight is asked for
-  std::vector<double> weights_;  ///< of the blocks: what may be drawn
-  double total_ = 0;             ///< of `weights_`
-  double wanted_ = 0;            ///< the weight that makes top_p
-  std::uint64_t attempt_ = 0;
-  std::int32_t block_ = 0;
-  RowMass drawable_;                    ///< the tokens that `weights_` are of
-  std::optional<Candidate> candidate_;  ///< drawn, to be accepted when it is among top_p
-  std::optional<TokenId> token_;
+  /// Chooses tokens where the logits are; gives the rows that are left to the host.
+  std::vector<std::int32_t> choose_in_place(SampledRows& sampled, const Tensor& logits,
+                                            std::span<const LogitRow> rows,
+                                            std::vector<Choice>& choices);
+  void choose_on_host(const Tensor& logits, std::span<const LogitRow> rows,
+                      std::span<const std::int32_t> which, std::vector<Choice>& choices);
+  Edits edit(const Tensor& logits, std::span<const LogitRow> rows,
+             std::span<const std::int32_t> which);
+  void choose_tokens(const Tensor& logits, std::span<const LogitRow> rows,
+                     std::span<const std::int32_t> which, std::span<const TokenId> greedy,
+                     std::vector<Choice>& choices);
+  void choose_allowed(const Tensor& logits, std::span<const LogitRow> rows,
+                      std::span<const std::int32_t> which, std::vector<Choice>& choices);
+  void choose_top_k(const Tensor& logits, std::span<const LogitRow> rows,
+                    std::span<const std::int32_t> which, std::vector<Choice>& choices);
+  void draw(const Tensor& logits, std::span<const LogitRow> rows,
+            std::span<const std::int32_t> which, std::span<const TokenId> greedy,
+            std::vector<Choice>& choices);
+
+  Vocabulary& vocabulary_;
+  std::vector<TokenId> eos_;
+  bool digest_;
 };
 
 }  // namespace weft

@@ -9,8 +9,8 @@
 
 #include "base/types.h"
 #include "cache/block_pool.h"
-#include "engine/promised_pages.h"
-#include "engine/step_room.h"
+#include "engine/reserved_blocks.h"
+#include "engine/step_budget.h"
 
 namespace weft {
 

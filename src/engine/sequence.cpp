@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/batch.h"
+#include "model/forward/batch.h"
 
 namespace weft {
 namespace {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/digest.h"
-#include "engine/choice.h"
 #include "engine/request.h"
+#include "engine/sampled_token.h"
 #include "engine/stop_strings.h"
 
 namespace weft {

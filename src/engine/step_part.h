@@ -9,7 +9,7 @@
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "layout/semantics.h"
-#include "model/batch.h"
+#include "model/forward/batch.h"
 
 namespace weft {
 

@@ -8,8 +8,8 @@
 
 #include "base/tracer.h"
 #include "comm/replica_groups.h"
+#include "engine/sampler.h"
 #include "engine/step_part.h"
-#include "engine/token_chooser.h"
 
 namespace weft {
 

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-#include "model/decoder.h"
-#include "model/kept_tokens.h"
-#include "model/kv_exchange.h"
-#include "model/pipe.h"
-#include "model/vocabulary.h"
-#include "model/weights.h"
+#include "model/forward/decoder.h"
+#include "model/forward/device_tokens.h"
+#include "model/forward/vocabulary.h"
+#include "model/forward/weights.h"
+#include "model/parallel/kv_exchange.h"
+#include "model/parallel/pipeline_link.h"
 
 namespace weft {
 namespace {

@@ -4,9 +4,9 @@
 #include <cstdint>
 
 #include "cache/kv_cache.h"
-#include "model/partition.h"
-#include "model/region.h"
-#include "model/workspace.h"
+#include "model/forward/workspace.h"
+#include "model/parallel/partition.h"
+#include "model/parallel/tensor_parallel_region.h"
 #include "ops/ops.h"
 
 namespace weft {

@@ -4,12 +4,12 @@
 #include <memory>
 
 #include "comm/replica_groups.h"
-#include "model/decoder.h"
 #include "model/footprint.h"
-#include "model/kept_tokens.h"
-#include "model/kv_exchange.h"
-#include "model/pipe.h"
-#include "model/vocabulary.h"
+#include "model/forward/decoder.h"
+#include "model/forward/device_tokens.h"
+#include "model/forward/vocabulary.h"
+#include "model/parallel/kv_exchange.h"
+#include "model/parallel/pipeline_link.h"
 
 namespace weft {
 

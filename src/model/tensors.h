@@ -7,7 +7,7 @@
 
 #include "base/types.h"
 #include "layout/segments.h"
-#include "model/config.h"
+#include "model/config/config.h"
 
 namespace weft {
 

@@ -127,7 +127,7 @@ struct KeptLookup {
 using SamplingTicket = std::size_t;
 
 /// Chooses tokens where rows of logits lie, without the host: the same tokens and the same
-/// log-probabilities, to the bit, as engine/token_chooser.h finds on the host.
+/// log-probabilities, to the bit, as engine/sampler.h finds on the host.
 class RowSampler {
  public:
   virtual ~RowSampler() = default;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "model/batch.h"
+#include "model/forward/batch.h"
 
 namespace weft {
 namespace {

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "model/pair_order.h"
+#include "model/parallel/pair_order.h"
 
 namespace weft {
 

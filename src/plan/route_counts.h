@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "model/moe_partition.h"
+#include "model/parallel/moe_partition.h"
 
 namespace weft {
 

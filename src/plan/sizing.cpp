@@ -8,10 +8,10 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "model/ffn.h"
-#include "model/kept_tokens.h"
-#include "model/kv_exchange.h"
-#include "model/pipe.h"
+#include "model/forward/device_tokens.h"
+#include "model/forward/ffn.h"
+#include "model/parallel/kv_exchange.h"
+#include "model/parallel/pipeline_link.h"
 
 namespace weft {
 namespace {

@@ -34,7 +34,8 @@ struct EngineSizes {
   EngineShape shape;
   SchedulerLimits limits;
   std::int64_t max_sequence_length = 0;
-  bool run_ahead = false;  ///< steps read tokens where they were chosen (model/kept_tokens.h)
+  bool run_ahead =
+      false;  ///< steps read tokens where they were chosen (model/forward/device_tokens.h)
 };
 
 /// A model as far as sizes go.

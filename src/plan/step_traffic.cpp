@@ -6,8 +6,8 @@
 
 #include "base/digest.h"
 #include "base/error.h"
-#include "engine/choice.h"
-#include "model/exchange.h"
+#include "engine/sampled_token.h"
+#include "model/parallel/expert_dispatcher.h"
 #include "model/tensors.h"
 
 namespace weft {

@@ -8,7 +8,7 @@
 
 #include "comm/traffic.h"
 #include "model/footprint.h"
-#include "model/partition.h"
+#include "model/parallel/partition.h"
 #include "plan/route_counts.h"
 
 namespace weft {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "model/partition.h"
+#include "model/parallel/partition.h"
 
 namespace weft {
 

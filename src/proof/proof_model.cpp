@@ -5,7 +5,7 @@
 
 #include "base/philox.h"
 #include "io/file.h"
-#include "model/synth.h"
+#include "model/files/synth.h"
 
 namespace weft {
 namespace {

@@ -12,8 +12,8 @@
 #include "comm/replica_groups.h"
 #include "engine/engine.h"
 #include "layout/grid.h"
+#include "model/files/model_reader.h"
 #include "model/model.h"
-#include "model/model_reader.h"
 
 namespace weft {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/philox.h"
-#include "model/config.h"
+#include "model/config/config.h"
 #include "plan/sizing.h"
 
 namespace weft {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "comm/group.h"
-#include "engine/token_chooser.h"
+#include "engine/sampler.h"
 
 namespace weft::bench {
 namespace {

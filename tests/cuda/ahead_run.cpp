@@ -5,7 +5,7 @@
 #include "catch.h"
 #include "engine/logit_edits.h"
 #include "support/pieces.h"
-#include "support/row_chooser.h"
+#include "support/row_sampling.h"
 
 namespace weft::test {
 namespace {

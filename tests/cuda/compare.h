@@ -6,7 +6,7 @@
 
 #include "catch.h"
 #include "ops_testing.h"
-#include "subject.h"
+#include "device_under_test.h"
 
 namespace weft::testing {
 

@@ -3,7 +3,7 @@
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
-#include "subject.h"
+#include "device_under_test.h"
 #include "support/run_catch.h"
 
 int main(int argc, char** argv) {

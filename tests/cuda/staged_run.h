@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cuda/staged_group.h"
-#include "subject.h"
+#include "device_under_test.h"
 #include "support/replica.h"
 
 namespace weft::test {

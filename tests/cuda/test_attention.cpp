@@ -6,7 +6,7 @@
 #include <cstring>
 #include <tuple>
 
-#include "attention_scene.h"
+#include "attention_fixture.h"
 #include "catch.h"
 #include "compare.h"
 

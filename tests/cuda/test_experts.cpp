@@ -4,7 +4,7 @@
 
 #include "catch.h"
 #include "compare.h"
-#include "expert_scene.h"
+#include "expert_fixture.h"
 
 namespace weft::testing {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "catch.h"
 #include "comm/mpi_group.h"
-#include "model/model_reader.h"
+#include "model/files/model_reader.h"
 #include "ops_testing.h"
-#include "subject.h"
+#include "device_under_test.h"
 #include "support/replica.h"
 
 namespace weft::testing {

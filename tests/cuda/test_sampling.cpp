@@ -10,7 +10,7 @@
 #include "compare.h"
 #include "cuda/staged_group.h"
 #include "staged_run.h"
-#include "support/row_chooser.h"
+#include "support/row_sampling.h"
 
 namespace weft::test {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "comm/mpi_group.h"
 #include "support/replica.h"
-#include "support/row_chooser.h"
+#include "support/row_sampling.h"
 #include "unit/catch.h"
 
 namespace weft::test {

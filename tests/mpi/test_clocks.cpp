@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "comm/clock_offset.h"
+#include "comm/control/clock_offset.h"
 #include "comm/mpi_group.h"
 #include "comm/session.h"
 #include "comm/timed_group.h"

@@ -11,14 +11,14 @@
 #include <thread>
 #include <vector>
 
-#include "app/agenda.h"
+#include "app/work_queue.h"
+#include "base/cancelled.h"
 #include "base/error.h"
-#include "base/lanes.h"
-#include "base/stopped.h"
-#include "comm/job_control.h"
+#include "base/parallel_for.h"
+#include "comm/control/job_control.h"
 #include "comm/mpi_group.h"
 #include "comm/session.h"
-#include "model/shared_reading.h"
+#include "model/files/weight_broadcast.h"
 #include "unit/catch.h"
 
 namespace weft::test {

@@ -7,7 +7,7 @@
 
 #include "comm/mpi_api.h"
 #include "comm/mpi_group.h"
-#include "model/region.h"
+#include "model/parallel/tensor_parallel_region.h"
 #include "unit/catch.h"
 
 namespace weft::test {

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "model/region.h"
+#include "model/parallel/tensor_parallel_region.h"
 
 namespace weft::test {
 

@@ -4,7 +4,7 @@
 #include <fstream>
 #include <random>
 
-#include "model/synth.h"
+#include "model/files/synth.h"
 #include "proof/outcome.h"
 
 namespace weft::test {

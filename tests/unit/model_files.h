@@ -15,8 +15,8 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "model/files/model_reader.h"
 #include "model/model_options.h"
-#include "model/model_reader.h"
 #include "temp_dir.h"
 
 namespace weft::testing {

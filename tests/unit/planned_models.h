@@ -1,7 +1,7 @@
 // Small models for tests of plans.
 #pragma once
 
-#include "model/config.h"
+#include "model/config/config.h"
 
 namespace weft {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "app/prompts.h"
+#include "app/requests/prompts.h"
 #include "base/error.h"
 #include "catch.h"
 #include "temp_dir.h"

@@ -4,9 +4,9 @@
 #include <variant>
 #include <vector>
 
-#include "app/body_parameters.h"
-#include "app/prompt_tokens.h"
-#include "app/prompts.h"
+#include "app/requests/body_parameters.h"
+#include "app/requests/prompt_tokens.h"
+#include "app/requests/prompts.h"
 #include "base/error.h"
 #include "catch.h"
 #include "temp_dir.h"

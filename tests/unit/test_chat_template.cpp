@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "catch.h"
 #include "temp_dir.h"
-#include "text/chat_json.h"
-#include "text/chat_template.h"
+#include "text/chat/chat_json.h"
+#include "text/chat/chat_template.h"
 
 namespace {
 

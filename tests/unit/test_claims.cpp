@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "catch.h"
-#include "comm/claims.h"
+#include "comm/control/claims.h"
 
 namespace weft::test {
 namespace {

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "catch.h"
-#include "model/config.h"
+#include "model/config/config.h"
 #include "model/tensors.h"
 #include "model_files.h"
 

@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "app/deployment.h"
-#include "app/job.h"
-#include "app/prompts.h"
-#include "app/yaml_document.h"
+#include "app/job/job.h"
+#include "app/job/yaml_document.h"
+#include "app/requests/prompts.h"
 #include "base/error.h"
 #include "catch.h"
 #include "temp_dir.h"

@@ -1,12 +1,12 @@
-#include "app/journal.h"
+#include "app/output/journal.h"
 
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "app/journal_frame.h"
+#include "app/output/journal_frame.h"
+#include "base/cancelled.h"
 #include "base/error.h"
-#include "base/stopped.h"
 #include "catch.h"
 #include "io/json.h"
 #include "temp_dir.h"

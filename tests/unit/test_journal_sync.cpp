@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "app/journal.h"
+#include "app/output/journal.h"
 #include "catch.h"
 #include "temp_dir.h"
 

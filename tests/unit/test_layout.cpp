@@ -9,7 +9,7 @@
 #include "catch.h"
 #include "layout/grid.h"
 #include "layout/legality.h"
-#include "model/partition.h"
+#include "model/parallel/partition.h"
 #include "model/tensors.h"
 
 namespace weft {

@@ -12,10 +12,10 @@
 #include "base/philox.h"
 #include "catch.h"
 #include "io/hdf5.h"
-#include "model/convert.h"
-#include "model/model_reader.h"
-#include "model/synth.h"
-#include "model/verify.h"
+#include "model/files/convert.h"
+#include "model/files/model_reader.h"
+#include "model/files/synth.h"
+#include "model/files/verify.h"
 #include "model_files.h"
 
 using namespace weft;

@@ -5,9 +5,9 @@
 
 #include "catch.h"
 #include "comm/group.h"
-#include "model/convert.h"
-#include "model/synth.h"
-#include "model/weights.h"
+#include "model/files/convert.h"
+#include "model/files/synth.h"
+#include "model/forward/weights.h"
 #include "model_files.h"
 #include "ops_testing.h"
 

@@ -3,9 +3,9 @@
 #include <bit>
 #include <cmath>
 
-#include "attention_scene.h"
+#include "attention_fixture.h"
 #include "base/elementary.h"
-#include "base/pulse.h"
+#include "base/progress_counter.h"
 #include "catch.h"
 #include "ops_testing.h"
 

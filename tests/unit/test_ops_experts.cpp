@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "catch.h"
-#include "expert_scene.h"
+#include "expert_fixture.h"
 
 namespace weft::testing {
 namespace {

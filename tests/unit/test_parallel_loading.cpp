@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "base/lanes.h"
+#include "base/parallel_for.h"
 #include "catch.h"
 #include "io/hdf5.h"
-#include "model/model_reader.h"
-#include "model/synth.h"
+#include "model/files/model_reader.h"
+#include "model/files/synth.h"
 #include "model_files.h"
 #include "ops_testing.h"
 

@@ -1,8 +1,8 @@
-#include "app/progress.h"
+#include "app/output/progress.h"
 
 #include <fstream>
 
-#include "app/journal.h"
+#include "app/output/journal.h"
 #include "catch.h"
 #include "temp_dir.h"
 

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "app/prompts.h"
+#include "app/requests/prompts.h"
+#include "base/cancelled.h"
 #include "base/error.h"
-#include "base/stopped.h"
 #include "catch.h"
 #include "temp_dir.h"
 

@@ -10,7 +10,7 @@
 #include "catch.h"
 #include "engine/prefix_hashes.h"
 #include "layout/legality.h"
-#include "model/config.h"
+#include "model/config/config.h"
 #include "plan/sizing.h"
 #include "proof/outcome.h"
 #include "proof/trial.h"

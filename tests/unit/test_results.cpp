@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "app/body_parameters.h"
-#include "app/report.h"
-#include "app/results.h"
+#include "app/output/report.h"
+#include "app/output/results.h"
+#include "app/requests/body_parameters.h"
 #include "catch.h"
 #include "support/pieces.h"
 

@@ -2,10 +2,10 @@
 #include <string>
 #include <vector>
 
-#include "base/pulse.h"
+#include "base/progress_counter.h"
 #include "catch.h"
-#include "comm/lone_watch.h"
-#include "comm/roll_call.h"
+#include "comm/control/heartbeat_monitor.h"
+#include "comm/control/self_watchdog.h"
 
 namespace weft::test {
 namespace {

@@ -1,10 +1,10 @@
 // Rows of logits as queries, and parts of queries.
-#include "engine/row_questions.h"
+#include "engine/sampling_requests.h"
 
 #include <vector>
 
 #include "catch.h"
-#include "support/row_chooser.h"
+#include "support/row_sampling.h"
 
 namespace weft {
 namespace {

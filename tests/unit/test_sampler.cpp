@@ -1,5 +1,5 @@
 // Choosing tokens: the rules one by one, and the distribution against a plain twin.
-#include "engine/sampler.h"
+#include "engine/row_draw.h"
 
 #include <algorithm>
 #include <array>
@@ -13,7 +13,7 @@
 
 #include "base/philox.h"
 #include "catch.h"
-#include "support/row_chooser.h"
+#include "support/row_sampling.h"
 
 namespace weft {
 namespace {

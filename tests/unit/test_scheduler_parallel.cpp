@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "catch.h"
-#include "engine/step_room.h"
+#include "engine/step_budget.h"
 #include "scheduler_testing.h"
 
 namespace weft {

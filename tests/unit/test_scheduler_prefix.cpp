@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "engine/prefix_hashes.h"
-#include "engine/promised_pages.h"
+#include "engine/reserved_blocks.h"
 #include "scheduler_testing.h"
 
 namespace weft {

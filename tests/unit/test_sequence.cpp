@@ -14,7 +14,7 @@
 #include "catch.h"
 #include "engine/stop_strings.h"
 #include "support/pieces.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace weft {
 namespace {

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "layout/stages.h"
-#include "model/partition.h"
+#include "model/parallel/partition.h"
 
 namespace weft {
 namespace {

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "comm/traffic.h"
-#include "model/step_indices.h"
+#include "model/forward/step_indices.h"
 
 namespace weft {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "catch.h"
-#include "model/batch.h"
+#include "model/forward/batch.h"
 #include "plan/planned_step.h"
 #include "plan/route_counts.h"
 #include "planned_models.h"

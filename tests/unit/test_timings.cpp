@@ -1,4 +1,4 @@
-#include "app/timings.h"
+#include "app/output/timings.h"
 
 #include <hdf5.h>
 

@@ -1,5 +1,5 @@
 // What a row of logits yields: edits of logits, log-probabilities, choices as bytes.
-#include "engine/token_chooser.h"
+#include "engine/sampler.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "engine/logit_edits.h"
-#include "support/row_chooser.h"
+#include "support/row_sampling.h"
 
 namespace weft {
 namespace {

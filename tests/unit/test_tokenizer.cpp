@@ -13,9 +13,9 @@
 
 #include "base/error.h"
 #include "catch.h"
-#include "text/regex.h"
-#include "text/stream_decoder.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/regex.h"
+#include "text/tokenizer/stream_decoder.h"
+#include "text/tokenizer/tokenizer.h"
 #include "text/utf8.h"
 
 using nlohmann::json;

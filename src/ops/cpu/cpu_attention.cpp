@@ -1,7 +1,7 @@
 // Attention on CPUs: division into items of some rows of one sequence and one KV head.
 #include <algorithm>
 
-#include "base/pulse.h"
+#include "base/progress_counter.h"
 #include "ops/checks.h"
 #include "ops/cpu/cpu_ops.h"
 

@@ -1,7 +1,7 @@
 // The operators for experts on CPUs: work is shared out by expert, weight panel and row.
 #include <algorithm>
 
-#include "base/pulse.h"
+#include "base/progress_counter.h"
 #include "ops/checks.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/cpu/linear_plan.h"

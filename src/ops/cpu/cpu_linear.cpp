@@ -1,7 +1,7 @@
 // Weight matrices on CPUs: packing into panels, embedding, products.
 #include <algorithm>
 
-#include "base/pulse.h"
+#include "base/progress_counter.h"
 #include "ops/checks.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/cpu/linear_plan.h"

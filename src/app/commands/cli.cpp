@@ -1,0 +1,379 @@
+#include "app/commands/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdio>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "app/commands/commands.h"
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+/// What the chosen command does, set while the command line is parsed.
+using Action = std::function<int()>;
+
+constexpr const char* kDescription =
+    "weft completes the prompts of a file with a decoder-only language model, on one machine or "
+    "on many:\nthe same bits on every layout, nothing lost when it is killed.";
+
+constexpr const char* kExamples = R"(Examples:
+  weft convert Qwen3-0.6B/ models/qwen3-0.6b      a Hugging Face checkpoint to a model directory
+  weft generate models/qwen3-0.6b --prompt "Once upon a time"
+  weft plan job.yaml --ranks 8                    which layouts are legal, and what each rank holds
+  mpirun -n 8 weft run job.yaml                   the main job; run it again to go on after a kill
+  mpirun -n 8 weft run job.yaml --set parallel.tp=2 --set output.dir=out2
+
+Exit status: 0 all requests succeeded, 2 a mistake of the user's, 3 finished but some requests
+failed (their rows say why), 75 stopped before the end and resumable, 1 anything else.)";
+
+/// Plain decimal digits only: without this, "010" would be eight.
+const CLI::Validator& plain_integer() {
+  static const CLI::Validator validator(
+      [](std::string& text) -> std::string {
+        const bool digits =
+            !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        if (digits && (text.size() == 1 || text.front() != '0')) return {};
+        return "'" + text + "' is not a plain decimal integer";
+      },
+      "");
+  return validator;
+}
+
+const CLI::Validator& not_empty() {
+  static const CLI::Validator validator(
+      [](std::string& text) { return text.empty() ? "an empty text" : std::string(); }, "");
+  return validator;
+}
+
+/// The range [low, high]; it stays out of the help text.
+template <class T>
+CLI::Validator within(T low, T high) {
+  CLI::Validator range = CLI::Range(low, high);
+  range.description("");
+  return range;
+}
+
+/// An option that takes an integer within [low, high].
+template <class T, class Target>
+CLI::Option* add_integer(CLI::App* command, const std::string& name, Target& target, T low, T high,
+                         const std::string& help) {
+  const auto take = [&target](const T& value) { target = value; };
+  return command->add_option_function<T>(name, take, help)
+      ->check(plain_integer())
+      ->check(within(low, high))
+      ->type_name("N");
+}
+
+void add_number(CLI::App* command, const std::string& name, double& target, double low, double high,
+                const std::string& help) {
+  command->add_option(name, target, help)->check(within(low, high))->type_name("X");
+}
+
+CLI::Option* add_path(CLI::App* command, const std::string& name, std::filesystem::path& target,
+                      const std::string& help) {
+  const auto take = [&target](const std::string& text) { target = text; };
+  return command->add_option_function<std::string>(name, take, help)->type_name("");
+}
+
+CLI::Option* add_model_dir(CLI::App* command, std::filesystem::path& target) {
+  return add_path(command, "MODEL_DIR", target, "a model directory of weft convert or synth")
+      ->required();
+}
+
+/// JOB_YAML and --set.
+void add_job(CLI::App* command, std::filesystem::path& job, std::vector<std::string>& overrides) {
+  add_path(command, "JOB_YAML", job, "the job file; docs/job-file.md lists its keys")->required();
+  command->add_option("--set", overrides, "set one key of the job, such as engine.threads=4")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+}
+
+/// A subcommand whose options live as long as the action that may come of it.
+template <class Options>
+struct Command {
+  CLI::App* app;
+  std::shared_ptr<Options> options;
+};
+
+template <class Options>
+Command<Options> add_command(CLI::App& app, Action& action, const std::string& name,
+                             const std::string& help, int (*run)(const Options&)) {
+  Command<Options> command{app.add_subcommand(name, help), std::make_shared<Options>()};
+  command.app->callback(
+      [&action, run, options = command.options] { action = [=] { return run(*options); }; });
+  return command;
+}
+
+void add_writing_options(CLI::App* app, ConvertOptions& options) {
+  app->add_option_function<std::string>(
+         "--dtype", [&options](const std::string& text) { options.dtype = dtype_from_name(text); },
+         "type of the stored weights; default: the source's")
+      ->check(CLI::IsMember({"bf16", "f32"}))
+      ->type_name("bf16|f32");
+  add_integer<int>(app, "--tp", options.tp, 1, 64, "shard files by tensor parallelism");
+  add_integer<int>(app, "--pp", options.pp, 1, 64, "shard files by layers");
+  add_integer<int>(app, "--ep", options.ep, 1, 64, "shard files by experts");
+  add_integer<int>(app, "--segments", options.segments, 1, 64,
+                   "segments of the output and down projections: the most ranks of tp (default 8)");
+}
+
+void add_convert(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<ConvertOptions>(
+      app, action, "convert", "write a model directory from a Hugging Face checkpoint",
+      command_convert);
+  add_path(command, "HF_DIR", options->source, "folder with config.json and safetensors files")
+      ->required();
+  add_path(command, "MODEL_DIR", options->model_dir, "folder to write")->required();
+  add_writing_options(command, *options);
+}
+
+void add_synth(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<ConvertOptions>(
+      app, action, "synth", "write a model directory with random weights of any shape",
+      command_synth);
+  add_path(command, "CONFIG_JSON", options->source, "a Hugging Face config.json")->required();
+  add_path(command, "MODEL_DIR", options->model_dir, "folder to write")->required();
+  add_integer<std::uint64_t>(command, "--seed", options->seed, 0,
+                             std::numeric_limits<std::uint64_t>::max(), "seed of the weights");
+  add_writing_options(command, *options);
+}
+
+void add_verify(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<VerifyOptions>(
+      app, action, "verify", "check every digest and shape of a model directory", command_verify);
+  add_model_dir(command, options->model_dir);
+}
+
+void add_tokenize(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<TokenizeOptions>(
+      app, action, "tokenize", "lines of text on standard input to JSON arrays of token ids",
+      command_tokenize);
+  add_model_dir(command, options->model_dir);
+  command->add_flag("--decode", options->decode, "the reverse: arrays of ids to text");
+  command->add_flag("--plain", options->plain,
+                    "without the tokens that the model puts around a text");
+  command->add_flag("--keep-special", options->keep_special,
+                    "with --decode: write special tokens by name");
+}
+
+void add_run(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<RunOptions>(
+      app, action, "run", "complete all prompts of a job, under mpirun or srun", command_run);
+  add_job(command, options->job, options->overrides);
+  command->add_flag("--retry-failed", options->retry_failed,
+                    "compute the requests that have failed again; the other rows stay");
+}
+
+void add_plan(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<PlanOptions>(
+      app, action, "plan",
+      "say which layouts are legal, what each rank will hold, and what travels", command_plan);
+  add_job(command, options->job, options->overrides);
+  add_integer<int>(command, "--ranks", options->ranks, 1, 1 << 20,
+                   "a table of all layouts of that many ranks");
+  add_integer<int>(command, "--gpus-per-node", options->gpus_per_node, 1, 64, "GPUs of one node");
+  add_integer<int>(command, "--gpu-memory", options->gpu_memory, 1, 1 << 20,
+                   "plan for GPUs with that many free GiB each");
+  CLI::App* speed = command->add_option_group("Speed", "predict it from what a rank can do:");
+  speed->add_option("--limits", options->limits, "rates, such as 45,540,10,2")
+      ->type_name("READ_GBS,GFLOPS,LINK_GBS,LATENCY_US");
+  speed
+      ->add_option("--gpu", options->gpu,
+                   "those of an h200, h100 or a100, whose memory is planned for, too")
+      ->type_name("KIND");
+  speed->add_flag("--measure", options->measure, "those of this machine's CPU, in two seconds");
+  speed->require_option(0, 1);
+}
+
+/// "1,2,3" as token ids.
+std::vector<TokenId> parse_ids(std::string_view text) {
+  std::vector<TokenId> ids;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (;;) {
+    TokenId id = -1;
+    const auto [stop, status] = std::from_chars(at, end, id);
+    if (status != std::errc() || id < 0 || (stop != end && *stop != ',')) {
+      fail_user("--ids: write token ids with commas between, such as 1,2,3");
+    }
+    ids.push_back(id);
+    if (stop == end) return ids;
+    at = stop + 1;
+  }
+}
+
+void add_prompt_options(CLI::App* app, GenerateOptions& options) {
+  CLI::App* prompt = app->add_option_group("Prompt", "exactly one of:");
+  const auto add = [prompt](const std::string& name, const auto& take, const std::string& help,
+                            const std::string& type) {
+    prompt->add_option_function<std::string>(name, take, help)->type_name(type);
+  };
+  add(
+      "--prompt", [&options](const std::string& text) { options.prompt = text; }, "the text",
+      "TEXT");
+  add(
+      "--prompt-file", [&options](const std::string& text) { options.prompt_file = text; },
+      "a file with the text", "FILE");
+  add(
+      "--ids", [&options](const std::string& text) { options.ids = parse_ids(text); },
+      "token ids, such as 1,2,3", "IDS");
+  prompt->require_option(1);
+  CLI::Option* chat = app->add_flag(
+      "--chat", options.chat, "apply the model's chat template: the text is a user's message");
+  chat->excludes(prompt->get_option("--ids"));
+  app->add_option_function<std::string>(
+         "--system", [&options](const std::string& text) { options.system = text; },
+         "with --chat: a system message before it")
+      ->type_name("TEXT")
+      ->needs(chat);
+  app->add_flag("--no-thinking", options.no_thinking,
+                "with --chat: ask the template for an answer without thinking")
+      ->needs(chat);
+}
+
+void add_sampling_options(CLI::App* app, GenerateOptions& options) {
+  constexpr std::int64_t most = std::numeric_limits<TokenId>::max();
+  add_integer<std::int64_t>(app, "--max-tokens", options.max_tokens, 1, most,
+                            "most tokens to generate (default 128)");
+  add_number(app, "--temperature", options.temperature, 0, 100,
+             "0 takes the likeliest token (default)");
+  add_number(app, "--top-p", options.top_p, 1e-9, 1,
+             "sample from tokens of this probability together");
+  add_integer<std::int64_t>(app, "--top-k", options.top_k, 0, most,
+                            "sample from that many likeliest tokens; 0: from all");
+  add_number(app, "--min-p", options.min_p, 0, 1,
+             "sample from tokens at least this likely, relative to the likeliest");
+  add_number(app, "--presence-penalty", options.presence_penalty, -2, 2,
+             "taken off the logits of tokens that were generated already");
+  add_number(app, "--frequency-penalty", options.frequency_penalty, -2, 2,
+             "the same, as often as they were");
+  add_number(app, "--repetition-penalty", options.repetition_penalty, 1e-6, 100,
+             "divides positive and multiplies negative logits of tokens that occurred");
+  add_integer<std::int64_t>(app, "--min-tokens", options.min_tokens, 0, most,
+                            "no end before that many tokens");
+  app->add_flag("--ignore-eos", options.ignore_eos, "go on behind the model's end tokens");
+  app->add_option("--stop", options.stop, "a text that ends the completion; may be repeated")
+      ->allow_extra_args(false)
+      ->check(not_empty())
+      ->type_name("TEXT");
+  app->add_option("--bad-word", options.bad_words, "a text that never comes; may be repeated")
+      ->allow_extra_args(false)
+      ->check(not_empty())
+      ->type_name("TEXT");
+  add_integer<std::uint64_t>(app, "--seed", options.seed, 0,
+                             std::numeric_limits<std::uint64_t>::max(), "seed of the sampling");
+}
+
+void add_processor_options(CLI::App* app, std::optional<int>& threads, Isa& isa) {
+  add_integer<int>(app, "--threads", threads, 1, 1 << 16,
+                   "threads of each rank; default: its share of the host's cores");
+  app->add_option_function<std::string>(
+         "--isa", [&isa](const std::string& text) { isa = isa_from_name(text); },
+         "CPU instruction set (default auto)")
+      ->type_name("auto|avx512_bf16|avx512|avx2|plain");
+}
+
+void add_generate(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<GenerateOptions>(
+      app, action, "generate", "complete one prompt, printed as it is generated", command_generate);
+  add_model_dir(command, options->model_dir);
+  add_prompt_options(command, *options);
+  add_sampling_options(command, *options);
+  add_integer<int>(command, "--tp", options->tp, 1, 1 << 20, "ranks that share each layer");
+  add_processor_options(command, options->threads, options->isa);
+  add_integer<std::int64_t>(command, "--max-sequence-length", options->max_sequence_length, 1,
+                            std::int64_t{1} << 24, "prompt and completion; default: the model's");
+  command->add_flag("--digest", options->digest, "print the digest of the logits at the end");
+}
+
+void add_bench(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<BenchOptions>(
+      app, action, "bench", "time a model's steps beside this machine's limits", command_bench);
+  add_model_dir(command, options->model_dir);
+  add_processor_options(command, options->threads, options->isa);
+  add_integer<int>(command, "--runs", options->runs, 1, 1000, "timed steps of each case");
+  command->add_flag("--long", options->long_cases,
+                    "also 4,096 prompt tokens, and decode behind 8,192");
+  command->add_flag("--no-graphs", options->no_graphs,
+                    "on GPUs: launch every step kernel by kernel");
+  command->add_flag("--no-run-ahead", options->no_run_ahead,
+                    "with --parts, on a GPU: launch no step before the tokens of the one before it "
+                    "are read");
+  command->add_flag("--parts", options->parts,
+                    "also the all-reduce of a decode step beside MPI's own, and scheduling, "
+                    "sampling and output at 256 sequences");
+}
+
+void add_selftest(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<SelftestOptions>(
+      app, action, "selftest",
+      "prove on this machine that tokens and logits do not depend on the layout", command_selftest);
+  command->add_flag("--full", options->full, "every layout with every schedule: takes long");
+  add_integer<std::int64_t>(command, "--random", options->random, 0, 1 << 20,
+                            "random combinations of layout and schedule (default 200)");
+  add_integer<std::uint64_t>(command, "--seed", options->seed, 0,
+                             std::numeric_limits<std::uint64_t>::max(), "seed of these");
+  add_integer<std::int64_t>(command, "--trials", options->trials, 1, 1 << 30,
+                            "only so many trials, spread evenly over all");
+  add_integer<std::int64_t>(command, "--parts", options->parts, 1, 1 << 20,
+                            "cut the trials into that many parts, each spread evenly over all");
+  add_integer<std::int64_t>(command, "--part", options->part, 1, 1 << 20,
+                            "the part to try (default 1)");
+  add_integer<std::int64_t>(command, "--time-limit", options->time_limit, 1, 1 << 30,
+                            "begin no trial after that many seconds");
+}
+
+/// What the parser throws: help and version, which are no errors, and the user's mistakes.
+int report(const CLI::App& app, const CLI::ParseError& error) {
+  const bool mistake = error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success);
+  if (!mistake) {
+    if (launched_as_rank_zero()) app.exit(error);
+    return kExitSuccess;
+  }
+  const std::vector<std::string> unknown = app.remaining();
+  if (app.get_subcommands().empty() && !unknown.empty()) {
+    return report_bad_command_line(
+        fmt::format("'{}' is no command of weft\nSee weft --help", unknown.front()));
+  }
+  std::string name = "weft";
+  for (const CLI::App* command : app.get_subcommands()) name += ' ' + command->get_name();
+  return report_bad_command_line(fmt::format("{}\nSee {} --help", error.what(), name));
+}
+
+}  // namespace
+
+int run_command_line(int argc, const char* const* argv) {
+  return run_guarded([=] {
+    CLI::App app(kDescription, "weft");
+    Action action;
+    app.require_subcommand(1);
+    app.set_version_flag("--version", version_text, "print version, contract and backends");
+    add_convert(app, action);
+    add_synth(app, action);
+    add_verify(app, action);
+    add_tokenize(app, action);
+    add_plan(app, action);
+    add_run(app, action);
+    add_generate(app, action);
+    add_bench(app, action);
+    add_selftest(app, action);
+    app.footer(kExamples);  // last: the commands would inherit it
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return report(app, error);
+    } catch (const UserError& error) {
+      return report_bad_command_line(error.what());
+    }
+    return action();
+  });
+}
+
+}  // namespace weft

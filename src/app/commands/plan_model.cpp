@@ -1,0 +1,20 @@
+#include "app/commands/plan_model.h"
+
+#include "app/deployment.h"
+#include "io/json.h"
+#include "model/files/manifest.h"
+
+namespace weft {
+
+PlanModel plan_model(const std::filesystem::path& directory) {
+  const std::filesystem::path config_json = directory / "config.json";
+  if (std::filesystem::exists(directory / Manifest::kFileName) ||
+      !std::filesystem::exists(config_json)) {
+    return {facts_of(ModelReader(directory)), true};
+  }
+  const nlohmann::json config = read_json(config_json);
+  const DType dtype = config_dtype(config) == DType::f32 ? DType::f32 : DType::bf16;
+  return {{parse_config(config), {}, dtype}, false};
+}
+
+}  // namespace weft

@@ -1,0 +1,121 @@
+#include "app/job/job.h"
+
+#include <array>
+#include <vector>
+
+#include "app/job/yaml_document.h"
+#include "base/error.h"
+#include "base/version.h"
+
+namespace weft {
+namespace {
+
+template <class Enum, std::size_t N>
+std::string_view name_in(const std::array<std::string_view, N>& names, Enum value) {
+  return names.at(static_cast<std::size_t>(value));
+}
+
+std::vector<std::string_view> key_paths() {
+  std::vector<std::string_view> paths;
+  for (const JobKey& key : job_keys()) paths.push_back(key.path);
+  return paths;
+}
+
+/// Rules that tie two keys together.
+void check_together(const Job& job, const YamlDocument& document) {
+  const YamlValue* min_tokens = document.find("sampling.min_tokens");
+  if (min_tokens != nullptr && job.sampling.min_tokens > job.sampling.max_tokens) {
+    min_tokens->refuse(
+        fmt::format("must not be above sampling.max_tokens ({})", job.sampling.max_tokens));
+  }
+}
+
+}  // namespace
+
+std::string_view name(InputFormat format) {
+  static constexpr std::array<std::string_view, 3> names = {"openai", "jsonl", "text"};
+  return name_in(names, format);
+}
+
+std::string_view name(Device device) {
+  static constexpr std::array<std::string_view, 3> names = {"auto", "cpu", "cuda"};
+  return name_in(names, device);
+}
+
+std::string_view name(Numerics numerics) {
+  static constexpr std::array<std::string_view, 2> names = {"invariant", "fast"};
+  return name_in(names, numerics);
+}
+
+std::string_view name(WeightLoading loading) {
+  static constexpr std::array<std::string_view, 3> names = {"auto", "read", "broadcast"};
+  return name_in(names, loading);
+}
+
+std::string_view name(Collectives collectives) {
+  static constexpr std::array<std::string_view, 3> names = {"auto", "nccl", "staged"};
+  return name_in(names, collectives);
+}
+
+Job load_job(const std::filesystem::path& file, std::span<const std::string> overrides) {
+  const std::vector<std::string_view> paths = key_paths();
+  YamlDocument document = YamlDocument::load(file, paths);
+  for (const std::string& assignment : overrides) document.set(assignment);
+  Job job;
+  for (const JobKey& key : job_keys()) {
+    const YamlValue* value = document.find(key.path);
+    if (value != nullptr) {
+      key.read(*value, job);
+    } else if (key.required) {
+      fail_user("{}:1: the required key '{}' is missing", document.name(), key.path);
+    }
+  }
+  check_together(job, document);
+  return job;
+}
+
+double watchdog_before_job_file(std::span<const std::string> overrides) {
+  constexpr std::string_view kKey = "engine.watchdog_seconds";
+  Job job;
+  try {
+    YamlDocument document = YamlDocument::empty(key_paths());
+    for (const std::string& assignment : overrides) document.set(assignment);
+    for (const JobKey& key : job_keys()) {
+      const YamlValue* value = document.find(key.path);
+      if (key.path == kKey && value != nullptr) key.read(*value, job);
+    }
+  } catch (const UserError&) {
+    return JobEngine{}.watchdog_seconds;
+  }
+  return job.engine.watchdog_seconds;
+}
+
+std::string to_yaml(const Job& job) {
+  std::string text = fmt::format("# The effective job, written by weft {}.\n", kVersion);
+  std::string_view section;
+  for (const JobKey& key : job_keys()) {
+    const std::size_t dot = key.path.find('.');
+    if (dot == std::string_view::npos) {
+      text += fmt::format("{}: {}\n", key.path, key.write(job));
+      continue;
+    }
+    if (section != key.path.substr(0, dot)) {
+      section = key.path.substr(0, dot);
+      text += fmt::format("{}:\n", section);
+    }
+    text += fmt::format("  {}: {}\n", key.path.substr(dot + 1), key.write(job));
+  }
+  return text;
+}
+
+std::string job_keys_markdown() {
+  std::string text = "| key | type | default | meaning |\n|---|---|---|---|\n";
+  const Job defaults;
+  for (const JobKey& key : job_keys()) {
+    const std::string standard = key.required ? "required" : '`' + key.write(defaults) + '`';
+    text += fmt::format("| `{}` | {} | {} | {} |\n", key.path, key.type, standard, key.meaning);
+  }
+  return text;
+}
+
+}  // namespace weft

@@ -1,0 +1,31 @@
+#include "app/output/file_lock.h"
+
+#include <fmt/format.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <thread>
+
+#include "base/error.h"
+
+namespace weft {
+
+bool lock_exclusively(const File& file, std::chrono::milliseconds patience) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds pause(50);
+  const Clock::time_point deadline = Clock::now() + patience;
+  for (;;) {
+    if (::flock(file.fd(), LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno == ENOSYS || errno == EOPNOTSUPP || errno == ENOLCK) {
+      fmt::print(stderr, "weft: {}: no file locks here; do not start a second run on it\n",
+                 file.path());
+      return true;
+    }
+    if (errno != EWOULDBLOCK && errno != EINTR) fail("{}: flock: {}", file.path(), errno_text());
+    if (Clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+}  // namespace weft

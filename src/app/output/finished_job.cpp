@@ -1,0 +1,42 @@
+#include "app/output/finished_job.h"
+
+#include <algorithm>
+
+#include "app/output/timings.h"
+#include "io/file.h"
+
+namespace weft {
+
+RunReport begin_report(const Job& job, const Deployment& deployment,
+                       const std::vector<RowState>& rows) {
+  RunReport report;
+  report.model = job.model.string();
+  report.numerics = name(job.engine.numerics);
+  report.processor = deployment.ops().description();
+  report.layout = deployment.layout();
+  report.requests = static_cast<std::int64_t>(rows.size());
+  report.resumed = report.requests - std::count(rows.begin(), rows.end(), RowState::missing);
+  return report;
+}
+
+RowCounts make_results(Journal& journal) {
+  for (const char* name : {"summary.json", "timings.h5"}) {
+    std::filesystem::remove(journal.directory() / name);
+  }
+  return journal.finish();
+}
+
+void make_missing_files(const Job& job, const Deployment& deployment, const Journal& journal) {
+  const std::filesystem::path& directory = journal.directory();
+  if (!std::filesystem::exists(directory / "timings.h5")) write_timings(directory);
+  if (std::filesystem::exists(directory / "summary.json")) return;
+  RunReport report = begin_report(job, deployment, journal.rows());
+  const RowCounts counts = journal.counts();
+  report.succeeded = counts.succeeded;
+  report.failed = counts.failed;
+  report.results = (directory / "results.jsonl").string();
+  visit_requests(directory, [&](const RequestTiming& request) { add_recorded(report, request); });
+  write_text(directory / "summary.json", to_json(report));
+}
+
+}  // namespace weft

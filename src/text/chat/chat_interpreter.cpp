@@ -1,0 +1,218 @@
+#include "text/chat/chat_interpreter.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "text/chat/chat_operators.h"
+#include "text/chat/chat_print.h"
+
+namespace weft::chat {
+namespace {
+
+using Kind = Statement::Kind;
+
+constexpr std::size_t max_output = std::size_t{64} << 20;
+constexpr int max_depth = 600;  // of blocks and expressions, macros that call each other included
+
+}  // namespace
+
+Interpreter::Interpreter(const Context& context, Place& place)
+    : context_(context), place_(place), frames_(1, context.variables) {}
+
+Interpreter::~Interpreter() {
+  for (const auto& space : namespaces_) space->members.clear();
+}
+
+Text Interpreter::run(const Block& program) {
+  Text output;
+  output_ = &output;
+  execute(program);
+  return output;
+}
+
+void Interpreter::write(const Text& text) {
+  budget_.bytes(text.size());
+  output_->append(text);
+  if (output_->size() > max_output) {
+    throw Fault(fmt::format("the template writes more than {} bytes", max_output));
+  }
+}
+
+void Interpreter::descend() {
+  if (++depth_ > max_depth) throw Fault("blocks, expressions and macros are nested too deeply");
+}
+
+Interpreter::Flow Interpreter::execute(const Block& block) {
+  descend();
+  Flow flow = Flow::normal;
+  for (const Statement& statement : block) {
+    flow = execute(statement);
+    if (flow != Flow::normal) break;
+  }
+  --depth_;
+  return flow;
+}
+
+Interpreter::Flow Interpreter::execute(const Statement& statement) {
+  place_.line = statement.line;
+  budget_.steps(1);
+  switch (statement.kind) {
+    case Kind::text:
+      budget_.bytes(statement.name.size());
+      output_->append(statement.name);
+      break;
+    case Kind::output:
+      write(to_text(evaluate(*statement.expression), budget_));
+      break;
+    case Kind::conditional:
+      return conditional(statement);
+    case Kind::loop:
+      return loop(statement);
+    case Kind::assign:
+      assign(statement);
+      break;
+    case Kind::assign_block:
+      assign_to(statement.targets.front(), captured(statement.body, *statement.expression));
+      break;
+    case Kind::filter_block:
+      write(to_text(captured(statement.body, *statement.expression), budget_));
+      break;
+    case Kind::macro:
+      frames_.back()[statement.name] = {
+          std::make_shared<const Function>(Function{statement.name, {}, &statement})};
+      break;
+    case Kind::scope: {
+      Frame frame;
+      for (std::size_t i = 0; i < statement.targets.size(); ++i) {
+        frame[statement.targets[i]] = evaluate(*statement.values[i]);
+      }
+      frames_.push_back(std::move(frame));
+      const Flow flow = execute(statement.body);
+      frames_.pop_back();
+      return flow;
+    }
+    case Kind::leave_loop:
+      return Flow::leave_loop;
+    case Kind::next_item:
+      return Flow::next_item;
+  }
+  return Flow::normal;
+}
+
+Interpreter::Flow Interpreter::conditional(const Statement& statement) {
+  for (const Statement::Branch& branch : statement.branches) {
+    if (branch.condition && !is_true(evaluate(*branch.condition))) continue;
+    return execute(branch.body);
+  }
+  return Flow::normal;
+}
+
+Interpreter::Flow Interpreter::loop(const Statement& statement) {
+  std::shared_ptr<const List> items = items_of(evaluate(*statement.expression), budget_);
+  if (statement.condition) {
+    std::vector<Value> chosen;
+    for (const Value& item : items->items()) {
+      frames_.emplace_back();
+      bind(statement.targets, item);
+      if (is_true(evaluate(*statement.condition))) chosen.push_back(item);
+      frames_.pop_back();
+    }
+    budget_.bytes(chosen.size() * sizeof(Value));
+    items = std::make_shared<const List>(std::move(chosen));
+  }
+  if (items->items().empty()) {
+    frames_.emplace_back();
+    const Flow flow = execute(statement.otherwise);
+    frames_.pop_back();
+    return flow;
+  }
+  const auto state = std::make_shared<Loop>(items);
+  for (const Value& item : items->items()) {
+    budget_.steps(1);
+    state->advance();
+    frames_.emplace_back();
+    frames_.back()["loop"] = {std::shared_ptr<const Loop>(state)};
+    bind(statement.targets, item);
+    const Flow flow = execute(statement.body);
+    frames_.pop_back();
+    if (flow == Flow::leave_loop) break;
+  }
+  return Flow::normal;
+}
+
+void Interpreter::assign(const Statement& statement) {
+  const Value value = evaluate(*statement.expression);
+  bind(statement.targets, value);
+}
+
+void Interpreter::bind(const std::vector<std::string>& targets, const Value& value) {
+  if (targets.size() == 1) return assign_to(targets.front(), value);
+  const auto items = items_of(value, budget_);
+  if (items->items().size() != targets.size()) {
+    throw Fault(fmt::format("{} values cannot be assigned to {} names", items->items().size(),
+                            targets.size()));
+  }
+  for (std::size_t i = 0; i < targets.size(); ++i) assign_to(targets[i], items->items()[i]);
+}
+
+void Interpreter::assign_to(const std::string& target, Value value) {
+  const std::size_t dot = target.find('.');
+  if (dot == std::string::npos) {
+    frames_.back()[target] = std::move(value);
+    return;
+  }
+  const Value holder = variable(target.substr(0, dot));
+  Namespace* space = holder.space();
+  if (space == nullptr) fault_type(holder, "is no namespace, so its members cannot be assigned");
+  const std::string name = target.substr(dot + 1);
+  if (name.starts_with('_')) throw Fault("members of a namespace cannot start with '_'");
+  space->members[name] = std::move(value);
+}
+
+Value Interpreter::captured(const Block& block, const Expression& filter) {
+  Text written;
+  Text* const outer = std::exchange(output_, &written);
+  frames_.emplace_back();
+  execute(block);
+  frames_.pop_back();
+  output_ = outer;
+  frames_.emplace_back();
+  frames_.back()[""] = string_value(std::move(written));
+  Value result = evaluate(filter);
+  frames_.pop_back();
+  return result;
+}
+
+Value Interpreter::call_macro(const Statement& macro, const Arguments& arguments) {
+  if (arguments.positional.size() > macro.parameters.size()) {
+    throw Fault(fmt::format("the macro {} takes {} arguments, not {}", macro.name,
+                            macro.parameters.size(), arguments.positional.size()));
+  }
+  for (const auto& [name, value] : arguments.named) {
+    const auto at = std::find_if(macro.parameters.begin(), macro.parameters.end(),
+                                 [&name = name](const auto& p) { return p.name == name; });
+    if (at == macro.parameters.end()) {
+      throw Fault(fmt::format("the macro {} has no parameter '{}'", macro.name, name));
+    }
+  }
+  const std::size_t outer_base = std::exchange(base_, frames_.size());
+  frames_.emplace_back();
+  for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
+    const Statement::Parameter& parameter = macro.parameters[i];
+    const Value* given = arguments.find(i, parameter.name);
+    frames_.back()[parameter.name] =
+        given != nullptr      ? *given
+        : parameter.otherwise ? evaluate(*parameter.otherwise)
+                              : undefined_value(fmt::format("'{}' is undefined", parameter.name));
+  }
+  Text written;
+  Text* const outer = std::exchange(output_, &written);
+  execute(macro.body);
+  output_ = outer;
+  frames_.pop_back();
+  base_ = outer_base;
+  return string_value(std::move(written));
+}
+
+}  // namespace weft::chat

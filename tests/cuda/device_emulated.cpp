@@ -1,0 +1,26 @@
+#include "cuda/emulated/emulated_ops.h"
+#include "device_under_test.h"
+
+namespace weft::testing {
+
+std::unique_ptr<GpuOps> make_subject(int variant, bool sampling) {
+  GpuOptions options = options_of(variant);
+  options.sampling = sampling;
+  return make_emulated_ops(options, variant == 1);
+}
+
+std::unique_ptr<GpuOps> make_subject(const GpuOptions& options) {
+  return make_emulated_ops(options, true);
+}
+
+std::unique_ptr<GpuOps> make_fast_subject() {
+  GpuOptions options;
+  options.fast = true;
+  return make_emulated_ops(options, true);
+}
+
+bool has_plain_products() { return true; }
+
+void skip_without_subject() {}
+
+}  // namespace weft::testing

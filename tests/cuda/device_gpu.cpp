@@ -1,0 +1,32 @@
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "cuda/devices.h"
+#include "device_under_test.h"
+
+namespace weft::testing {
+
+std::unique_ptr<GpuOps> make_subject(int variant, bool sampling) {
+  GpuOptions options = options_of(variant);
+  options.sampling = sampling;
+  return make_gpu_ops(options);
+}
+
+std::unique_ptr<GpuOps> make_subject(const GpuOptions& options) { return make_gpu_ops(options); }
+
+std::unique_ptr<GpuOps> make_fast_subject() {
+  GpuOptions options;
+  options.fast = true;
+  return make_gpu_ops(options);
+}
+
+bool has_plain_products() { return false; }
+
+void skip_without_subject() {
+  if (!gpu_devices().empty()) return;
+  fmt::print("skipped: there is no GPU here\n");
+  std::exit(0);
+}
+
+}  // namespace weft::testing
