@@ -154,14 +154,14 @@ class CublasLtProducts final : public LibraryProducts {
                               std::byte* workspace, Bytes bytes) {
     const Kind kind{std::bit_ceil(static_cast<std::uint64_t>(product.rows)), product.outputs,
                     product.depth, std::min(alignment_of(product.x), alignment_of(product.w))};
-    const auto known = choices_.find(kind);
-    if (known != choices_.end() && problem.takes(library_.get(), known->second, bytes)) {
+    const auto known = results_.find(kind);
+    if (known != results_.end() && problem.takes(library_.get(), known->second, bytes)) {
       return known->second;
     }
     cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
     WEFT_CUDA(cudaStreamIsCapturing(stream_, &capture));
     // Nothing can be timed while a graph is recorded, and a kind that is known keeps its kernel.
-    const bool timed = capture == cudaStreamCaptureStatusNone && known == choices_.end();
+    const bool timed = capture == cudaStreamCaptureStatusNone && known == results_.end();
     const std::vector<cublasLtMatmulAlgo_t> all =
         problem.proposals(library_.get(), bytes, timed ? kCandidates : 1);
     if (!timed) return all.front();
@@ -175,7 +175,7 @@ class CublasLtProducts final : public LibraryProducts {
     }
     require(best.has_value(), "no kernel of cuBLASLt computes {} x {} x {}", product.rows,
             product.outputs, product.depth);
-    return choices_.emplace(kind, *best).first->second;
+    return results_.emplace(kind, *best).first->second;
   }
 
   /// Infinity where the kernel cannot run.
@@ -198,7 +198,7 @@ class CublasLtProducts final : public LibraryProducts {
   Library library_;
   Event begin_;
   Event end_;
-  std::map<Kind, cublasLtMatmulAlgo_t> choices_;
+  std::map<Kind, cublasLtMatmulAlgo_t> results_;
 };
 
 }  // namespace

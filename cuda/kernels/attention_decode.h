@@ -48,13 +48,13 @@ struct AttendBlocks {
     if (!keys.meets(block, block + kKeyBlock)) return;
 
     const int lane = thread() % 32;
-    const std::int32_t* const pages = task.page_table[piece.sequence];
-    const std::int32_t page_tokens = task.cache.page_tokens;
+    const std::int32_t* const kv_blocks = task.block_table[piece.sequence];
+    const std::int32_t block_tokens = task.cache.block_tokens;
     BlockProbabilities probabilities;
     probabilities.compute(tile, keys, block, task.scale, [&](int group, int depth) {
       const std::int32_t token = block + group * 8;
-      const Bf16* const from = task.cache.keys<Bf16>(pages[token / page_tokens], kv_head) +
-                               std::int64_t{token % page_tokens} * W + depth * kTileElements;
+      const Bf16* const from = task.cache.keys<Bf16>(kv_blocks[token / block_tokens], kv_head) +
+                               std::int64_t{token % block_tokens} * W + depth * kTileElements;
       return load_once(from + lane * 8);
     });
     const int t = lane % 4;
@@ -66,8 +66,9 @@ struct AttendBlocks {
           probabilities, keys, block, part * (kColumns / 16),
           [&](int group, int depth) {
             const std::int32_t token = block + group * 16;
-            const Bf16* const from = task.cache.values<Bf16>(pages[token / page_tokens], kv_head) +
-                                     std::int64_t{token % page_tokens} * W + depth * kTileElements;
+            const Bf16* const from =
+                task.cache.values<Bf16>(kv_blocks[token / block_tokens], kv_head) +
+                std::int64_t{token % block_tokens} * W + depth * kTileElements;
             return load_once(from + lane * 8);
           },
           sums);

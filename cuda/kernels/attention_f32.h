@@ -42,19 +42,19 @@ struct AttentionF32 {
     warp_barrier();
     const std::int32_t position = task.positions[m];
     const std::int32_t first = task.first_visible(position);
-    const std::int32_t* const pages = task.page_table[sequence];
+    const std::int32_t* const kv_blocks = task.block_table[sequence];
     const auto entry = [&](std::int32_t token, bool value) {
-      const std::int64_t page = pages[token / task.cache.page_tokens];
-      const float* const base =
-          value ? task.cache.values<float>(page, kv_head) : task.cache.keys<float>(page, kv_head);
-      return base + std::int64_t{token % task.cache.page_tokens} * dim;
+      const std::int64_t kv_block = kv_blocks[token / task.cache.block_tokens];
+      const float* const base = value ? task.cache.values<float>(kv_block, kv_head)
+                                      : task.cache.keys<float>(kv_block, kv_head);
+      return base + std::int64_t{token % task.cache.block_tokens} * dim;
     };
     float maximum = 0;
     float total = 0;
     for (std::int32_t block = first / kKeyBlock * kKeyBlock; block <= position;
          block += kKeyBlock) {
-      const std::int32_t begin = larger(first, block);
-      const std::int32_t end = smaller(position + 1, block + kKeyBlock);
+      const std::int32_t begin = max(first, block);
+      const std::int32_t end = min(position + 1, block + kKeyBlock);
       float best = -INFINITY;
       for (std::int32_t token = block + lane; token < end; token += 32) {
         if (token < begin) continue;
@@ -62,12 +62,12 @@ struct AttentionF32 {
         float dot = 0;
         for (int d = 0; d < dim; ++d) dot = fmaf(q[d], key[d], dot);
         p[token - block] = dot * task.scale;
-        best = larger(best, p[token - block]);
+        best = max(best, p[token - block]);
       }
-      for (int mask = 16; mask > 0; mask /= 2) best = larger(best, shuffle_xor(best, mask));
+      for (int mask = 16; mask > 0; mask /= 2) best = max(best, shuffle_xor(best, mask));
       float lane_sum = 0;
       for (std::int32_t token = block + lane; token < end; token += 32) {
-        if (token >= begin) p[token - block] = everywhere::exp_f32(p[token - block] - best);
+        if (token >= begin) p[token - block] = hostdevice::exp_f32(p[token - block] - best);
       }
       warp_barrier();
       if (lane < 16) {

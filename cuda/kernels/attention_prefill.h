@@ -91,8 +91,8 @@ struct AttentionPrefill {
     block_barrier();
     KeyRange range = all[0];
     for (int warp = 1; warp < threads() / 32; ++warp) {
-      range.first = smaller(range.first, all[warp].first);
-      range.last = larger(range.last, all[warp].last);
+      range.first = min(range.first, all[warp].first);
+      range.last = max(range.last, all[warp].last);
     }
     block_barrier();
     return range;
@@ -106,10 +106,10 @@ struct AttentionPrefill {
     for (int i = thread(); i < kKeyBlock / 16 * kPieces; i += threads()) {
       const std::int32_t token = block + i / kPieces * 16;
       if (!keys.meets(token, token + 16)) continue;
-      const std::int32_t page = task.page_table[sequence][token / task.cache.page_tokens];
-      const std::int32_t within = token % task.cache.page_tokens;
-      const Bf16* const from =
-          values ? task.cache.values<Bf16>(page, kv_head) : task.cache.keys<Bf16>(page, kv_head);
+      const std::int32_t kv_block = task.block_table[sequence][token / task.cache.block_tokens];
+      const std::int32_t within = token % task.cache.block_tokens;
+      const Bf16* const from = values ? task.cache.values<Bf16>(kv_block, kv_head)
+                                      : task.cache.keys<Bf16>(kv_block, kv_head);
       copy_async(to + i * 16, from + std::int64_t{within} * W + i % kPieces * 8, 16);
     }
     copy_commit();

@@ -26,7 +26,7 @@ struct AttentionTask {
   Rows<T> out;
   const std::int32_t* positions;
   const std::int32_t* query_begin;
-  Rows<const std::int32_t> page_table;
+  Rows<const std::int32_t> block_table;
   Cache cache;
   float scale;
   std::int32_t window;  ///< 0: no limit
@@ -37,11 +37,11 @@ struct AttentionTask {
   std::int16_t group_begin[kMostKvHeads + 1];
 
   WEFT_DEVICE std::int32_t first_visible(std::int32_t position) const {
-    return window > 0 ? larger(0, position - window + 1) : 0;
+    return window > 0 ? max(0, position - window + 1) : 0;
   }
   /// Those rows of a sequence: [begin_of, end_of).
   WEFT_DEVICE std::int32_t begin_of(int sequence) const {
-    return smaller(larger(query_begin[sequence], row_begin), row_end);
+    return min(max(query_begin[sequence], row_begin), row_end);
   }
   WEFT_DEVICE std::int32_t end_of(int sequence) const { return begin_of(sequence + 1); }
   WEFT_DEVICE int query_heads() const { return group_begin[kv_heads]; }
@@ -72,7 +72,7 @@ WEFT_DEVICE QueryPiece find_piece(const AttentionTask<T>& task, int index, int g
     }
     int through = count;  // pieces of this sequence and those before it
     for (int step = 1; step < 32; step *= 2) {
-      const int left = shuffle(through, larger(0, lane - step));
+      const int left = shuffle(through, max(0, lane - step));
       if (lane >= step) through += left;
     }
     through += before;
@@ -102,9 +102,9 @@ struct MergeFactors {
   float new_factor;
 
   WEFT_DEVICE static MergeFactors of(float old_maximum, float new_maximum) {
-    const float maximum = larger(old_maximum, new_maximum);
-    return {maximum, everywhere::exp_f32(old_maximum - maximum),
-            everywhere::exp_f32(new_maximum - maximum)};
+    const float maximum = max(old_maximum, new_maximum);
+    return {maximum, hostdevice::exp_f32(old_maximum - maximum),
+            hostdevice::exp_f32(new_maximum - maximum)};
   }
   WEFT_DEVICE float merge(float old_value, float new_value) const {
     return fmaf(new_value, new_factor, old_value * old_factor);

@@ -64,14 +64,14 @@ struct QueryTile {
 
   /// Keys that any of the 16 rows sees.
   WEFT_DEVICE KeyRange range() const {
-    std::int32_t last = larger(position[0], position[1]);
+    std::int32_t last = max(position[0], position[1]);
     std::int32_t first = 0x7fffffff;
     WEFT_UNROLL for (int half = 0; half < 2; ++half) {
-      if (position[half] >= 0) first = smaller(first, first_key[half]);
+      if (position[half] >= 0) first = min(first, first_key[half]);
     }
     for (int mask = 16; mask >= 4; mask /= 2) {
-      last = larger(last, shuffle_xor(last, mask));
-      first = smaller(first, shuffle_xor(first, mask));
+      last = max(last, shuffle_xor(last, mask));
+      first = min(first, shuffle_xor(first, mask));
     }
     return {first, last};
   }
@@ -117,20 +117,20 @@ struct BlockProbabilities {
       WEFT_UNROLL for (int i = 0; i < 4; ++i) {
         s[group][i] = sums[i] * scale;
         if (tile.sees(i / 2, first + t * 2 + i % 2)) {
-          maximum[i / 2] = larger(maximum[i / 2], s[group][i]);
+          maximum[i / 2] = max(maximum[i / 2], s[group][i]);
         }
       }
     }
     WEFT_UNROLL for (int half = 0; half < 2; ++half) {
-      maximum[half] = larger(maximum[half], shuffle_xor(maximum[half], 1));
-      maximum[half] = larger(maximum[half], shuffle_xor(maximum[half], 2));
+      maximum[half] = max(maximum[half], shuffle_xor(maximum[half], 1));
+      maximum[half] = max(maximum[half], shuffle_xor(maximum[half], 2));
     }
     float lanes[2][4] = {};  // of each row: lanes 2t, 2t+1, 8+2t, 9+2t
     WEFT_UNROLL for (int group = 0; group < kKeyBlock / 8; ++group) {
       WEFT_UNROLL for (int i = 0; i < 4; ++i) {
         const int half = i / 2;
         const bool seen = tile.sees(half, block_first + group * 8 + t * 2 + i % 2);
-        s[group][i] = seen ? everywhere::exp_f32(s[group][i] - maximum[half]) : 0.0F;
+        s[group][i] = seen ? hostdevice::exp_f32(s[group][i] - maximum[half]) : 0.0F;
         lanes[half][group % 2 * 2 + i % 2] += s[group][i];
       }
     }

@@ -22,42 +22,42 @@ struct OverElements {
 
 /// Chosen tokens to the places where they are kept.
 struct KeepTokens : OverElements {
-  const RowAsked* rows;  ///< [count]
-  const RowChoice* choices;
-  std::int32_t* kept;
+  const SamplingRequest* rows;  ///< [count]
+  const SamplingResult* results;
+  std::int32_t* device_tokens;
 
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = element();
-    if (q >= count || rows[q].keep < 0) return;
-    kept[rows[q].keep] = choices[q].token;
+    if (q >= count || rows[q].token_slot < 0) return;
+    device_tokens[rows[q].token_slot] = results[q].token;
   }
 };
 
 /// What rows tell other ranks: their largest logits.
 struct TellCandidates : OverElements {
-  const RowChoice* choices;  ///< [count]
+  const SamplingResult* results;  ///< [count]
   TokenId first;
   RankCandidate* candidates;
 
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = element();
     if (q >= count) return;
-    candidates[q] = {choices[q].largest, choices[q].token + first};
+    candidates[q] = {results[q].largest, results[q].token + first};
   }
 };
 
-/// Where the answers of a kernel's rows go: `AnswerPlaces` as a device reads it.
+/// Where the answers of a kernel's rows go: `ResultSlots` as a device reads it.
 struct Destinations {
   const std::int32_t* to;
-  const std::int32_t* keep;
-  RowChoice* choices;
+  const std::int32_t* token_slot;
+  SamplingResult* results;
   ScoredToken* top;  ///< [rows, width]
   std::int64_t width;
-  std::int32_t* kept;  ///< null: no token is kept
+  std::int32_t* device_tokens;  ///< null: no token is kept
 
-  WEFT_DEVICE void put(std::int64_t q, const RowChoice& choice) const {
-    choices[to[q]] = choice;
-    if (kept != nullptr && keep[q] >= 0) kept[keep[q]] = choice.token;
+  WEFT_DEVICE void put(std::int64_t q, const SamplingResult& choice) const {
+    results[to[q]] = choice;
+    if (device_tokens != nullptr && token_slot[q] >= 0) device_tokens[token_slot[q]] = choice.token;
   }
 };
 
@@ -70,7 +70,7 @@ struct TakeBest : OverElements {
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = element();
     if (q >= count) return;
-    RowChoice best;
+    SamplingResult best;
     bool found = false;
     for (int rank = 0; rank < ranks; ++rank) {
       const RankCandidate candidate = candidates[rank * count + q];
@@ -84,24 +84,24 @@ struct TakeBest : OverElements {
 };
 
 /// Answers as they are; what rows have not is undefined here and there.
-struct TakeAnswers : OverElements {
-  const RowChoice* choices;  ///< [count]
-  const ScoredToken* top;    ///< [count, width]
+struct TakeResults : OverElements {
+  const SamplingResult* results;  ///< [count]
+  const ScoredToken* top;         ///< [count, width]
   Destinations at;
 
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = element();
     if (q >= count) return;
-    at.put(q, choices[q]);
+    at.put(q, results[q]);
     for (std::int64_t i = 0; i < at.width; ++i) {
       at.top[at.to[q] * at.width + i] = top[q * at.width + i];
     }
   }
 };
 
-/// Where the rows of kept tokens stand among those that all ranks looked up.
-struct PlaceKept : OverElements {
-  const std::int32_t* kept;
+/// Where the rows of tokens on the device stand among those that all ranks looked up.
+struct StoreDeviceTokens : OverElements {
+  const std::int32_t* device_tokens;
   const std::int32_t* rows;     ///< -1 - the k-th one's place
   const std::int32_t* holders;  ///< [2, ranks]: where each rank's tokens end, where its rows begin
   int ranks;
@@ -111,16 +111,17 @@ struct PlaceKept : OverElements {
     const std::int64_t m = element();
     if (m >= count || order[m] >= 0) return;
     const std::int32_t k = -1 - order[m];
-    const std::int32_t token = kept[-1 - rows[k]];
+    const std::int32_t token = device_tokens[-1 - rows[k]];
     int holder = 0;
     while (holder < ranks - 1 && token >= holders[holder]) ++holder;
     order[m] = holders[ranks + holder] + k;
   }
 };
 
-/// Negative numbers, which name places of kept tokens, become the tokens' rows of the own table.
-struct PutKept : OverElements {
-  const std::int32_t* kept;
+/// Negative numbers, which name places of tokens on the device, become the tokens' rows of the own
+/// table.
+struct ResolveDeviceTokens : OverElements {
+  const std::int32_t* device_tokens;
   std::int32_t first;  ///< of the own tokens
   std::int32_t end;
   std::int32_t* rows;  ///< [count]
@@ -128,7 +129,7 @@ struct PutKept : OverElements {
   WEFT_DEVICE void operator()() const {
     const std::int64_t i = element();
     if (i >= count || rows[i] >= 0) return;
-    const std::int32_t token = kept[-1 - rows[i]];
+    const std::int32_t token = device_tokens[-1 - rows[i]];
     rows[i] = token >= first && token < end ? token - first : 0;
   }
 };

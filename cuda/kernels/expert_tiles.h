@@ -54,7 +54,7 @@ WEFT_DEVICE RowTile expert_tile(const ExpertPairs& pairs, int height, int tile) 
   // Each lane counts the tiles of some consecutive matrices.
   const int share = (pairs.count + 31) / 32;
   int own = 0;
-  for (int m = lane * share; m < smaller((lane + 1) * share, pairs.count); ++m) own += tiles_of(m);
+  for (int m = lane * share; m < min((lane + 1) * share, pairs.count); ++m) own += tiles_of(m);
   int before = own;  // and those of all lanes up to this one
   for (int step = 1; step < 32; step *= 2) {
     const int other = shuffle(before, lane >= step ? lane - step : lane);
@@ -67,7 +67,7 @@ WEFT_DEVICE RowTile expert_tile(const ExpertPairs& pairs, int height, int tile) 
     const int tiles = tiles_of(m);
     if (left < tiles) {
       const std::int64_t first = begin_of(m) + std::int64_t{left} * height;
-      return {first, smaller<std::int64_t>(first + height, pairs.ends[m]), m};
+      return {first, min<std::int64_t>(first + height, pairs.ends[m]), m};
     }
     left -= tiles;
   }

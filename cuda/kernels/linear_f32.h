@@ -53,7 +53,7 @@ struct LinearF32 {
       const ProductLeaf& leaf = leaves.at[l];
       float sums[4] = {};
       for (std::int64_t k0 = leaf.begin; k0 < leaf.end; k0 += kDepth) {
-        const int depth = static_cast<int>(smaller<std::int64_t>(kDepth, leaf.end - k0));
+        const int depth = static_cast<int>(min<std::int64_t>(kDepth, leaf.end - k0));
         block_barrier();
         for (int i = thread(); i < kOutputs * kDepth; i += threads()) {
           const std::int64_t n = output0 + i / kDepth;

@@ -39,8 +39,8 @@ namespace weft::WEFT_PLATFORM {
 inline constexpr int kChunk = 64;
 inline constexpr int kChunkBytes = kChunk * 2;
 
-/// Place of 16-byte piece `piece` of row `row` of a chunk of x: rows of 128 bytes whose pieces are
-/// exchanged so that the 8 rows of a matrix lie in different banks.
+/// RankCoordinates of 16-byte piece `piece` of row `row` of a chunk of x: rows of 128 bytes whose
+/// pieces are exchanged so that the 8 rows of a matrix lie in different banks.
 WEFT_DEVICE int chunk_place(int row, int piece) {
   return row * kChunkBytes + (piece ^ (row & 7)) * 16;
 }
@@ -60,7 +60,7 @@ WEFT_DEVICE void copy_piece(const ProductTask& task, std::byte* to, std::int64_t
 
 /// Elements of a leaf from column `column` on, 8 at most.
 WEFT_DEVICE int piece_columns(std::int64_t column, std::int64_t end) {
-  return static_cast<int>(larger<std::int64_t>(0, smaller<std::int64_t>(8, end - column)));
+  return static_cast<int>(max<std::int64_t>(0, min<std::int64_t>(8, end - column)));
 }
 
 /// The tile of 16 outputs that is worked on as the `index`-th: gates and ups alternate, so that a

@@ -60,7 +60,7 @@ struct LinearMany {
       // Blocks that run together share weights and rows of x: 8 tiles of outputs by all of x.
       const int band = 8 * row_tiles;
       const int first = block_x() / band * 8;
-      const int height = smaller(8, output_tiles - first);
+      const int height = min(8, output_tiles - first);
       const int within = block_x() % band;
       output0 = std::int64_t{first + within % height} * kOutputs;
       rows.first = std::int64_t{first_row_tile + within / height} * T;

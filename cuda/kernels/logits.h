@@ -22,27 +22,27 @@ struct ColumnLimits {
   }
 };
 
-/// The mass of a block of 256 columns of a row whose largest logit there is `value`
+/// The weight sum of a block of 256 columns of a row whose largest logit there is `value`
 /// (docs/numerics.md, block_masses); by a warp, whose lower half is the 16 lanes.
-WEFT_DEVICE float block_mass(const float* row, std::int64_t block, std::int64_t columns,
-                             float value, float scale, const ColumnLimits& limits) {
+WEFT_DEVICE float block_weight_sum(const float* row, std::int64_t block, std::int64_t columns,
+                                   float value, float scale, const ColumnLimits& limits) {
   const int lane = thread() % 32;
   const std::int64_t first = block * 256;
-  const std::int64_t end = smaller(first + 256, columns);
+  const std::int64_t end = min(first + 256, columns);
   float sum = 0;
   // A block whose maximum does not count has nothing that does.
-  const bool counts = value > smaller(limits.before, limits.behind) && value != INFINITY;
+  const bool counts = value > min(limits.before, limits.behind) && value != INFINITY;
   if (lane < 16 && scale > 0 && counts) {
     for (std::int64_t c = first + lane; c < end; c += 16) {
       const float logit = row[c];
-      if (limits.counts(logit, c)) sum = sum + everywhere::exp_f32((logit - value) * scale);
+      if (limits.counts(logit, c)) sum = sum + hostdevice::exp_f32((logit - value) * scale);
     }
   }
   return sum_by_halving(sum);
 }
 
 /// Masses of blocks of 256 columns; one warp for a block.
-struct BlockMasses {
+struct BlockWeightSums {
   static constexpr int kThreads = 128;
   static constexpr int kColumns = 256;
   Rows<const float> logits;
@@ -51,7 +51,7 @@ struct BlockMasses {
   const float* before;
   const float* behind;
   const std::int32_t* splits;
-  Rows<float> masses;
+  Rows<float> weight_sums;
   std::int64_t rows;
   std::int64_t columns;
 
@@ -59,9 +59,10 @@ struct BlockMasses {
     const std::int64_t block = std::int64_t{block_x()} * (threads() / 32) + thread() / 32;
     if (block * kColumns >= columns) return;
     for (std::int64_t row = block_y(); row < rows; row += grid_y()) {
-      const float mass = block_mass(logits[row], block, columns, values[row][block], scales[row],
-                                    {before[row], behind[row], splits[row]});
-      if (thread() % 32 == 0) masses[row][block] = mass;
+      const float weight_sum =
+          block_weight_sum(logits[row], block, columns, values[row][block], scales[row],
+                           {before[row], behind[row], splits[row]});
+      if (thread() % 32 == 0) weight_sums[row][block] = weight_sum;
     }
   }
 };

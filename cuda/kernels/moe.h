@@ -30,7 +30,7 @@ struct Route {
     const std::int64_t row = std::int64_t{block_x()} * (threads() / 32) + thread() / 32;
     if (row >= rows) return;
     const int lane = thread() % 32;
-    if (slots[row] < 0) return choose_none(row, lane);
+    if (slots[row] < 0) return sample_none(row, lane);
     float* const p = logits[row];
     softmax(p);
     std::uint64_t taken = 0;  // bit i: expert lane + 32 * i
@@ -55,7 +55,7 @@ struct Route {
     std::int32_t expert;
   };
 
-  WEFT_DEVICE void choose_none(std::int64_t row, int lane) const {
+  WEFT_DEVICE void sample_none(std::int64_t row, int lane) const {
     for (int j = lane; j < k; j += 32) {
       chosen[row * k + j] = kNoExpert;
       weights[row][j] = 0;
@@ -70,7 +70,7 @@ struct Route {
       const float other = shuffle_xor(largest, mask);
       largest = other > largest ? other : largest;
     }
-    for (int e = lane; e < experts; e += 32) p[e] = everywhere::exp_f32(p[e] - largest);
+    for (int e = lane; e < experts; e += 32) p[e] = hostdevice::exp_f32(p[e] - largest);
     warp_barrier();
     float sum = 0;
     for (int e = lane % 16; e < experts; e += 16) sum = sum + p[e];  // both halves of the warp
@@ -122,8 +122,8 @@ struct SortPairs {
     const int expert = block_x();
     // Warps take consecutive pairs, so that their places follow each other.
     const std::int64_t share = (pairs + warps - 1) / warps;
-    const std::int64_t first = smaller(warp * share, pairs);
-    const std::int64_t last = smaller(first + share, pairs);
+    const std::int64_t first = min(warp * share, pairs);
+    const std::int64_t last = min(first + share, pairs);
     std::int32_t before = 0;  // pairs of lower experts
     std::int32_t own = 0;
     for (std::int64_t p = first + lane; p < last; p += 32) {
@@ -222,7 +222,7 @@ struct AddGated {
     const std::int64_t c = column_here();
     if (c >= columns) return;
     for (std::int64_t row = block_y(); row < rows; row += grid_y()) {
-      const float weight = 1.0F / (1.0F + everywhere::exp_f32(-gate[row][0]));
+      const float weight = 1.0F / (1.0F + hostdevice::exp_f32(-gate[row][0]));
       sum[row][c] = fmaf(weight, x[row][c], sum[row][c]);
     }
   }

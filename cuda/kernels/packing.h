@@ -42,14 +42,14 @@ namespace weft::WEFT_PLATFORM {
 /// Elements of a tile of 16 rows and 16 columns; a row of tiles lies contiguous.
 inline constexpr int kTileElements = 256;
 
-/// Place of an element in a tile that is operand a of mma(): lane 4g+t holds, in this order, (g,
-/// 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1) and the same at columns +8.
+/// RankCoordinates of an element in a tile that is operand a of mma(): lane 4g+t holds, in this
+/// order, (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1) and the same at columns +8.
 WEFT_DEVICE int tile_place(int row, int column) {
   const int lane = row % 8 * 4 + column % 8 / 2;
   return lane * 8 + column / 8 * 4 + row / 8 * 2 + column % 2;
 }
 
-/// Place of weight (row, column) of a bf16 matrix.
+/// RankCoordinates of weight (row, column) of a bf16 matrix.
 WEFT_DEVICE std::int64_t weight_place(const ProductLeaves& leaves, std::int64_t row,
                                       std::int64_t column) {
   if (leaves.row_stride > 0) return row * leaves.row_stride + column;
@@ -77,28 +77,28 @@ WEFT_DEVICE void join_leaves(const ProductLeaves& leaves, const Load& load, cons
   }
 }
 
-/// One layer's cache, as ops.h's KvLayer. A page is [head][keys, values][page_tokens * width].
+/// One layer's cache, as ops.h's KvLayer. A block is [head][keys, values][block_tokens * width].
 struct Cache {
   std::byte* data = nullptr;
-  std::int64_t page_bytes = 0;
-  std::int32_t page_tokens = 0;
+  std::int64_t block_bytes = 0;
+  std::int32_t block_tokens = 0;
   std::int32_t head_dim = 0;
   std::int32_t width = 0;  ///< head_dim, for bf16 rounded up to a multiple of 32
   std::int32_t heads = 0;
 
   template <class T>
-  WEFT_DEVICE T* keys(std::int64_t page, int head) const {
-    return reinterpret_cast<T*>(data + page * page_bytes) +
-           std::int64_t{head} * 2 * page_tokens * width;
+  WEFT_DEVICE T* keys(std::int64_t kv_block, int head) const {
+    return reinterpret_cast<T*>(data + kv_block * block_bytes) +
+           std::int64_t{head} * 2 * block_tokens * width;
   }
   template <class T>
-  WEFT_DEVICE T* values(std::int64_t page, int head) const {
-    return keys<T>(page, head) + std::int64_t{page_tokens} * width;
+  WEFT_DEVICE T* values(std::int64_t kv_block, int head) const {
+    return keys<T>(kv_block, head) + std::int64_t{block_tokens} * width;
   }
 };
 
 /// Keys of bf16 lie in groups of 8 tokens, each [width / 32][lane][8]: operand b of two mma()s,
-/// keys as columns. Place of dimension `d` of the key of token `token` of a page.
+/// keys as columns. RankCoordinates of dimension `d` of the key of token `token` of a block.
 WEFT_DEVICE std::int64_t key_place(int token, int d, int width) {
   const int lane = token % 8 * 4 + d % 8 / 2;
   const int within = d % 32 / 8 * 2 + d % 2;

@@ -10,7 +10,8 @@
 
 namespace weft::WEFT_PLATFORM {
 
-/// Place of dimension `d` of a token's key or value among the keys or values of its page and head.
+/// RankCoordinates of dimension `d` of a token's key or value among the keys or values of its block
+/// and head.
 template <class T>
 WEFT_DEVICE std::int64_t cache_place(const Cache& cache, int token, int d, bool value) {
   if constexpr (sizeof(T) == 2) {
@@ -63,15 +64,15 @@ struct FinishQkv {
     }
     if (slots[row] < 0) return;
     const int kv_head = (head - query_heads) % kv_heads;
-    const std::int64_t page = slots[row] / cache.page_tokens;
-    const int token = slots[row] % cache.page_tokens;
+    const std::int64_t kv_block = slots[row] / cache.block_tokens;
+    const int token = slots[row] % cache.block_tokens;
     for (int d = lane; d < cache.width; d += 32) {
       // Columns beyond the head are zeros: they take part in products.
       const T rounded = d < head_dim ? narrow<T>(x[d]) : T{0};
       if (is_value) {
-        cache.values<T>(page, kv_head)[place(token, d, true)] = rounded;
+        cache.values<T>(kv_block, kv_head)[place(token, d, true)] = rounded;
       } else {
-        cache.keys<T>(page, kv_head)[place(token, d, false)] = rounded;
+        cache.keys<T>(kv_block, kv_head)[place(token, d, false)] = rounded;
       }
     }
   }
@@ -125,9 +126,9 @@ struct MoveKv {
     const int head = within / cache.head_dim;
     const int d = within % cache.head_dim;
     for (std::int64_t row = block_y(); row < count; row += grid_y()) {
-      const std::int64_t page = slots[row] / cache.page_tokens;
-      const int token = slots[row] % cache.page_tokens;
-      T* const base = value ? cache.values<T>(page, head) : cache.keys<T>(page, head);
+      const std::int64_t kv_block = slots[row] / cache.block_tokens;
+      const int token = slots[row] % cache.block_tokens;
+      T* const base = value ? cache.values<T>(kv_block, head) : cache.keys<T>(kv_block, head);
       T& place = base[cache_place<T>(cache, token, d, value)];
       if (write) {
         place = rows[row][c];

@@ -250,7 +250,7 @@ struct BlockMaxima {
     const std::int64_t block = std::int64_t{block_x()} * (threads() / 32) + thread() / 32;
     const std::int64_t first = block * kColumns;
     if (first >= columns) return;
-    const std::int64_t end = smaller(first + kColumns, columns);
+    const std::int64_t end = min(first + kColumns, columns);
     for (std::int64_t row = block_y(); row < rows; row += grid_y()) {
       float best = -INFINITY;
       auto best_at = static_cast<std::int32_t>(first);
@@ -293,8 +293,8 @@ struct RotaryTable {
     if (j >= half) return;
     for (std::int64_t row = block_y(); row < rows; row += grid_y()) {
       const float angle = static_cast<float>(positions[row]) * inverse_frequencies[j];
-      cosines[row][j] = static_cast<float>(everywhere::cos_d(angle)) * scale;
-      sines[row][j] = static_cast<float>(everywhere::sin_d(angle)) * scale;
+      cosines[row][j] = static_cast<float>(hostdevice::cos_d(angle)) * scale;
+      sines[row][j] = static_cast<float>(hostdevice::sin_d(angle)) * scale;
     }
   }
 };

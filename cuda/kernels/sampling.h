@@ -32,14 +32,14 @@ struct SamplingTask {
   Rows<float> logits;
   Rows<const float> maxima;          ///< [R, blocks]
   Rows<const std::int32_t> columns;  ///< [R, blocks]: of the maxima
-  Rows<float> masses;                ///< [Q, blocks]
-  const RowAsked* rows;              ///< [Q]
+  Rows<float> weight_sums;           ///< [Q, blocks]
+  const SamplingRequest* rows;       ///< [Q]
   const LogitEdit* edits;
   const std::int32_t* lists;
-  float* raw;          ///< a logit for each edit
-  RowState* states;    ///< [Q]
-  RowChoice* choices;  ///< [Q]
-  ScoredToken* top;    ///< [Q, top_width]
+  float* raw;               ///< a logit for each edit
+  RowState* states;         ///< [Q]
+  SamplingResult* results;  ///< [Q]
+  ScoredToken* top;         ///< [Q, top_width]
   std::int64_t top_width;
   std::int64_t vocab;
   std::int64_t blocks;
@@ -51,11 +51,11 @@ struct EditLogits {
   SamplingTask task;
 
   WEFT_DEVICE void operator()() const {
-    const RowAsked& asked = task.rows[block_x()];
-    for (std::int32_t i = asked.edits + thread(); i < asked.edits_end; i += threads()) {
-      float& logit = task.logits[asked.row][task.edits[i].token];
+    const SamplingRequest& request = task.rows[block_x()];
+    for (std::int32_t i = request.edits + thread(); i < request.edits_end; i += threads()) {
+      float& logit = task.logits[request.row][task.edits[i].token];
       task.raw[i] = logit;
-      logit = everywhere::edited(logit, task.edits[i], asked.penalties);
+      logit = hostdevice::edited(logit, task.edits[i], request.penalties);
     }
   }
 };
@@ -67,8 +67,8 @@ struct BestOfRow {
 
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = block_x();
-    const RowAsked& asked = task.rows[q];
-    const float* const maxima = task.maxima[asked.row];
+    const SamplingRequest& request = task.rows[q];
+    const float* const maxima = task.maxima[request.row];
     float best = -INFINITY;
     auto at = static_cast<std::int32_t>(task.blocks);
     for (auto b = static_cast<std::int32_t>(thread()); b < task.blocks; b += 32) {
@@ -88,17 +88,17 @@ struct BestOfRow {
     if (thread() != 0) return;
     RowState& state = task.states[q];
     state.largest = best;
-    state.best = task.columns[asked.row][at];
-    state.limit = everywhere::min_p_limit(asked.log_min_p, best, asked.scale);
-    RowChoice& choice = task.choices[q];
-    choice.token = asked.kind == RowKind::known ? asked.token : state.best;
+    state.best = task.columns[request.row][at];
+    state.limit = hostdevice::min_p_limit(request.log_min_p, best, request.scale);
+    SamplingResult& choice = task.results[q];
+    choice.token = request.kind == RowKind::known ? request.token : state.best;
     choice.largest = best;
   }
 };
 
 /// Masses of the blocks of rows that need them all: for log-probabilities, or for a draw from the
 /// whole row; one warp for a block.
-struct RowMasses {
+struct RowWeightSums {
   static constexpr int kThreads = 128;
   SamplingTask task;
   bool scored;  ///< for log-probabilities
@@ -107,13 +107,13 @@ struct RowMasses {
     const std::int64_t block = std::int64_t{block_x()} * (threads() / 32) + thread() / 32;
     if (block >= task.blocks) return;
     const std::int64_t q = block_y();
-    const RowAsked& asked = task.rows[q];
-    if (scored ? asked.top < 0 : asked.kind != RowKind::whole) return;
+    const SamplingRequest& request = task.rows[q];
+    if (scored ? request.top < 0 : request.kind != RowKind::whole) return;
     const float limit = scored ? -INFINITY : task.states[q].limit;
-    const float mass =
-        block_mass(task.logits[asked.row], block, task.vocab, task.maxima[asked.row][block],
-                   scored ? 1.0F : asked.scale, {limit, limit, 0});
-    if (thread() % 32 == 0) task.masses[q][block] = mass;
+    const float weight_sum = block_weight_sum(task.logits[request.row], block, task.vocab,
+                                              task.maxima[request.row][block],
+                                              scored ? 1.0F : request.scale, {limit, limit, 0});
+    if (thread() % 32 == 0) task.weight_sums[q][block] = weight_sum;
   }
 };
 
@@ -121,12 +121,13 @@ WEFT_DEVICE LogitsRow logits_row(const SamplingTask& task, std::int32_t row) {
   return {task.logits[row], task.maxima[row], task.vocab, task.blocks};
 }
 
-/// weights[b] = masses[b] relative to `largest`; gives their sum.
-WEFT_DEVICE double weigh_blocks(const float* masses, const LogitsRow& row, double largest,
+/// weights[b] = weight sums[b] relative to `largest`; gives their sum.
+WEFT_DEVICE double weigh_blocks(const float* weight_sums, const LogitsRow& row, double largest,
                                 float scale, const DrawRoom& room) {
   for (std::int64_t b = thread(); b < row.blocks; b += threads()) {
-    const float mass = masses[b];
-    room.weights[b] = mass > 0 ? mass * everywhere::exp_d((row.maxima[b] - largest) * scale) : 0.0;
+    const float weight_sum = weight_sums[b];
+    room.weights[b] =
+        weight_sum > 0 ? weight_sum * hostdevice::exp_d((row.maxima[b] - largest) * scale) : 0.0;
   }
   return running_sums(room, row.blocks);
 }
@@ -138,36 +139,36 @@ struct ScoreRow {
 
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = block_x();
-    const RowAsked& asked = task.rows[q];
-    if (asked.top < 0) return;
+    const SamplingRequest& request = task.rows[q];
+    if (request.top < 0) return;
     const DrawRoom room = draw_room(task.blocks);
-    const LogitsRow row = logits_row(task, asked.row);
+    const LogitsRow row = logits_row(task, request.row);
     const double largest = task.states[q].largest;
     const double log_sum =
-        everywhere::log_d(weigh_blocks(task.masses[q], row, largest, 1.0F, room));
+        hostdevice::log_d(weigh_blocks(task.weight_sums[q], row, largest, 1.0F, room));
     if (thread() == 0) {
       task.states[q].raw_largest = largest;
       task.states[q].log_sum = log_sum;
     }
-    const std::int32_t found = asked.top > 0 ? first_tokens(row, asked.top, room) : 0;
+    const std::int32_t found = request.top > 0 ? first_tokens(row, request.top, room) : 0;
     for (std::int32_t i = thread(); i < found; i += threads()) {
       const std::uint64_t key = room.keys[i];
       task.top[q * task.top_width + i] = {index_of(key),
-                                          everywhere::logprob(value_of(key), largest, log_sum)};
+                                          hostdevice::logprob(value_of(key), largest, log_sum)};
     }
-    if (thread() == 0) task.choices[q].top = found;
+    if (thread() == 0) task.results[q].top = found;
   }
 };
 
 /// The keys of a list's tokens above -infinity in their order, at most top_k of them, to room.keys;
 /// gives how many there are.
-WEFT_DEVICE std::int32_t listed_tokens(const SamplingTask& task, const RowAsked& asked,
+WEFT_DEVICE std::int32_t listed_tokens(const SamplingTask& task, const SamplingRequest& request,
                                        const DrawRoom& room) {
-  const std::int32_t count = asked.list_end - asked.list;
+  const std::int32_t count = request.list_end - request.list;
   std::int32_t missing = 0;
   for (std::int32_t i = thread(); i < count; i += threads()) {
-    const std::int32_t token = task.lists[asked.list + i];
-    const float value = task.logits[asked.row][token];
+    const std::int32_t token = task.lists[request.list + i];
+    const float value = task.logits[request.row][token];
     room.keys[i] = value > -INFINITY ? order_key(value, token) : 0;
     if (room.keys[i] == 0) ++missing;
   }
@@ -176,63 +177,64 @@ WEFT_DEVICE std::int32_t listed_tokens(const SamplingTask& task, const RowAsked&
   if (missing > 0) atomic_add(room.counts, missing);
   sort_keys(room.keys, count);
   const std::int32_t found = count - room.counts[0];
-  return asked.top_k > 0 ? smaller(asked.top_k, found) : found;
+  return request.top_k > 0 ? min(request.top_k, found) : found;
 }
 
 /// A token drawn from the first `found` keys; every thread gets it.
-WEFT_DEVICE std::int32_t draw_from_keys(std::int32_t found, const RowAsked& asked,
+WEFT_DEVICE std::int32_t draw_from_keys(std::int32_t found, const SamplingRequest& request,
                                         const DrawRoom& room) {
   const float first = value_of(room.keys[0]);
-  if (asked.first != 0 || !(fabsf(first) < INFINITY)) return index_of(room.keys[0]);
+  if (request.first != 0 || !(fabsf(first) < INFINITY)) return index_of(room.keys[0]);
   for (std::int32_t i = thread(); i < found; i += threads()) {
-    room.weights[i] = everywhere::exp_d((double{value_of(room.keys[i])} - first) * asked.scale);
+    room.weights[i] = hostdevice::exp_d((double{value_of(room.keys[i])} - first) * request.scale);
   }
   block_barrier();
   if (thread() == 0) {
-    const float limit = everywhere::min_p_limit(asked.log_min_p, first, asked.scale);
+    const float limit = hostdevice::min_p_limit(request.log_min_p, first, request.scale);
     std::int32_t count = 0;
     while (count < found && value_of(room.keys[count]) > limit) ++count;
-    const double u = everywhere::uniforms(asked.seed, asked.position, asked.choice, 0).u;
+    const double u = hostdevice::uniforms(request.seed, request.position, request.choice, 0).u;
     room.words[0] =
-        static_cast<std::int32_t>(everywhere::draw_weight(room.weights, count, asked.top_p, u));
+        static_cast<std::int32_t>(hostdevice::draw_weight(room.weights, count, request.top_p, u));
   }
   block_barrier();
   return index_of(room.keys[room.words[0]]);
 }
 
-/// A token drawn from a whole row whose masses are those of tokens that pass min_p, as RowDraw
-/// (engine/row_draw.h) draws it; every thread gets it. `masses` are overwritten.
-WEFT_DEVICE std::int32_t draw_from_row(const LogitsRow& row, float* masses, const RowAsked& asked,
-                                       const RowState& state, const DrawRoom& room) {
+/// A token drawn from a whole row whose weight sums are those of tokens that pass min_p, as RowDraw
+/// (engine/row_draw.h) draws it; every thread gets it. `weight sums` are overwritten.
+WEFT_DEVICE std::int32_t draw_from_row(const LogitsRow& row, float* weight_sums,
+                                       const SamplingRequest& request, const RowState& state,
+                                       const DrawRoom& room) {
   if (!(fabsf(state.largest) < INFINITY)) return state.best;
   ColumnLimits drawable{state.limit, state.limit, 0};
-  double total = weigh_blocks(masses, row, state.largest, asked.scale, room);
-  const double wanted = asked.top_p * total;
+  double total = weigh_blocks(weight_sums, row, state.largest, request.scale, room);
+  const double wanted = request.top_p * total;
   for (std::uint64_t attempt = 0;; ++attempt) {
     if (!(total > 0)) return state.best;
-    const everywhere::Uniforms random =
-        everywhere::uniforms(asked.seed, asked.position, asked.choice, attempt);
+    const hostdevice::Uniforms random =
+        hostdevice::uniforms(request.seed, request.position, request.choice, attempt);
     const std::int64_t block = passing_of_block(room, row.blocks, random.u * total);
     const std::int64_t column = block * kDrawThreads + thread();
     const float logit = column < row.columns ? row.logits[column] : -INFINITY;
     room.weights[thread()] =
         drawable.counts(logit, column)
-            ? double{everywhere::exp_f32((logit - row.maxima[block]) * asked.scale)}
+            ? double{hostdevice::exp_f32((logit - row.maxima[block]) * request.scale)}
             : 0.0;
     const double of_block = running_sums(room, kDrawThreads);
     const std::int64_t drawn =
         block * kDrawThreads + passing_of_block(room, kDrawThreads, random.v * of_block);
-    if (!(asked.top_p < 1)) return static_cast<std::int32_t>(drawn);
+    if (!(request.top_p < 1)) return static_cast<std::int32_t>(drawn);
     // It is chosen when the tokens before it weigh less than top_p; else draw from these.
     const float value = row.logits[drawn];
-    drawable = {everywhere::next_below(value), value, drawn};
+    drawable = {hostdevice::next_below(value), value, drawn};
     for (std::int64_t b = thread() / 32; b < row.blocks; b += threads() / 32) {
-      const float mass =
-          block_mass(row.logits, b, row.columns, row.maxima[b], asked.scale, drawable);
-      if (thread() % 32 == 0) masses[b] = mass;
+      const float weight_sum =
+          block_weight_sum(row.logits, b, row.columns, row.maxima[b], request.scale, drawable);
+      if (thread() % 32 == 0) weight_sums[b] = weight_sum;
     }
     block_barrier();
-    total = weigh_blocks(masses, row, state.largest, asked.scale, room);
+    total = weigh_blocks(weight_sums, row, state.largest, request.scale, room);
     if (total < wanted) return static_cast<std::int32_t>(drawn);
   }
 }
@@ -244,24 +246,24 @@ struct ChooseToken {
 
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = block_x();
-    const RowAsked& asked = task.rows[q];
-    if (asked.kind == RowKind::known || asked.kind == RowKind::greedy) return;
+    const SamplingRequest& request = task.rows[q];
+    if (request.kind == RowKind::known || request.kind == RowKind::greedy) return;
     const DrawRoom room = draw_room(task.blocks);
-    const LogitsRow row = logits_row(task, asked.row);
+    const LogitsRow row = logits_row(task, request.row);
     std::int32_t token = task.states[q].best;
-    if (asked.kind == RowKind::whole) {
-      token = draw_from_row(row, task.masses[q], asked, task.states[q], room);
+    if (request.kind == RowKind::whole) {
+      token = draw_from_row(row, task.weight_sums[q], request, task.states[q], room);
     } else {
-      const bool listed = asked.kind == RowKind::listed;
+      const bool listed = request.kind == RowKind::listed;
       const std::int32_t found =
-          listed ? listed_tokens(task, asked, room) : first_tokens(row, asked.top_k, room);
+          listed ? listed_tokens(task, request, room) : first_tokens(row, request.top_k, room);
       if (found > 0) {
-        token = draw_from_keys(found, asked, room);
+        token = draw_from_keys(found, request, room);
       } else if (listed) {
-        token = asked.token;
+        token = request.token;
       }
     }
-    if (thread() == 0) task.choices[q].token = token;
+    if (thread() == 0) task.results[q].token = token;
   }
 };
 
@@ -272,15 +274,15 @@ struct FinishRow {
 
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = block_x();
-    const RowAsked& asked = task.rows[q];
-    float* const logits = task.logits[asked.row];
-    for (std::int32_t i = asked.edits + thread(); i < asked.edits_end; i += threads()) {
+    const SamplingRequest& request = task.rows[q];
+    float* const logits = task.logits[request.row];
+    for (std::int32_t i = request.edits + thread(); i < request.edits_end; i += threads()) {
       logits[task.edits[i].token] = task.raw[i];
     }
     block_barrier();
-    if (thread() != 0 || asked.top < 0) return;
-    RowChoice& choice = task.choices[q];
-    choice.logprob = everywhere::logprob(logits[choice.token], task.states[q].raw_largest,
+    if (thread() != 0 || request.top < 0) return;
+    SamplingResult& choice = task.results[q];
+    choice.logprob = hostdevice::logprob(logits[choice.token], task.states[q].raw_largest,
                                          task.states[q].log_sum);
   }
 };

@@ -43,7 +43,7 @@ struct DrawRoom {
 };
 
 WEFT_DEVICE DrawRoom draw_room(std::int64_t blocks) {
-  const std::int64_t n = larger(blocks, kMostKeys);
+  const std::int64_t n = max(blocks, kMostKeys);
   DrawRoom room{};
   room.weights = reinterpret_cast<double*>(shared());
   room.sums = room.weights + n;
@@ -56,11 +56,11 @@ WEFT_DEVICE DrawRoom draw_room(std::int64_t blocks) {
 /// The least of the threads' numbers; every thread gets it.
 WEFT_DEVICE std::int64_t least_of_block(std::int64_t value, std::int32_t* words) {
   auto least = static_cast<std::int32_t>(value);
-  for (int mask = 16; mask > 0; mask /= 2) least = smaller(least, shuffle_xor(least, mask));
+  for (int mask = 16; mask > 0; mask /= 2) least = min(least, shuffle_xor(least, mask));
   block_barrier();  // the words may still be read
   if (thread() % 32 == 0) words[thread() / 32] = least;
   block_barrier();
-  for (int warp = 0; warp < threads() / 32; ++warp) least = smaller(least, words[warp]);
+  for (int warp = 0; warp < threads() / 32; ++warp) least = min(least, words[warp]);
   return least;
 }
 
@@ -84,7 +84,7 @@ WEFT_DEVICE std::int64_t passing_of_block(const DrawRoom& room, std::int64_t cou
   std::int64_t last = 0;
   for (std::int64_t i = thread(); i < count; i += threads()) {
     if (!(room.weights[i] > 0)) continue;
-    if (target < room.sums[i]) first = smaller(first, i);
+    if (target < room.sums[i]) first = min(first, i);
     last = i;
   }
   first = least_of_block(first, room.words);
@@ -94,11 +94,11 @@ WEFT_DEVICE std::int64_t passing_of_block(const DrawRoom& room, std::int64_t cou
 /// Numbers in the order of (value, then lower index). Those of values above -infinity are not 0.
 WEFT_DEVICE std::uint64_t order_key(float value, std::int64_t index) {
   // Adding zero makes the zeros of both signs equal.
-  return std::uint64_t{everywhere::ordered_bits(value + 0.0F)} << 32U |
+  return std::uint64_t{hostdevice::ordered_bits(value + 0.0F)} << 32U |
          (0xffffffffU - static_cast<std::uint32_t>(index));
 }
 WEFT_DEVICE float value_of(std::uint64_t key) {
-  return everywhere::from_ordered_bits(static_cast<std::uint32_t>(key >> 32U));
+  return hostdevice::from_ordered_bits(static_cast<std::uint32_t>(key >> 32U));
 }
 WEFT_DEVICE std::int32_t index_of(std::uint64_t key) {
   return static_cast<std::int32_t>(0xffffffffU - static_cast<std::uint32_t>(key));
@@ -196,7 +196,7 @@ WEFT_DEVICE std::int32_t first_tokens(const LogitsRow& row, std::int32_t count,
     for (std::int64_t b = thread() / 32; b < row.blocks; b += threads() / 32) {
       const float maximum = row.maxima[b];
       if (!(maximum > -INFINITY) || order_key(maximum, b) < least_block) continue;
-      const std::int64_t end = smaller((b + 1) * 256, row.columns);
+      const std::int64_t end = min((b + 1) * 256, row.columns);
       for (std::int64_t c = b * 256 + thread() % 32; c < end; c += 32) {
         const float value = row.logits[c];
         if (value > -INFINITY) take(order_key(value, c));

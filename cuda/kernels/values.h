@@ -11,11 +11,11 @@ namespace weft::WEFT_PLATFORM {
 using Bf16 = std::uint16_t;
 
 WEFT_DEVICE float widen(float value) { return value; }
-WEFT_DEVICE float widen(Bf16 bits) { return everywhere::float_of(std::uint32_t{bits} << 16U); }
+WEFT_DEVICE float widen(Bf16 bits) { return hostdevice::float_of(std::uint32_t{bits} << 16U); }
 
 /// Round to nearest even on the bits; NaN stays NaN (docs/numerics.md).
 WEFT_DEVICE std::uint32_t bf16_bits(float value) {
-  const std::uint32_t bits = everywhere::bits_of(value);
+  const std::uint32_t bits = hostdevice::bits_of(value);
   if ((bits & 0x7fffffffU) > 0x7f800000U) return (bits >> 16U) | 0x40U;
   return (bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U;
 }
@@ -38,15 +38,15 @@ WEFT_DEVICE std::uint32_t bf16_pair(float first, float second) {
 
 /// silu(gate) * up.
 WEFT_DEVICE float gated(float gate, float up) {
-  return (gate / (1.0F + everywhere::exp_f32(-gate))) * up;
+  return (gate / (1.0F + hostdevice::exp_f32(-gate))) * up;
 }
 
 template <class T>
-WEFT_DEVICE T smaller(T a, T b) {
+WEFT_DEVICE T min(T a, T b) {
   return b < a ? b : a;
 }
 template <class T>
-WEFT_DEVICE T larger(T a, T b) {
+WEFT_DEVICE T max(T a, T b) {
   return a < b ? b : a;
 }
 

@@ -38,7 +38,7 @@ AttentionTask<T> task_of(const Tensor& q, const HeadMap& heads, const BatchView&
   task.out = {reinterpret_cast<T*>(out.data()), out.row_stride()};
   task.positions = batch.positions.as<std::int32_t>();
   task.query_begin = batch.query_begin.as<std::int32_t>();
-  task.page_table = {batch.page_table.as<std::int32_t>(), batch.page_table.row_stride()};
+  task.block_table = {batch.block_table.as<std::int32_t>(), batch.block_table.row_stride()};
   task.cache = device_cache(cache);
   task.scale = scale;
   task.window = static_cast<std::int32_t>(std::min<std::int64_t>(window, 0x7fffffff));
@@ -65,7 +65,7 @@ void DeviceOps::attention(const Tensor& q, const HeadMap& heads, const BatchView
                            AttentionF32{task, q.rows()});
   }
   const auto task = task_of<Bf16>(q, heads, batch, cache, scale, window, out);
-  const std::int64_t table_width = batch.page_table.row_elements();
+  const std::int64_t table_width = batch.block_table.row_elements();
   switch (task.cache.width) {
     case 32:
       return attention_bf16<32>(task, q.rows(), table_width);
@@ -96,7 +96,7 @@ void DeviceOps::attention_bf16(const AttentionTask<std::uint16_t>& task, std::in
   BlockResults results;
   results.width = W;
   results.blocks = static_cast<std::int32_t>(std::max<std::int64_t>(
-      1, ceil_div(table_width * task.cache.page_tokens, std::int64_t{kKeyBlock})));
+      1, ceil_div(table_width * task.cache.block_tokens, std::int64_t{kKeyBlock})));
   const std::int64_t heads = task.group_begin[task.kv_heads];
   const std::int64_t floats_of_row = heads * results.floats_of_query();
   const std::int64_t room = static_cast<std::int64_t>(runtime_.scratch_bytes() / sizeof(float));

@@ -24,8 +24,8 @@ namespace weft::WEFT_PLATFORM {
 /// A layer's cache as kernels see it.
 inline Cache device_cache(const KvLayer& cache) {
   return {cache.data,
-          static_cast<std::int64_t>(cache.page_bytes),
-          static_cast<std::int32_t>(cache.page_tokens),
+          static_cast<std::int64_t>(cache.block_bytes),
+          static_cast<std::int32_t>(cache.block_tokens),
           static_cast<std::int32_t>(cache.head_dim),
           static_cast<std::int32_t>(cache_width(cache.head_dim, cache.dtype)),
           static_cast<std::int32_t>(cache.heads)};
@@ -84,9 +84,9 @@ class DeviceOps final : public GpuOps {
   [[nodiscard]] int pack_threads() const override { return 4; }
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
   std::unique_ptr<Fence> make_fence() override { return runtime_.make_fence(); }
-  [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
-                                    std::int64_t page_tokens, DType dtype) const override {
-    return device_page_bytes(heads, head_dim, page_tokens, dtype);
+  [[nodiscard]] Bytes kv_block_bytes(std::int64_t heads, std::int64_t head_dim,
+                                     std::int64_t block_tokens, DType dtype) const override {
+    return device_kv_block_bytes(heads, head_dim, block_tokens, dtype);
   }
 
   [[nodiscard]] Bytes sampling_bytes(std::int64_t max_rows, std::int64_t columns) const override {
@@ -116,8 +116,8 @@ class DeviceOps final : public GpuOps {
                 const Tensor& residual) override;
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override;
   void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) override;
-  void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
-                    const Tensor& masses) override;
+  void block_weight_sums(const Tensor& logits, const Tensor& values, const WeightSumQuery& query,
+                         const Tensor& weight_sums) override;
   void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
                      const Tensor& out) override;
   void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,

@@ -20,24 +20,24 @@ class DeviceSampler final : public RowSampler {
   ~DeviceSampler() override;
 
   [[nodiscard]] SamplerLimits limits() const override;
-  SamplingTicket start(const Tensor& logits, const RowQuery& query, std::size_t top_width,
-                       std::span<std::byte> room, const Tensor& kept) override;
-  void finish(SamplingTicket ticket, std::span<RowChoice> choices,
+  SamplingTicket start(const Tensor& logits, const SamplingRequests& query, std::size_t top_width,
+                       std::span<std::byte> room, const Tensor& device_tokens) override;
+  void finish(SamplingTicket ticket, std::span<SamplingResult> results,
               std::span<ScoredToken> top) override;
-  PlacedAnswers place(const Tensor& logits, const RowQuery& query, std::size_t top_width,
+  DeviceResults place(const Tensor& logits, const SamplingRequests& query, std::size_t top_width,
                       std::span<std::byte> room) override;
-  void tell_candidates(std::span<const std::byte> choices, TokenId first,
+  void tell_candidates(std::span<const std::byte> results, TokenId first,
                        std::span<std::byte> candidates) override;
   void take_best(std::span<const std::byte> candidates, int ranks,
-                 const AnswerPlaces& places) override;
-  void take(const PlacedAnswers& answers, const AnswerPlaces& places) override;
-  SamplingTicket hand_over(std::span<const std::byte> answers) override;
-  void put_kept(const Tensor& kept, const KeptLookup& lookup) override;
+                 const ResultSlots& places) override;
+  void take(const DeviceResults& pending, const ResultSlots& places) override;
+  SamplingTicket hand_over(std::span<const std::byte> pending) override;
+  void resolve_device_tokens(const Tensor& device_tokens, const DeviceTokenLookup& lookup) override;
 
  private:
   /// Answers on their way to the host. They have memory of their own until they are finished: the
   /// device writes it when it gets there, and the host does not know when that is before the mark.
-  struct Answers {
+  struct PendingResults {
     Buffer host;  ///< choices, then likeliest tokens
     Bytes bytes = 0;
     Mark there;
@@ -45,12 +45,12 @@ class DeviceSampler final : public RowSampler {
   };
 
   /// One that is free, with that much memory at least.
-  SamplingTicket free_answers(Bytes bytes);
+  SamplingTicket free_results(Bytes bytes);
 
   Runtime& runtime_;
   Ops& ops_;
-  std::vector<std::byte> message_;  ///< on its way to the device
-  std::deque<Answers> answers_;     ///< by ticket
+  std::vector<std::byte> message_;      ///< on its way to the device
+  std::deque<PendingResults> pending_;  ///< by ticket
 };
 
 }  // namespace weft::WEFT_PLATFORM

@@ -54,10 +54,10 @@ std::int64_t cache_width(std::int64_t head_dim, DType dtype) {
   fail("heads of {} are wider than the attention kernels for GPUs go (256)", head_dim);
 }
 
-Bytes device_page_bytes(std::int64_t heads, std::int64_t head_dim, std::int64_t page_tokens,
-                        DType dtype) {
-  checks::kv_page(heads, head_dim, page_tokens, dtype);
-  const std::int64_t elements = 2 * heads * cache_width(head_dim, dtype) * page_tokens;
+Bytes device_kv_block_bytes(std::int64_t heads, std::int64_t head_dim, std::int64_t block_tokens,
+                            DType dtype) {
+  checks::kv_block(heads, head_dim, block_tokens, dtype);
+  const std::int64_t elements = 2 * heads * cache_width(head_dim, dtype) * block_tokens;
   return static_cast<Bytes>(round_up(elements * static_cast<std::int64_t>(size_of(dtype)), 64));
 }
 
@@ -74,9 +74,9 @@ class GpuSizes final : public OpSizes {
   [[nodiscard]] Bytes matrix_bytes(const MatrixShape& shape) const override {
     return device_matrix_bytes(shape);
   }
-  [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
-                                    std::int64_t page_tokens, DType dtype) const override {
-    return device_page_bytes(heads, head_dim, page_tokens, dtype);
+  [[nodiscard]] Bytes kv_block_bytes(std::int64_t heads, std::int64_t head_dim,
+                                     std::int64_t block_tokens, DType dtype) const override {
+    return device_kv_block_bytes(heads, head_dim, block_tokens, dtype);
   }
   [[nodiscard]] Bytes recorder_bytes(std::int64_t sublayers) const override {
     return device_recorder_bytes(sublayers, most_graphs_);

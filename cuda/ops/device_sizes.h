@@ -17,8 +17,8 @@ Bytes device_matrix_bytes(const MatrixShape& shape);
 /// kernels are compiled for. Throws Error beyond the widest.
 std::int64_t cache_width(std::int64_t head_dim, DType dtype);
 
-/// Bytes of a page of the cache.
-Bytes device_page_bytes(std::int64_t heads, std::int64_t head_dim, std::int64_t page_tokens,
-                        DType dtype);
+/// Bytes of a block of the cache.
+Bytes device_kv_block_bytes(std::int64_t heads, std::int64_t head_dim, std::int64_t block_tokens,
+                            DType dtype);
 
 }  // namespace weft

@@ -7,17 +7,18 @@
 
 namespace weft::WEFT_PLATFORM {
 
-void DeviceOps::block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
-                             const Tensor& masses) {
-  checks::block_masses(logits, values, query, masses);
-  constexpr int kWarps = BlockMasses::kThreads / 32;
-  runtime_.launch("block_masses",
-                  row_grid(logits.row_elements(), kWarps * BlockMasses::kColumns, logits.rows()),
-                  BlockMasses::kThreads, 0,
-                  BlockMasses{rows_of<const float>(logits), rows_of<const float>(values),
-                              data_of<float>(query.scales), data_of<float>(query.before),
-                              data_of<float>(query.behind), data_of<std::int32_t>(query.splits),
-                              rows_of<float>(masses), logits.rows(), logits.row_elements()});
+void DeviceOps::block_weight_sums(const Tensor& logits, const Tensor& values,
+                                  const WeightSumQuery& query, const Tensor& weight_sums) {
+  checks::block_weight_sums(logits, values, query, weight_sums);
+  constexpr int kWarps = BlockWeightSums::kThreads / 32;
+  runtime_.launch(
+      "block_masses",
+      row_grid(logits.row_elements(), kWarps * BlockWeightSums::kColumns, logits.rows()),
+      BlockWeightSums::kThreads, 0,
+      BlockWeightSums{rows_of<const float>(logits), rows_of<const float>(values),
+                      data_of<float>(query.scales), data_of<float>(query.before),
+                      data_of<float>(query.behind), data_of<std::int32_t>(query.splits),
+                      rows_of<float>(weight_sums), logits.rows(), logits.row_elements()});
 }
 
 void DeviceOps::gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,

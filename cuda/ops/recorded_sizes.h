@@ -13,7 +13,7 @@ namespace weft {
 inline constexpr std::int64_t kMostRecordedRows = 512;
 
 /// The size that a step is padded to: up to 1, 2, 4, 8, 16, 24, 32, 48, 64, 96 … 512 rows, the
-/// edges at which kernels change among them, and a table 2^n or 3 * 2^n pages wide; both at most
+/// edges at which kernels change among them, and a table 2^n or 3 * 2^n blocks wide; both at most
 /// `most`. Nothing for steps without rows, beyond 512 rows or beyond `most`.
 std::optional<StepSize> recorded_size(const StepSize& step, const StepSize& most);
 

@@ -15,15 +15,15 @@ SamplerRoom SamplerRoom::of(std::int64_t max_rows, std::int64_t columns) {
     return at;
   };
   const std::int64_t by_block = max_rows * ceil_div(columns, 256);
-  room.rows = take(max_rows, sizeof(RowAsked));
+  room.rows = take(max_rows, sizeof(SamplingRequest));
   take(kMostEdits, sizeof(LogitEdit));
   take(kMostListed, sizeof(TokenId));
   room.raw = take(kMostEdits, sizeof(float));
   room.maxima = take(by_block, sizeof(float));
   room.columns = take(by_block, sizeof(std::int32_t));
-  room.masses = take(by_block, sizeof(float));
+  room.weight_sums = take(by_block, sizeof(float));
   room.states = take(max_rows, sizeof(RowState));
-  room.choices = take(max_rows, sizeof(RowChoice));
+  room.results = take(max_rows, sizeof(SamplingResult));
   take(max_rows * kMostTop, sizeof(ScoredToken));
   return room;
 }

@@ -16,14 +16,14 @@ inline constexpr std::int64_t kMostListed = 1 << 16;
 /// Offsets in bytes, each a multiple of 16. What is uploaded begins with the rows, what is
 /// downloaded with the choices: both are as short as the query.
 struct SamplerRoom {
-  Bytes rows = 0;     ///< RowAsked [Q], then the edits and the lists of the query
-  Bytes raw = 0;      ///< f32 [kMostEdits]
-  Bytes maxima = 0;   ///< f32 [R, blocks]
-  Bytes columns = 0;  ///< i32 [R, blocks]
-  Bytes masses = 0;   ///< f32 [Q, blocks]
-  Bytes states = 0;   ///< RowState [Q]
-  Bytes choices = 0;  ///< RowChoice [Q], then ScoredToken [Q, n]
-  Bytes bytes = 0;    ///< of it all
+  Bytes rows = 0;         ///< SamplingRequest [Q], then the edits and the lists of the query
+  Bytes raw = 0;          ///< f32 [kMostEdits]
+  Bytes maxima = 0;       ///< f32 [R, blocks]
+  Bytes columns = 0;      ///< i32 [R, blocks]
+  Bytes weight_sums = 0;  ///< f32 [Q, blocks]
+  Bytes states = 0;       ///< RowState [Q]
+  Bytes results = 0;      ///< SamplingResult [Q], then ScoredToken [Q, n]
+  Bytes bytes = 0;        ///< of it all
 
   /// For at most `max_rows` rows, of logits and of the query.
   static SamplerRoom of(std::int64_t max_rows, std::int64_t columns);

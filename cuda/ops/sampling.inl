@@ -12,17 +12,17 @@ namespace {
 
 /// Which kernels a query needs.
 struct Needs {
-  explicit Needs(const RowQuery& query) : edits(!query.edits.empty()) {
-    for (const RowAsked& asked : query.rows) {
-      scores = scores || asked.top >= 0;
-      draws = draws || asked.kind == RowKind::whole;
-      chooses = chooses || (asked.kind != RowKind::known && asked.kind != RowKind::greedy);
+  explicit Needs(const SamplingRequests& query) : edits(!query.edits.empty()) {
+    for (const SamplingRequest& request : query.rows) {
+      scores = scores || request.top >= 0;
+      draws = draws || request.kind == RowKind::whole;
+      samples = samples || (request.kind != RowKind::known && request.kind != RowKind::greedy);
     }
   }
   bool edits;
   bool scores = false;
   bool draws = false;
-  bool chooses = false;
+  bool samples = false;
 };
 
 void append(std::vector<std::byte>& message, std::span<const std::byte> bytes) {
@@ -43,11 +43,12 @@ SamplerLimits DeviceSampler::limits() const {
   return limits;
 }
 
-PlacedAnswers DeviceSampler::place(const Tensor& logits, const RowQuery& query,
+DeviceResults DeviceSampler::place(const Tensor& logits, const SamplingRequests& query,
                                    std::size_t top_width, std::span<std::byte> room) {
   const auto count = static_cast<std::int64_t>(query.rows.size());
   require(count > 0, "no rows to choose from");
-  check_choose(logits, query, limits(), query.rows.size(), query.rows.size() * top_width);
+  check_sampling_requests(logits, query, limits(), query.rows.size(),
+                          query.rows.size() * top_width);
   const std::int64_t columns = logits.row_elements();
   const std::int64_t blocks = ceil_div(columns, 256);
   const SamplerRoom at = SamplerRoom::of(std::max(count, logits.rows()), columns);
@@ -67,28 +68,29 @@ PlacedAnswers DeviceSampler::place(const Tensor& logits, const RowQuery& query,
   task.logits = rows_of<float>(logits);
   task.maxima = rows_of<const float>(maxima);
   task.columns = rows_of<const std::int32_t>(maxima_at);
-  task.masses = {reinterpret_cast<float*>(place(at.masses)), blocks};
-  task.rows = reinterpret_cast<const RowAsked*>(place(at.rows));
+  task.weight_sums = {reinterpret_cast<float*>(place(at.weight_sums)), blocks};
+  task.rows = reinterpret_cast<const SamplingRequest*>(place(at.rows));
   task.edits = reinterpret_cast<const LogitEdit*>(task.rows + count);
   task.lists = reinterpret_cast<const std::int32_t*>(task.edits + query.edits.size());
   task.raw = reinterpret_cast<float*>(place(at.raw));
   task.states = reinterpret_cast<RowState*>(place(at.states));
-  task.choices = reinterpret_cast<RowChoice*>(place(at.choices));
-  task.top = reinterpret_cast<ScoredToken*>(task.choices + count);
+  task.results = reinterpret_cast<SamplingResult*>(place(at.results));
+  task.top = reinterpret_cast<ScoredToken*>(task.results + count);
   task.top_width = static_cast<std::int64_t>(top_width);
   task.vocab = columns;
   task.blocks = blocks;
 
   const Needs needs(query);
   const Grid rows{count, 1, 1};
-  const Grid all_blocks{ceil_div(blocks, RowMasses::kThreads / 32), count, 1};
+  const Grid all_blocks{ceil_div(blocks, RowWeightSums::kThreads / 32), count, 1};
   const std::size_t shared = draw_bytes(blocks);
   const auto look = [&] {
     ops_.block_maxima(logits, maxima, maxima_at);
     runtime_.launch("best_of_row", rows, BestOfRow::kThreads, 0, BestOfRow{task});
   };
   const auto weigh = [&](bool scored) {
-    runtime_.launch("row_masses", all_blocks, RowMasses::kThreads, 0, RowMasses{task, scored});
+    runtime_.launch("row_masses", all_blocks, RowWeightSums::kThreads, 0,
+                    RowWeightSums{task, scored});
   };
   look();
   if (needs.scores) {
@@ -100,14 +102,14 @@ PlacedAnswers DeviceSampler::place(const Tensor& logits, const RowQuery& query,
     look();
   }
   if (needs.draws) weigh(false);
-  if (needs.chooses) {
+  if (needs.samples) {
     runtime_.launch("choose_token", rows, ChooseToken::kThreads, shared, ChooseToken{task});
   }
   if (needs.edits || needs.scores) {
     runtime_.launch("finish_row", rows, FinishRow::kThreads, 0, FinishRow{task});
   }
-  return {{place(at.choices), query.rows.size() * sizeof(RowChoice)},
-          {place(at.choices) + query.rows.size() * sizeof(RowChoice),
+  return {{place(at.results), query.rows.size() * sizeof(SamplingResult)},
+          {place(at.results) + query.rows.size() * sizeof(SamplingResult),
            query.rows.size() * top_width * sizeof(ScoredToken)}};
 }
 

@@ -27,7 +27,7 @@ inline void warp_barrier() { wait_for_warp(); }
 template <class T>
 T shuffle(T value, int from) {
   static_assert(sizeof(T) <= kExchangeBytes);
-  std::memcpy(exchange_slot(), &value, sizeof(T));
+  std::memcpy(dispatcher_slot(), &value, sizeof(T));
   wait_for_warp();
   T result;
   std::memcpy(&result, exchanged(from & 31), sizeof(T));
@@ -39,7 +39,7 @@ T shuffle_xor(T value, int mask) {
 }
 
 inline std::uint32_t ballot(bool value) {
-  std::memcpy(exchange_slot(), &value, sizeof(value));
+  std::memcpy(dispatcher_slot(), &value, sizeof(value));
   wait_for_warp();
   std::uint32_t bits = 0;
   for (int lane = 0; lane < 32; ++lane) {
@@ -61,7 +61,7 @@ inline std::int32_t atomic_add(std::int32_t* to, std::int32_t value) {
 /// what the tests compare is the order of the k's between the units.)
 inline void mma(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
   const std::uint32_t words[6] = {a[0], a[1], a[2], a[3], b0, b1};
-  std::memcpy(exchange_slot(), words, sizeof(words));
+  std::memcpy(dispatcher_slot(), words, sizeof(words));
   wait_for_warp();
   const auto word = [](int lane, int index) {
     std::uint32_t value = 0;
@@ -89,7 +89,7 @@ inline void mma(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
 
 inline Words4 load_matrices(const void* row) {
   check_address(row, 16, "load_matrices");
-  std::memcpy(exchange_slot(), &row, sizeof(row));
+  std::memcpy(dispatcher_slot(), &row, sizeof(row));
   wait_for_warp();
   const int lane = thread() & 31;
   Words4 words{};

@@ -171,7 +171,7 @@ void wait_for_warp() {
 }
 void wait_for_block() { wait_in(State::at_block); }
 
-std::byte* exchange_slot() {
+std::byte* dispatcher_slot() {
   Fiber& fiber = *machine().current;
   return fiber.slots[fiber.barriers % 2];
 }

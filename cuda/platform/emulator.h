@@ -31,7 +31,7 @@ void wait_for_block();
 /// Bytes that each lane can show to its warp at a barrier.
 inline constexpr std::size_t kExchangeBytes = 32;
 /// Where this lane puts them before `wait_for_warp`.
-std::byte* exchange_slot();
+std::byte* dispatcher_slot();
 /// What lane `lane` had put there before the last `wait_for_warp`.
 const std::byte* exchanged(int lane);
 

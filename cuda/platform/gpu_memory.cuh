@@ -28,7 +28,7 @@ class DeviceMemory final : public Memory {
   Pieces pieces_;
 };
 
-/// Page-locked memory of the host.
+/// Block-locked memory of the host.
 class PinnedMemory final : public Memory {
  private:
   void* take(Bytes bytes) override;

@@ -10,7 +10,7 @@ namespace weft::gpu {
 namespace {
 
 constexpr Bytes kRing = Bytes{8} << 20;
-/// Larger copies wait for the device. The index arrays of a step, page tables above all, are
+/// Larger copies wait for the device. The index arrays of a step, block tables above all, are
 /// smaller.
 constexpr Bytes kSmall = Bytes{2} << 20;
 static_assert(kSmall <= kRing / 2);

@@ -144,7 +144,7 @@ class Runtime {
   GpuClock clock_;
   DeviceMemory memory_;
   PinnedMemory host_memory_;
-  /// Page-locked: small copies wait here for the device. While it takes those of one half, the
+  /// Block-locked: small copies wait here for the device. While it takes those of one half, the
   /// host fills the other.
   Buffer ring_;
   int ring_half_ = 0;    ///< that is filled

@@ -57,22 +57,24 @@ bool has_tokenizer(const ModelReader& reader) {
 
 }  // namespace
 
-EngineWishes wishes_of(const JobEngine& engine, Bytes memory) {
-  EngineWishes wishes;
-  wishes.max_batch_tokens = engine.max_batch_tokens;
-  wishes.max_sequences = engine.max_sequences;
-  wishes.max_sequence_length = engine.max_sequence_length;
-  wishes.page_tokens = engine.kv_block;
-  wishes.prefill_chunk = engine.prefill_chunk;
-  wishes.share_from = engine.sp_threshold;
-  wishes.prefix_sharing = engine.prefix_sharing;
-  wishes.run_ahead = engine.run_ahead;
-  wishes.layers = engine.layers.value_or(0);
-  if (engine.kv_memory.kind == MemoryAmount::Kind::bytes) wishes.kv_bytes = engine.kv_memory.bytes;
+EngineConfig engine_config_of(const JobEngine& engine, Bytes memory) {
+  EngineConfig engine_config;
+  engine_config.max_batch_tokens = engine.max_batch_tokens;
+  engine_config.max_sequences = engine.max_sequences;
+  engine_config.max_sequence_length = engine.max_sequence_length;
+  engine_config.block_tokens = engine.kv_block;
+  engine_config.prefill_chunk = engine.prefill_chunk;
+  engine_config.sp_threshold = engine.sp_threshold;
+  engine_config.prefix_sharing = engine.prefix_sharing;
+  engine_config.async_scheduling = engine.async_scheduling;
+  engine_config.layers = engine.layers.value_or(0);
+  if (engine.kv_memory.kind == MemoryAmount::Kind::bytes)
+    engine_config.kv_bytes = engine.kv_memory.bytes;
   if (engine.kv_memory.kind == MemoryAmount::Kind::fraction) {
-    wishes.kv_bytes = static_cast<Bytes>(static_cast<double>(memory) * engine.kv_memory.fraction);
+    engine_config.kv_bytes =
+        static_cast<Bytes>(static_cast<double>(memory) * engine.kv_memory.fraction);
   }
-  return wishes;
+  return engine_config;
 }
 
 Layout layout_of(const JobParallel& parallel, const ModelFacts& model, std::int64_t layers,
@@ -125,12 +127,12 @@ void check_graphs(const JobEngine& engine, const Partition& part) {
   fail_user(
       "engine.cuda_graphs is true, but with experts spread over ep={} parts the host must know "
       "which of them each token chose, and no step is recorded: use auto",
-      part.moe.place.ep);
+      part.moe.coordinates.ep);
 }
 
 Deployment::Deployment(const std::filesystem::path& model, const JobParallel& parallel,
                        const JobEngine& engine, Group& world, JobControl& control, bool may_shorten)
-    : control_(control), run_ahead_(engine.run_ahead) {
+    : control_(control), async_scheduling_(engine.async_scheduling) {
   const int ranks_on_host = host_share(world).ranks;
   const int on_cores = ranks_on_cores(world);
   device_ = choose_device(engine, world);
@@ -139,7 +141,7 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
   agree(world, [&] { check_gpu_settings(engine, device_.cuda); });
   replica_ = make_timed_group(replica_of(engine, world), tracer_);
   groups_ = std::make_unique<ReplicaGroups>(*replica_, layout_);
-  orders_ = world.split(place_.dp);
+  directives_ = world.split(coordinates_.dp);
   if (weft::broadcasts_weights(engine.load, layout_.dp, model, world)) {
     peers_ = world.split(replica_->rank());
     reader_->share_with(peers_.get());
@@ -149,10 +151,10 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
   const ModelFacts facts = facts_of(*reader_);
   agree(world, [&] {
     const std::vector<Partition> parts = partitions_of(facts, layout_, engine.layers.value_or(0));
-    EngineWishes wishes = wishes_of(engine, memory);
-    wishes.may_shorten = may_shorten;
-    sizes_ = size_engine(wishes, layout_, parts, memory, *ops_);
-    part_ = parts[partition_index(layout_, place_)];
+    EngineConfig engine_config = engine_config_of(engine, memory);
+    engine_config.may_shorten = may_shorten;
+    sizes_ = size_engine(engine_config, layout_, parts, memory, *ops_);
+    part_ = parts[partition_index(layout_, coordinates_)];
     check_graphs(engine, part_);
   });
 }
@@ -161,7 +163,7 @@ void Deployment::open(const std::filesystem::path& model, const JobParallel& par
                       const JobEngine& engine, Group& world, int ranks_on_cores) {
   reader_ = std::make_unique<ModelReader>(model);
   layout_ = layout_of(parallel, facts_of(*reader_), engine.layers.value_or(0), world.size());
-  place_ = place_of(layout_, world.rank());
+  coordinates_ = coordinates_of(layout_, world.rank());
   tokenizer_ = tokenizer_of(*reader_);
   threads_ = threads_of(engine.threads, ranks_on_cores);
   threads_per_core_ = static_cast<double>(threads_ * ranks_on_cores) / available_cores();
@@ -185,7 +187,7 @@ Bytes Deployment::own_memory(int ranks_on_host) const {
 }
 
 std::unique_ptr<Group> Deployment::replica_of(const JobEngine& engine, Group& world) const {
-  std::unique_ptr<Group> group = world.split(place_.dp);
+  std::unique_ptr<Group> group = world.split(coordinates_.dp);
   if (gpu_ops_ == nullptr) return group;
   const bool found = least(world, nccl_release().empty() ? 0 : 1) == 1;
   if (engine.collectives == Collectives::nccl && !found) {
@@ -227,8 +229,8 @@ void Deployment::load() {
   reader_->stop_when([this] { return control_.stop_asked(); });
   std::optional<Weights> weights;
   // The rest is done together, which no rank may begin whose peers have failed to load.
-  if (!agree_unless_stopped(*replica_, [&] { weights = load_weights(*reader_, part_, *ops_); })) {
-    throw Stopped();
+  if (!agree_unless_cancelled(*replica_, [&] { weights = load_weights(*reader_, part_, *ops_); })) {
+    throw Cancelled();
   }
   model_ =
       std::make_unique<Model>(std::move(*weights), part_, sizes_.shape, *ops_, *groups_, tracer_);
@@ -240,7 +242,7 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
   options.limits = sizes_.limits;
   options.max_sequence_length = sizes_.max_sequence_length;
   options.digest = digest;
-  options.run_ahead = run_ahead_;
+  options.async_scheduling = async_scheduling_;
   options.eos = reader_->config().eos;
   return std::make_unique<Engine>(*model_, tokenizer_.get(), std::move(options));
 }
@@ -248,7 +250,7 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
 bool Deployment::check_same_everywhere(const std::string& job, const std::filesystem::path& prompts,
                                        Group& world) const {
   Digest prompts_digest;
-  const bool read = agree_unless_stopped(world, [&] {
+  const bool read = agree_unless_cancelled(world, [&] {
     prompts_digest = digest_of_file(prompts, [this] { return control_.stop_asked(); });
   });
   if (!read) return false;

@@ -22,7 +22,7 @@
 namespace weft {
 
 /// What a job's engine section means for sizes.
-EngineWishes wishes_of(const JobEngine& engine, Bytes memory);
+EngineConfig engine_config_of(const JobEngine& engine, Bytes memory);
 
 /// The layout that a job asks for on `ranks` ranks, `dp: auto` resolved. Throws UserError with
 /// every violated rule when the model does not allow it.
@@ -60,11 +60,11 @@ class Deployment {
  public:
   /// Opens the model, checks the layout and sizes the engine; UserErrors are agreed on by all
   /// ranks. Loads nothing yet. `world` and `control` must outlive the deployment. `may_shorten`:
-  /// see EngineWishes.
+  /// see EngineConfig.
   Deployment(const std::filesystem::path& model, const JobParallel& parallel,
              const JobEngine& engine, Group& world, JobControl& control, bool may_shorten = false);
 
-  /// Loads the weights and takes all memory. Throws Stopped when the job is asked to stop
+  /// Loads the weights and takes all memory. Throws Cancelled when the job is asked to stop
   /// meanwhile.
   void load();
 
@@ -73,7 +73,7 @@ class Deployment {
 
   [[nodiscard]] const ModelReader& reader() const { return *reader_; }
   [[nodiscard]] const Layout& layout() const { return layout_; }
-  [[nodiscard]] const Place& place() const { return place_; }
+  [[nodiscard]] const RankCoordinates& coordinates() const { return coordinates_; }
   [[nodiscard]] const EngineSizes& sizes() const { return sizes_; }
   /// Null when the model directory has no tokenizer.
   [[nodiscard]] const Tokenizer* tokenizer() const { return tokenizer_.get(); }
@@ -92,7 +92,7 @@ class Deployment {
   [[nodiscard]] bool leads_replica() const { return replica_->rank() == 0; }
   [[nodiscard]] JobControl& control() { return control_; }
   /// The ranks of the replica once more, for messages that are not the model's.
-  [[nodiscard]] Group& orders_group() { return *orders_; }
+  [[nodiscard]] Group& directive_group() { return *directives_; }
   /// Throws UserError on all ranks, naming a host, when the ranks were given different jobs,
   /// models, prompt files or programs (stale copies on a node's own disk, say). `job` is the job as
   /// text. False on all ranks when the job was asked to stop meanwhile.
@@ -115,12 +115,12 @@ class Deployment {
   [[nodiscard]] std::unique_ptr<Group> replica_of(const JobEngine& engine, Group& world) const;
 
   JobControl& control_;
-  bool run_ahead_;
+  bool async_scheduling_;
   std::unique_ptr<ModelReader> reader_;
   std::unique_ptr<Tokenizer> tokenizer_;
   Tracer tracer_;
   Layout layout_;
-  Place place_;
+  RankCoordinates coordinates_;
   DeviceChoice device_;
   int threads_ = 1;
   double threads_per_core_ = 1;
@@ -128,8 +128,8 @@ class Deployment {
   GpuOps* gpu_ops_ = nullptr;  ///< the same, on a GPU
   std::unique_ptr<Group> replica_;
   std::unique_ptr<ReplicaGroups> groups_;
-  std::unique_ptr<Group> orders_;  ///< of the replica
-  std::unique_ptr<Group> peers_;   ///< ranks with the same weights, where one of them reads for all
+  std::unique_ptr<Group> directives_;  ///< of the replica
+  std::unique_ptr<Group> peers_;  ///< ranks with the same weights, where one of them reads for all
   Partition part_;
   EngineSizes sizes_;
   std::unique_ptr<Model> model_;

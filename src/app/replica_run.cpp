@@ -50,33 +50,33 @@ ReplicaRun::ReplicaRun(const Job& job, Deployment& deployment, std::vector<RowSt
       tokens_(job.model, deployment.tokenizer()),
       prompts_(job.input.file, prompt_rules(job, deployment.reader().config().vocab)) {
   if (!deployment.leads_replica()) return;
-  journal_.emplace(job.output.dir, deployment.place().dp,
+  journal_.emplace(job.output.dir, deployment.coordinates().dp,
                    JournalPart::Seconds(job.output.sync_interval));
-  timings_.emplace(job.output.dir, deployment.place().dp);
+  timings_.emplace(job.output.dir, deployment.coordinates().dp);
 }
 
 void ReplicaRun::run() {
   JobControl& control = deployment_.control();
-  control.open_work(missing(rows_), deployment_.place().dp, deployment_.layout().dp);
+  control.open_work(missing(rows_), deployment_.coordinates().dp, deployment_.layout().dp);
   engine_ = deployment_.make_engine(job_.output.digest);
   control.activity().begin_phase(JobPhase::running);
-  Agenda agenda(deployment_.orders_group(), control);
+  WorkQueue work_queue(deployment_.directive_group(), control);
   engine_start_ = start_.seconds() - engine_->now();
   StepClock clock(deployment_.tracer(), start_);
   const Engine::OnCompletion on_completion = [&](const Sequence&, Completion completion) {
     collect(std::move(completion));
   };
   while (true) {
-    const Orders orders = next_orders(agenda);
-    if (orders.stop) break;
-    if (!orders.requests.empty()) claimed_.push_back(orders.requests);
+    const StepDirective directive = next_directive(work_queue);
+    if (directive.stop) break;
+    if (!directive.requests.empty()) claimed_.push_back(directive.requests);
     fill();
     if (journal_) journal_->sync_if_due();
     control.activity().begin_step();
     const bool computed = engine_->step(nullptr, on_completion);
-    if (!computed && claimed_.empty() && !entering_ && orders.last) break;
+    if (!computed && claimed_.empty() && !entering_ && directive.last) break;
     if (!computed) continue;
-    const StepTiming timing = clock.next(engine_->stats(), deployment_.place().dp);
+    const StepTiming timing = clock.next(engine_->stats(), deployment_.coordinates().dp);
     if (timings_) timings_->add(timing);
   }
   engine_->drain(nullptr, on_completion);
@@ -94,9 +94,9 @@ void ReplicaRun::run() {
   control.wait_for_others();
 }
 
-Orders ReplicaRun::next_orders(Agenda& agenda) {
+StepDirective ReplicaRun::next_directive(WorkQueue& work_queue) {
   const Tracer::Scope scope(deployment_.tracer(), Phase::waiting);
-  return agenda.next(wants_more(), claimed_.empty() && !entering_ && engine_->pending() == 0);
+  return work_queue.next(wants_more(), claimed_.empty() && !entering_ && engine_->pending() == 0);
 }
 
 /// How many waiting requests the scheduler should find: as many as one step could admit. More would
@@ -213,7 +213,7 @@ void ReplicaRun::record(const OpenLine& open) {
   timing.queued = engine_start_ + any.queued_at;
   timing.first_token = engine_start_ + any.first_token_at;
   timing.run = start_.number;
-  timing.replica = deployment_.place().dp;
+  timing.replica = deployment_.coordinates().dp;
   timing.finish_reason = static_cast<std::int32_t>(any.reason);
   for (const Completion& completion : open.completions) {
     const bool counts = counts_prompt(open.line, completion);

@@ -43,7 +43,7 @@ class ReplicaRun {
     std::vector<Completion> completions;  ///< so far
   };
 
-  Orders next_orders(Agenda& agenda);
+  StepDirective next_directive(WorkQueue& work_queue);
   [[nodiscard]] std::int64_t ahead() const;
   [[nodiscard]] bool wants_more() const;
   [[nodiscard]] std::int64_t entering() const { return entering_ ? entering_->left() : 0; }

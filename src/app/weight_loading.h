@@ -13,7 +13,7 @@ namespace weft {
 /// Whether one replica is to read and the others to receive. `hosts`: of all ranks; `replicas` of
 /// them share the model; `local`: the model lies on a local file system of every host.
 ///
-/// `auto` looks at what bounds the reading. On one host the page cache gives all replicas what one
+/// `auto` looks at what bounds the reading. On one host the block cache gives all replicas what one
 /// has read; a model on local disks is read by all hosts at once. From a shared file system the
 /// same bytes would be fetched once for each host: there a broadcast is faster.
 bool broadcasts_weights(WeightLoading asked, int replicas, const std::vector<std::string>& hosts,

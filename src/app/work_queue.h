@@ -11,7 +11,7 @@
 namespace weft {
 
 /// A decision for one round of a replica's loop, the same on all its ranks.
-struct Orders {
+struct StepDirective {
   bool stop = false;  ///< leave the loop now
   bool last = false;  ///< no more requests will come
   Range requests;     ///< newly granted, often none
@@ -20,18 +20,18 @@ struct Orders {
 /// One round costs each rank one small message, along a tree in which rank r hears of (r - 1) / 2.
 /// Messages go from lower ranks to higher ones only, so that the first stage of a pipeline never
 /// waits for a later one.
-class Agenda {
+class WorkQueue {
  public:
-  /// `group`: the ranks of the replica, with messages of its own. Both must outlive the agenda.
-  Agenda(Group& group, JobControl& control) : group_(group), control_(control) {}
+  /// `group`: the ranks of the replica, with messages of its own. Both must outlive the work queue.
+  WorkQueue(Group& group, JobControl& control) : group_(group), control_(control) {}
 
   /// The next orders. `wants`: the requests that this replica has in hand are running out; `idle`:
   /// nothing can be computed before more come. Equal on all ranks.
-  Orders next(bool wants, bool idle);
+  StepDirective next(bool wants, bool idle);
 
  private:
-  [[nodiscard]] Orders decide(bool wants, bool idle);
-  void tell(Orders& orders);
+  [[nodiscard]] StepDirective decide(bool wants, bool idle);
+  void tell(StepDirective& directive);
 
   Group& group_;
   JobControl& control_;

@@ -7,9 +7,9 @@ namespace weft {
 
 /// Thrown out of work that is not done step by step when the job is asked to stop meanwhile:
 /// nothing has failed.
-class Stopped : public std::runtime_error {
+class Cancelled : public std::runtime_error {
  public:
-  Stopped() : std::runtime_error("stopped on request") {}
+  Cancelled() : std::runtime_error("stopped on request") {}
 };
 
 }  // namespace weft

@@ -8,10 +8,10 @@
 
 namespace weft {
 
-using everywhere::exact_product;
-using everywhere::exp_of;
-using everywhere::log_of;
-using everywhere::TwoWords;
+using hostdevice::exact_product;
+using hostdevice::exp_of;
+using hostdevice::log_of;
+using hostdevice::TwoWords;
 
 namespace {
 
@@ -20,15 +20,15 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
-float exp_f32(float x) { return everywhere::exp_f32(x); }
+float exp_f32(float x) { return hostdevice::exp_f32(x); }
 
-double exp_d(double x) { return everywhere::exp_d(x); }
+double exp_d(double x) { return hostdevice::exp_d(x); }
 
-double log_d(double x) { return everywhere::log_d(x); }
+double log_d(double x) { return hostdevice::log_d(x); }
 
-double sin_d(double x) { return everywhere::sin_d(x); }
+double sin_d(double x) { return hostdevice::sin_d(x); }
 
-double cos_d(double x) { return everywhere::cos_d(x); }
+double cos_d(double x) { return hostdevice::cos_d(x); }
 
 double pow_d(double x, double y) {
   if (y == 0) return 1;

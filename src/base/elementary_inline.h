@@ -16,7 +16,7 @@
 // What includes this must be compiled without contraction of a*b+c: the error terms below depend on
 // it.
 
-namespace weft::everywhere {
+namespace weft::hostdevice {
 
 WEFT_EVERYWHERE inline std::uint32_t bits_of(float value) {
   return __builtin_bit_cast(std::uint32_t, value);
@@ -220,4 +220,4 @@ WEFT_EVERYWHERE inline double log_d(double x) {
   return log_of(x).high;
 }
 
-}  // namespace weft::everywhere
+}  // namespace weft::hostdevice

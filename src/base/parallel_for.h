@@ -10,6 +10,7 @@ namespace weft {
 /// is the caller); a lane takes the next item when it is done with one. When calls throw, no item
 /// is begun any more, and when all threads have returned, the exception of the lowest such item is
 /// thrown: the one that a single lane would meet.
-void share_out(int lanes, std::size_t items, const std::function<void(int, std::size_t)>& work);
+void parallel_for(int threads, std::size_t items,
+                  const std::function<void(int, std::size_t)>& work);
 
 }  // namespace weft

@@ -13,14 +13,14 @@ std::atomic<Phase> phase_now = Phase::other;
 
 }  // namespace
 
-void beat() { count.fetch_add(1, std::memory_order_relaxed); }
+void count_progress() { count.fetch_add(1, std::memory_order_relaxed); }
 
-void beat(Phase phase) {
+void count_progress(Phase phase) {
   phase_now.store(phase, std::memory_order_relaxed);
-  beat();
+  count_progress();
 }
 
-std::int64_t beats() { return count.load(std::memory_order_relaxed); }
+std::int64_t progress_count() { return count.load(std::memory_order_relaxed); }
 
 Phase latest_phase() { return phase_now.load(std::memory_order_relaxed); }
 

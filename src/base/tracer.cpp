@@ -45,14 +45,14 @@ bool Tracer::enter(Phase phase) {
       phase == Phase::attention || phase == Phase::ffn || phase == Phase::communication;
   const bool marked = clock_ == nullptr || keeps_spans_ || !inner;
   current_ = phase;
-  beat(phase);
+  count_progress(phase);
   if (marked) change({now(), true, phase});
   return marked;
 }
 
 void Tracer::leave(Phase outer, bool marked) {
   current_ = outer;
-  beat(outer);
+  count_progress(outer);
   if (marked) change({now(), false, outer});
 }
 

@@ -14,13 +14,13 @@ struct KvShape {
   std::int64_t layers = 0;
   std::int64_t heads = 0;  ///< KV heads of this rank
   std::int64_t head_dim = 0;
-  std::int64_t page_tokens = 0;
-  std::int64_t pages = 0;
+  std::int64_t block_tokens = 0;
+  std::int64_t kv_blocks = 0;
   DType dtype = DType::bf16;
 };
 
-/// Bytes of one page in all layers.
-Bytes kv_page_bytes(const KvShape& shape, const OpSizes& ops);
+/// Bytes of one block in all layers.
+Bytes kv_block_bytes(const KvShape& shape, const OpSizes& ops);
 
 /// One buffer per layer.
 class KvCache {
@@ -32,7 +32,7 @@ class KvCache {
 
  private:
   KvShape shape_;
-  Bytes page_bytes_;  ///< of one layer
+  Bytes block_bytes_;  ///< of one layer
   std::vector<Buffer> layers_;
 };
 

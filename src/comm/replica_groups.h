@@ -17,7 +17,7 @@ class ReplicaGroups {
   ReplicaGroups(Group& replica, const Layout& layout);
 
   /// This rank's place; `dp` is 0.
-  [[nodiscard]] const Place& place() const { return place_; }
+  [[nodiscard]] const RankCoordinates& coordinates() const { return coordinates_; }
   [[nodiscard]] const Layout& layout() const { return layout_; }
   /// All ranks of the replica.
   [[nodiscard]] Group& all() { return replica_; }
@@ -25,8 +25,8 @@ class ReplicaGroups {
   [[nodiscard]] Group& tp() { return *counted_tp_; }
   /// Ranks that share the tokens of long prompts; group rank = place().sp.
   [[nodiscard]] Group& sp() { return *counted_sp_; }
-  /// Ranks that share one set of a layer's experts (see ExpertPlace): the tp ranks, or those of
-  /// several sp ranks.
+  /// Ranks that share one set of a layer's experts (see ExpertCoordinates): the tp ranks, or those
+  /// of several sp ranks.
   [[nodiscard]] Group& experts() { return *counted_experts_; }
   /// The stages; group rank = place().pp.
   [[nodiscard]] Group& pp() { return *counted_pp_; }
@@ -38,7 +38,7 @@ class ReplicaGroups {
  private:
   Group& replica_;
   Layout layout_;
-  Place place_;
+  RankCoordinates coordinates_;
   std::unique_ptr<Group> tp_;
   std::unique_ptr<Group> sp_;
   std::unique_ptr<Group> pp_;

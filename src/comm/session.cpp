@@ -92,7 +92,7 @@ bool threads_may_call_mpi() {
   return provided == MPI_THREAD_MULTIPLE;
 }
 
-bool agree_unless_stopped(Group& group, const std::function<void()>& action) {
+bool agree_unless_cancelled(Group& group, const std::function<void()>& action) {
   constexpr char kMistake = '!';  // tells an empty message from none
   const std::string stop = ".";
   std::string mine;
@@ -100,7 +100,7 @@ bool agree_unless_stopped(Group& group, const std::function<void()>& action) {
     action();
   } catch (const UserError& error) {
     mine = kMistake + std::string(error.what());
-  } catch (const Stopped&) {
+  } catch (const Cancelled&) {
     mine = stop;
   }
   const std::vector<std::string> all = gather_strings(group, mine);
@@ -111,7 +111,7 @@ bool agree_unless_stopped(Group& group, const std::function<void()>& action) {
 }
 
 void agree(Group& group, const std::function<void()>& action) {
-  require(agree_unless_stopped(group, action), "a rank stopped where none can");
+  require(agree_unless_cancelled(group, action), "a rank stopped where none can");
 }
 
 std::string host_name() {

@@ -40,9 +40,9 @@ bool threads_may_call_mpi();
 /// rank throws UserError with the message of the lowest such rank. Every rank must call it.
 void agree(Group& group, const std::function<void()>& action);
 
-/// The same for an action that the job's stop may end with Stopped: false on every rank when it has
-/// on any. A mistake goes before a stop.
-[[nodiscard]] bool agree_unless_stopped(Group& group, const std::function<void()>& action);
+/// The same for an action that the job's stop may end with Cancelled: false on every rank when it
+/// has on any. A mistake goes before a stop.
+[[nodiscard]] bool agree_unless_cancelled(Group& group, const std::function<void()>& action);
 
 /// The name of this host, as MPI knows it.
 std::string host_name();

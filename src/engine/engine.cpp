@@ -15,11 +15,11 @@ Engine::Engine(Model& model, const Tokenizer* tokenizer, EngineOptions options)
       tokenizer_(tokenizer),
       options_(std::move(options)),
       scheduler_(options_.limits),
-      ahead_(options_.run_ahead && model.kept_tokens().possible()),
+      asynchronous_(options_.async_scheduling && model.device_tokens().possible()),
       record_(model.groups(), model.tracer()),
       begun_(model.tracer().outermost_seconds()) {
   if (model.partition().stage.last()) {
-    chooser_.emplace(model.vocabulary(), options_.eos, options_.digest);
+    sampler_.emplace(model.vocabulary(), options_.eos, options_.digest);
   }
 }
 
@@ -58,7 +58,7 @@ void Engine::submit(Request request) {
   std::vector<BlockHash> prefix;
   // Rows that are taken over have no logits to score.
   if (options_.limits.prefix_sharing && !request.scores_prompt()) {
-    prefix = prefix_hashes(request.prompt, options_.limits.page_tokens);
+    prefix = prefix_hashes(request.prompt, options_.limits.block_tokens);
   }
   scheduler_.add(id, length, longest, std::move(prefix));
   Sequence& sequence =
@@ -67,23 +67,24 @@ void Engine::submit(Request request) {
 }
 
 bool Engine::step(const OnToken& on_token, const OnCompletion& on_completion) {
-  const std::size_t room = ahead_ ? 2 : static_cast<std::size_t>(model_.partition().stage.count);
-  const auto may_launch = [&] {
-    return flights_.size() < room && (flights_.empty() || !flights_.back().waits);
+  const std::size_t room =
+      asynchronous_ ? 2 : static_cast<std::size_t>(model_.partition().stage.count);
+  const auto may_submit = [&] {
+    return in_flight_.size() < room && (in_flight_.empty() || !in_flight_.back().waits);
   };
-  while (may_launch() && launch()) {
+  while (may_submit() && submit_step()) {
   }
-  if (flights_.empty()) {
+  if (in_flight_.empty()) {
     finish_sends();
     return false;
   }
-  land(on_token, on_completion);
+  complete_step(on_token, on_completion);
   take_times();
   return true;
 }
 
 void Engine::drain(const OnToken& on_token, const OnCompletion& on_completion) {
-  while (!flights_.empty()) land(on_token, on_completion);
+  while (!in_flight_.empty()) complete_step(on_token, on_completion);
   finish_sends();
   take_times();
 }
@@ -108,79 +109,80 @@ void Engine::finish_sends() {
   model_.groups().pp().finish_sends();
 }
 
-bool Engine::launch() {
-  Flight flight;
-  flight.slices = scheduler_.next();
-  if (flight.slices.empty()) return false;
+bool Engine::submit_step() {
+  StepInFlight step;
+  step.slices = scheduler_.next();
+  if (step.slices.empty()) return false;
   const ReplicaGroups& groups = model_.groups();
   StepPart part = part_of_step(
-      flight.slices, scheduler_, options_.limits.page_tokens, groups.place().sp, groups.layout().sp,
-      [&](std::int64_t id) -> const Sequence& { return sequences_.at(id); });
-  flight.samples = std::move(part.samples);
-  for (const Slice& slice : flight.slices) flight.decodes.push_back(decodes(slice));
+      step.slices, scheduler_, options_.limits.block_tokens, groups.coordinates().sp,
+      groups.layout().sp, [&](std::int64_t id) -> const Sequence& { return sequences_.at(id); });
+  step.samples = std::move(part.samples);
+  for (const Slice& slice : step.slices) step.decodes.push_back(decodes(slice));
   const bool prefill =
-      std::find(flight.decodes.begin(), flight.decodes.end(), false) != flight.decodes.end();
+      std::find(step.decodes.begin(), step.decodes.end(), false) != step.decodes.end();
   {
     const Tracer::Scope scope(model_.tracer(), prefill ? Phase::prefill : Phase::decode);
     model_.decoder().forward(part.batch);
   }
-  if (ahead_) {
-    if (!flights_.empty()) ++stats_.ahead_steps;
-    start_choosing(flight);
-  } else if (chooser_) {
-    flight.choices = record_.publish(choose(flight), flight.samples);
+  if (asynchronous_) {
+    if (!in_flight_.empty()) ++stats_.async_steps;
+    start_sampling(step);
+  } else if (sampler_) {
+    step.sampled_tokens = record_.publish(sample(step), step.samples);
   }
-  go_on(flight);
-  flights_.push_back(std::move(flight));
+  go_on(step);
+  in_flight_.push_back(std::move(step));
   return true;
 }
 
 /// Notes what is known of the sequences of a step that was just launched.
-void Engine::go_on(Flight& flight) {
-  for (const Slice& slice : flight.slices) {
+void Engine::go_on(StepInFlight& step) {
+  for (const Slice& slice : step.slices) {
     Sequence& sequence = this->sequence(slice);
     sequence.decoding = slice.samples;
     if (slice.starts) {
       sequence.cached_prompt_tokens = scheduler_.prefix_tokens_taken_over(slice.sequence);
     }
-    if (!ahead_) continue;
+    if (!asynchronous_) continue;
     const bool generates = slice.samples && !sequence.only_prompt();
     if (generates) ++sequence.unseen;
     sequence.leaves = slice.samples && (sequence.generated() + sequence.unseen >=
                                             sequence.request.sampling.max_tokens ||
                                         sequence.length() >= options_.max_sequence_length);
-    if (generates && !sequence.leaves && edits_follow_tokens(sequence.request)) flight.waits = true;
+    if (generates && !sequence.leaves && edits_follow_tokens(sequence.request)) step.waits = true;
     scheduler_.complete(slice, sequence.leaves);
   }
-  if (!ahead_) return;
+  if (!asynchronous_) return;
   // Of a shared prompt, the last row may be computed elsewhere than the decodes to come.
-  for (const Sample& sample : flight.samples) {
-    const Slice& slice = flight.slices[sample.slice];
+  for (const Sample& sample : step.samples) {
+    const Slice& slice = step.slices[sample.slice];
     const Sequence& sequence = this->sequence(slice);
     const bool goes_on = slice.samples && !sequence.only_prompt() && !sequence.leaves;
-    if (sample.owner != slice.home && goes_on) flight.waits = true;
+    if (sample.owner != slice.home && goes_on) step.waits = true;
   }
 }
 
-void Engine::land(const OnToken& on_token, const OnCompletion& on_completion) {
-  Flight flight = std::move(flights_.front());
-  flights_.pop_front();
-  if (!flight.choices && !ahead_) flight.choices = record_.receive(flight.samples);
+void Engine::complete_step(const OnToken& on_token, const OnCompletion& on_completion) {
+  StepInFlight step = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  if (!step.sampled_tokens && !asynchronous_) step.sampled_tokens = record_.receive(step.samples);
   const Tracer::Scope scope(model_.tracer(), Phase::sampling);
-  if (!flight.choices) flight.choices = record_.publish(finish_choosing(flight), flight.samples);
-  const std::vector<Choice> choices = std::move(*flight.choices);
+  if (!step.sampled_tokens)
+    step.sampled_tokens = record_.publish(finish_sampling(step), step.samples);
+  const std::vector<SampledToken> sampled_tokens = std::move(*step.sampled_tokens);
   ++stats_.steps;
   std::size_t next = 0;
-  for (std::size_t i = 0; i < flight.slices.size(); ++i) {
+  for (std::size_t i = 0; i < step.slices.size(); ++i) {
     const std::size_t first = next;
-    while (next < flight.samples.size() && flight.samples[next].slice == i) ++next;
+    while (next < step.samples.size() && step.samples[next].slice == i) ++next;
     // Without its sequence, which ended in the step before, a slice counts for nothing.
-    if (ahead_ && !sequences_.contains(flight.slices[i].sequence)) {
-      stats_.dropped_rows += flight.slices[i].count;
+    if (asynchronous_ && !sequences_.contains(step.slices[i].sequence)) {
+      stats_.dropped_rows += step.slices[i].count;
       continue;
     }
-    count(flight.slices[i], flight.decodes[i]);
-    finish(flight.slices[i], std::span(choices).subspan(first, next - first), on_token,
+    count(step.slices[i], step.decodes[i]);
+    finish(step.slices[i], std::span(sampled_tokens).subspan(first, next - first), on_token,
            on_completion);
   }
   stats_.preemptions = scheduler_.preemptions();
@@ -197,24 +199,24 @@ void Engine::count(const Slice& slice, bool decodes) {
   ++stats_.slices;
 }
 
-/// The rows of this rank's samples; with `kept`, new tokens have places, in order.
-std::vector<LogitRow> Engine::rows_of(const Flight& flight, bool kept) {
+/// The rows of this rank's samples; with `device_tokens`, new tokens have places, in order.
+std::vector<LogitRow> Engine::rows_of(const StepInFlight& step, bool device_tokens) {
   std::vector<LogitRow> rows;
-  std::int32_t place = 0;
-  for (const Sample& sample : flight.samples) {
+  std::int32_t slot = 0;
+  for (const Sample& sample : step.samples) {
     if (sample.row < 0) continue;
-    Sequence& sequence = this->sequence(flight.slices[sample.slice]);
+    Sequence& sequence = this->sequence(step.slices[sample.slice]);
     LogitRow& row = rows.emplace_back(LogitRow{&sequence, sample.position});
-    if (kept && !row.known()) row.keep = sequence.kept_at = place++;
+    if (device_tokens && !row.known()) row.token_slot = sequence.device_token_at = slot++;
   }
   return rows;
 }
 
 /// Calls `work` for the rows' logits, as many at a time as there is room for.
-void Engine::with_logits(const Flight& flight, std::span<const LogitRow> rows,
+void Engine::with_logits(const StepInFlight& step, std::span<const LogitRow> rows,
                          const LogitsWork& work) {
   std::vector<std::int32_t> places;
-  for (const Sample& sample : flight.samples) {
+  for (const Sample& sample : step.samples) {
     if (sample.row >= 0) places.push_back(sample.row);
   }
   const auto most = static_cast<std::size_t>(model_.shape().step.logit_rows);
@@ -229,65 +231,66 @@ void Engine::with_logits(const Flight& flight, std::span<const LogitRow> rows,
   }
 }
 
-std::vector<Choice> Engine::choose(const Flight& flight) {
-  std::vector<Choice> choices;
-  with_logits(flight, rows_of(flight, false), [&](const Tensor& logits, auto rows) {
-    std::vector<Choice> chosen = chooser_->choose(logits, rows);
-    std::move(chosen.begin(), chosen.end(), std::back_inserter(choices));
+std::vector<SampledToken> Engine::sample(const StepInFlight& step) {
+  std::vector<SampledToken> sampled_tokens;
+  with_logits(step, rows_of(step, false), [&](const Tensor& logits, auto rows) {
+    std::vector<SampledToken> chosen = sampler_->sample(logits, rows);
+    std::move(chosen.begin(), chosen.end(), std::back_inserter(sampled_tokens));
   });
-  return choices;
+  return sampled_tokens;
 }
 
-void Engine::start_choosing(Flight& flight) {
-  with_logits(flight, rows_of(flight, true), [&](const Tensor& logits, auto rows) {
-    std::optional<StartedChoices> started =
-        chooser_->start(logits, rows, model_.kept_tokens().places());
+void Engine::start_sampling(StepInFlight& step) {
+  with_logits(step, rows_of(step, true), [&](const Tensor& logits, auto rows) {
+    std::optional<StartedSampling> started =
+        sampler_->start(logits, rows, model_.device_tokens().places());
     if (!started) {
-      // What the host has chosen is not among the kept tokens.
-      started.emplace().choices = chooser_->choose(logits, rows);
-      flight.waits = true;
+      // What the host has chosen is not among the tokens on the device.
+      started.emplace().sampled_tokens = sampler_->sample(logits, rows);
+      step.waits = true;
     }
-    flight.started.push_back(std::move(*started));
+    step.started.push_back(std::move(*started));
   });
-  if (options_.limits.sp > 1 && !flight.waits) flight.waits = host_chooses(flight);
+  if (options_.limits.sp > 1 && !step.waits) step.waits = host_samples(step);
 }
 
 /// Whether the host of another sp rank chooses some tokens.
-bool Engine::host_chooses(const Flight& flight) {
+bool Engine::host_samples(const StepInFlight& step) {
   const auto most = static_cast<std::size_t>(model_.shape().step.logit_rows);
   for (int owner = 0; owner < options_.limits.sp; ++owner) {
-    if (owner == model_.groups().place().sp) continue;  // `start` would have said so
+    if (owner == model_.groups().coordinates().sp) continue;  // `start` would have said so
     std::vector<LogitRow> rows;
-    for (const Sample& sample : flight.samples) {
+    for (const Sample& sample : step.samples) {
       if (sample.owner != owner) continue;
-      rows.push_back({&sequence(flight.slices[sample.slice]), sample.position});
+      rows.push_back({&sequence(step.slices[sample.slice]), sample.position});
     }
     for (std::size_t first = 0; first < rows.size(); first += most) {
       const std::size_t n = std::min(most, rows.size() - first);
-      if (!chooser_->can_start(std::span(rows).subspan(first, n))) return true;
+      if (!sampler_->can_start(std::span(rows).subspan(first, n))) return true;
     }
   }
   return false;
 }
 
 /// Waits for this rank's choices.
-std::vector<Choice> Engine::finish_choosing(Flight& flight) {
-  std::vector<Choice> choices;
-  for (StartedChoices& started : flight.started) {
-    std::vector<Choice> chosen = chooser_->finish(std::move(started));
-    std::move(chosen.begin(), chosen.end(), std::back_inserter(choices));
+std::vector<SampledToken> Engine::finish_sampling(StepInFlight& step) {
+  std::vector<SampledToken> sampled_tokens;
+  for (StartedSampling& started : step.started) {
+    std::vector<SampledToken> chosen = sampler_->finish(std::move(started));
+    std::move(chosen.begin(), chosen.end(), std::back_inserter(sampled_tokens));
   }
-  return choices;
+  return sampled_tokens;
 }
 
-void Engine::finish(const Slice& slice, std::span<const Choice> choices, const OnToken& on_token,
-                    const OnCompletion& on_completion) {
+void Engine::finish(const Slice& slice, std::span<const SampledToken> sampled_tokens,
+                    const OnToken& on_token, const OnCompletion& on_completion) {
   Sequence& sequence = this->sequence(slice);
   std::optional<FinishReason> reason;
-  for (const Choice& choice : choices) {
-    const bool generated = slice.samples && !sequence.only_prompt() && &choice == &choices.back();
+  for (const SampledToken& choice : sampled_tokens) {
+    const bool generated =
+        slice.samples && !sequence.only_prompt() && &choice == &sampled_tokens.back();
     if (generated && sequence.generated() == 0) sequence.first_token_at = now();
-    if (generated && ahead_) --sequence.unseen;
+    if (generated && asynchronous_) --sequence.unseen;
     reason = sequence.take(choice, generated, options_.eos, options_.max_sequence_length);
     if (generated && on_token) on_token(sequence, choice.token);
   }
@@ -295,7 +298,7 @@ void Engine::finish(const Slice& slice, std::span<const Choice> choices, const O
     sequence.first_token_at = now();
     reason = FinishReason::length;
   }
-  if (!ahead_) {
+  if (!asynchronous_) {
     scheduler_.complete(slice, reason.has_value());
   } else if (reason && !sequence.leaves) {
     scheduler_.end(slice.sequence);

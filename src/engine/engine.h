@@ -26,7 +26,7 @@ struct EngineOptions {
   std::int64_t max_sequence_length = 0;  ///< prompt and completion together
   bool digest = false;                   ///< compute logits digests
   std::vector<TokenId> eos;              ///< every one of them ends a sequence
-  bool run_ahead = true;  ///< launch a step before the tokens of the one before are known
+  bool async_scheduling = true;  ///< launch a step before the tokens of the one before are known
 };
 
 /// Where the time went and how much was done, for the report. Seconds are the tracer's, of whole
@@ -36,7 +36,7 @@ struct EngineStats {
   std::int64_t prefill_tokens = 0;  ///< rows of prompts, and of sequences computed again
   std::int64_t decode_tokens = 0;   ///< single rows that gave a further token
   std::int64_t slices = 0;          ///< sequences, summed over the steps
-  std::int64_t ahead_steps = 0;     ///< launched before the tokens of the one before were known
+  std::int64_t async_steps = 0;     ///< launched before the tokens of the one before were known
   std::int64_t dropped_rows = 0;    ///< computed for sequences that had ended; in no other figure
   std::int64_t preemptions = 0;
   std::int64_t prefix_tokens_looked_up = 0;   ///< see Scheduler
@@ -94,31 +94,32 @@ class Engine {
 
  private:
   /// A step between launch and landing.
-  struct Flight {
+  struct StepInFlight {
     std::vector<Slice> slices;
     std::vector<bool> decodes;  ///< the slices
     std::vector<Sample> samples;
-    std::optional<std::vector<Choice>> choices;  ///< where they are known already
-    std::vector<StartedChoices> started;  ///< where they are under way, as they were asked for
-    bool waits = false;                   ///< nothing is launched until it has landed
+    std::optional<std::vector<SampledToken>> sampled_tokens;  ///< where they are known already
+    std::vector<StartedSampling> started;  ///< where they are under way, as they were asked for
+    bool waits = false;                    ///< nothing is launched until it has landed
   };
   using LogitsWork = std::function<void(const Tensor& logits, std::span<const LogitRow> rows)>;
 
-  bool launch();
-  void land(const OnToken& on_token, const OnCompletion& on_completion);
+  bool submit_step();
+  void complete_step(const OnToken& on_token, const OnCompletion& on_completion);
   void finish_sends();
   void count(const Slice& slice, bool decodes);
   void take_times();
   [[nodiscard]] bool decodes(const Slice& slice) const;
-  [[nodiscard]] std::vector<LogitRow> rows_of(const Flight& flight, bool kept);
-  void with_logits(const Flight& flight, std::span<const LogitRow> rows, const LogitsWork& work);
-  std::vector<Choice> choose(const Flight& flight);
-  void start_choosing(Flight& flight);
-  void go_on(Flight& flight);
-  [[nodiscard]] bool host_chooses(const Flight& flight);
-  std::vector<Choice> finish_choosing(Flight& flight);
-  void finish(const Slice& slice, std::span<const Choice> choices, const OnToken& on_token,
-              const OnCompletion& on_completion);
+  [[nodiscard]] std::vector<LogitRow> rows_of(const StepInFlight& step, bool device_tokens);
+  void with_logits(const StepInFlight& step, std::span<const LogitRow> rows,
+                   const LogitsWork& work);
+  std::vector<SampledToken> sample(const StepInFlight& step);
+  void start_sampling(StepInFlight& step);
+  void go_on(StepInFlight& step);
+  [[nodiscard]] bool host_samples(const StepInFlight& step);
+  std::vector<SampledToken> finish_sampling(StepInFlight& step);
+  void finish(const Slice& slice, std::span<const SampledToken> sampled_tokens,
+              const OnToken& on_token, const OnCompletion& on_completion);
   [[nodiscard]] Sequence& sequence(const Slice& slice) { return sequences_.at(slice.sequence); }
   [[nodiscard]] const Sequence& sequence(const Slice& slice) const {
     return sequences_.at(slice.sequence);
@@ -128,10 +129,10 @@ class Engine {
   const Tokenizer* tokenizer_;
   EngineOptions options_;
   Scheduler scheduler_;
-  std::optional<TokenChooser> chooser_;  ///< in the last stage
-  bool ahead_;                           ///< steps are launched before the one before has landed
+  std::optional<Sampler> sampler_;  ///< in the last stage
+  bool asynchronous_;               ///< steps are launched before the one before has landed
   StepRecord record_;
-  std::deque<Flight> flights_;                            ///< oldest first
+  std::deque<StepInFlight> in_flight_;                    ///< oldest first
   std::unordered_map<std::int64_t, Sequence> sequences_;  ///< by scheduler id
   std::int64_t next_sequence_ = 0;
   EngineStats stats_;

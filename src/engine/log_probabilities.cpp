@@ -12,13 +12,13 @@ LogProbabilities::LogProbabilities(Vocabulary& vocabulary, const Tensor& logits,
     : rows_(rows.begin(), rows.end()) {
   const auto blocks = static_cast<std::size_t>(vocabulary.blocks());
   std::vector<std::int32_t> which;
-  std::vector<RowMass> asked;
+  std::vector<RowWeightSum> asked;
   for (const LogprobRow& row : rows_) {
     which.push_back(row.row);
     asked.emplace_back().row = row.row;
   }
   const std::vector<float> maxima = vocabulary.maxima(which);
-  const std::vector<float> masses = vocabulary.masses(logits, asked);
+  const std::vector<float> weight_sums = vocabulary.weight_sums(logits, asked);
   const auto maxima_of = [&](std::size_t i) {
     return std::span(maxima).subspan(i * blocks, blocks);
   };
@@ -29,8 +29,8 @@ LogProbabilities::LogProbabilities(Vocabulary& vocabulary, const Tensor& logits,
     normaliser.largest = *std::max_element(maxima_of(i).begin(), maxima_of(i).end());
     double sum = 0;
     for (std::size_t b = 0; b < blocks; ++b) {
-      const double mass = masses[i * blocks + b];
-      if (mass > 0) sum += mass * exp_d(maxima_of(i)[b] - normaliser.largest);
+      const double weight_sum = weight_sums[i * blocks + b];
+      if (weight_sum > 0) sum += weight_sum * exp_d(maxima_of(i)[b] - normaliser.largest);
     }
     normaliser.log_sum = log_d(sum);
     if (rows_[i].top > 0) best[i] = best_blocks(maxima_of(i), rows_[i].top);
@@ -50,7 +50,7 @@ LogProbabilities::LogProbabilities(Vocabulary& vocabulary, const Tensor& logits,
 }
 
 float LogProbabilities::logprob(std::size_t i, float logit) const {
-  return everywhere::logprob(logit, normalisers_[i].largest, normalisers_[i].log_sum);
+  return hostdevice::logprob(logit, normalisers_[i].largest, normalisers_[i].log_sum);
 }
 
 std::vector<PositionLogprobs> LogProbabilities::of(Vocabulary& vocabulary, const Tensor& logits,

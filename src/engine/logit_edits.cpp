@@ -24,19 +24,19 @@ void forbid(std::vector<LogitEdit>& edits, TokenId token) {
 
 /// One edit for each token, from edits that are sorted by token.
 void merge_equal(std::vector<LogitEdit>& edits) {
-  std::size_t kept = 0;
+  std::size_t device_tokens = 0;
   for (const LogitEdit& edit : edits) {
-    if (kept == 0 || edits[kept - 1].token != edit.token) {
-      edits[kept++] = edit;
+    if (device_tokens == 0 || edits[device_tokens - 1].token != edit.token) {
+      edits[device_tokens++] = edit;
       continue;
     }
-    LogitEdit& into = edits[kept - 1];
+    LogitEdit& into = edits[device_tokens - 1];
     into.forbidden = into.forbidden || edit.forbidden;
     into.bias += edit.bias;  // of at most one of them
     into.occurred = into.occurred || edit.occurred;
     into.occurrences += edit.occurrences;
   }
-  edits.resize(kept);
+  edits.resize(device_tokens);
 }
 
 }  // namespace
@@ -87,7 +87,7 @@ Penalties penalties_of(const SamplingParams& params) {
 }
 
 float edited(float logit, const LogitEdit& edit, const SamplingParams& params) {
-  return everywhere::edited(logit, edit, penalties_of(params));
+  return hostdevice::edited(logit, edit, penalties_of(params));
 }
 
 }  // namespace weft

@@ -2,14 +2,14 @@
 
 namespace weft {
 
-std::vector<BlockHash> prefix_hashes(std::span<const TokenId> tokens, std::int64_t page_tokens) {
-  const auto page = static_cast<std::size_t>(page_tokens);
+std::vector<BlockHash> prefix_hashes(std::span<const TokenId> tokens, std::int64_t block_tokens) {
+  const auto kv_block = static_cast<std::size_t>(block_tokens);
   std::vector<BlockHash> hashes;
   BlockHash previous;
-  for (std::size_t end = page; end <= tokens.size(); end += page) {
+  for (std::size_t end = kv_block; end <= tokens.size(); end += kv_block) {
     Digester digester;
     digester.add(std::as_bytes(std::span(&previous, 1)));
-    digester.add(std::as_bytes(tokens.subspan(end - page, page)));
+    digester.add(std::as_bytes(tokens.subspan(end - kv_block, kv_block)));
     previous = digester.result();
     hashes.push_back(previous);
   }

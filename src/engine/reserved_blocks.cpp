@@ -6,19 +6,20 @@
 
 namespace weft {
 
-void PromisedPages::promise(const BlockHash& hash) { ++pages_[hash].promises; }
+void ReservedBlocks::promise(const BlockHash& hash) { ++kv_blocks_[hash].promises; }
 
-void PromisedPages::await(const BlockHash& hash, std::int64_t sequence) {
-  const auto page = pages_.find(hash);
-  require(page != pages_.end(), "sequence {} waits for a page that nobody computes", sequence);
-  page->second.waiting.push_back(sequence);
+void ReservedBlocks::await(const BlockHash& hash, std::int64_t sequence) {
+  const auto kv_block = kv_blocks_.find(hash);
+  require(kv_block != kv_blocks_.end(), "sequence {} waits for a page that nobody computes",
+          sequence);
+  kv_block->second.waiting.push_back(sequence);
 }
 
-std::vector<std::int64_t> PromisedPages::settle(const BlockHash& hash) {
-  const auto page = pages_.find(hash);
-  require(page != pages_.end(), "a page was not promised");
-  std::vector<std::int64_t> woken = std::exchange(page->second.waiting, {});
-  if (--page->second.promises == 0) pages_.erase(page);
+std::vector<std::int64_t> ReservedBlocks::settle(const BlockHash& hash) {
+  const auto kv_block = kv_blocks_.find(hash);
+  require(kv_block != kv_blocks_.end(), "a page was not promised");
+  std::vector<std::int64_t> woken = std::exchange(kv_block->second.waiting, {});
+  if (--kv_block->second.promises == 0) kv_blocks_.erase(kv_block);
   return woken;
 }
 

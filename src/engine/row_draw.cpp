@@ -16,13 +16,13 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr auto kBlock = static_cast<std::size_t>(kVocabBlock);
 
 /// Two numbers in [0, 1) for one attempt at a draw.
-everywhere::Uniforms uniforms(std::uint64_t seed, DrawPlace place, std::uint64_t attempt) {
-  return everywhere::uniforms(seed, place.position, static_cast<std::uint64_t>(place.choice),
+hostdevice::Uniforms uniforms(std::uint64_t seed, DrawPlace place, std::uint64_t attempt) {
+  return hostdevice::uniforms(seed, place.position, static_cast<std::uint64_t>(place.choice),
                               attempt);
 }
 
 float min_p_limit(double min_p, float largest, float scale) {
-  return everywhere::min_p_limit(log_min_p(min_p), largest, scale);
+  return hostdevice::min_p_limit(log_min_p(min_p), largest, scale);
 }
 
 /// A value with at least `count` of the values at or above it, and not many more; the lowest finite
@@ -31,13 +31,13 @@ float least_of_largest(std::span<const float> values, std::int64_t count) {
   constexpr std::uint32_t shift = 20;
   std::vector<std::int64_t> counts(std::size_t{1} << (32 - shift), 0);
   for (const float value : values) {
-    if (value > -kInfinity) ++counts[everywhere::ordered_bits(value) >> shift];
+    if (value > -kInfinity) ++counts[hostdevice::ordered_bits(value) >> shift];
   }
   std::int64_t above = 0;
   for (std::size_t i = counts.size(); i-- > 0;) {
     above += counts[i];
     if (above < count) continue;
-    const float least = everywhere::from_ordered_bits(static_cast<std::uint32_t>(i) << shift);
+    const float least = hostdevice::from_ordered_bits(static_cast<std::uint32_t>(i) << shift);
     return least > -kInfinity ? least : std::numeric_limits<float>::lowest();
   }
   return std::numeric_limits<float>::lowest();
@@ -49,12 +49,12 @@ std::vector<std::int32_t> best_blocks(std::span<const float> maxima, std::int64_
   std::vector<std::int32_t> blocks(maxima.size());
   std::iota(blocks.begin(), blocks.end(), 0);
   if (count >= static_cast<std::int64_t>(blocks.size())) return blocks;
-  const auto larger = [&](std::int32_t a, std::int32_t b) {
+  const auto max = [&](std::int32_t a, std::int32_t b) {
     const float x = maxima[static_cast<std::size_t>(a)];
     const float y = maxima[static_cast<std::size_t>(b)];
     return x != y ? x > y : a < b;
   };
-  std::nth_element(blocks.begin(), blocks.begin() + count, blocks.end(), larger);
+  std::nth_element(blocks.begin(), blocks.begin() + count, blocks.end(), max);
   blocks.resize(static_cast<std::size_t>(count));
   std::sort(blocks.begin(), blocks.end());
   return blocks;
@@ -112,7 +112,7 @@ TokenId draw_candidate(std::span<const Candidate> candidates, const SamplingPara
     weights.push_back(exp_d((double{candidate.logit} - first.logit) * scale));
   }
   const double u = uniforms(params.seed, place, 0).u;
-  const std::int64_t drawn = everywhere::draw_weight(
+  const std::int64_t drawn = hostdevice::draw_weight(
       weights.data(), static_cast<std::int64_t>(weights.size()), params.top_p, u);
   return candidates[static_cast<std::size_t>(drawn)].token;
 }
@@ -121,24 +121,25 @@ RowDraw::RowDraw(const SamplingParams& params, DrawPlace place, TokenId best, st
                  std::span<const float> maxima)
     : top_p_(params.top_p), seed_(params.seed), place_(place), best_(best), maxima_(maxima) {
   largest_ = *std::max_element(maxima.begin(), maxima.end());
-  mass_.row = row;
-  mass_.scale = inverse_temperature(params.temperature);
+  weight_sum_.row = row;
+  weight_sum_.scale = inverse_temperature(params.temperature);
   if (std::abs(largest_) < kInfinity) {
-    mass_.before = mass_.behind = min_p_limit(params.min_p, largest_, mass_.scale);
+    weight_sum_.before = weight_sum_.behind =
+        min_p_limit(params.min_p, largest_, weight_sum_.scale);
     for (const float maximum : maxima) {
-      factors_.push_back(exp_d((double{maximum} - largest_) * mass_.scale));
+      factors_.push_back(exp_d((double{maximum} - largest_) * weight_sum_.scale));
     }
   } else {
     token_ = best;
   }
 }
 
-void RowDraw::weigh(std::span<const float> masses) {
-  std::vector<double> weights(masses.size(), 0);
+void RowDraw::weigh(std::span<const float> weight_sums) {
+  std::vector<double> weights(weight_sums.size(), 0);
   double total = 0;
-  for (std::size_t b = 0; b < masses.size(); ++b) {
-    if (!(masses[b] > 0)) continue;
-    weights[b] = masses[b] * factors_[b];
+  for (std::size_t b = 0; b < weight_sums.size(); ++b) {
+    if (!(weight_sums[b] > 0)) continue;
+    weights[b] = weight_sums[b] * factors_[b];
     total += weights[b];
   }
   if (!candidate_) {
@@ -150,7 +151,7 @@ void RowDraw::weigh(std::span<const float> masses) {
   // What was drawn is not among top_p, so all of top_p comes before it: draw from there.
   weights_ = std::move(weights);
   total_ = total;
-  drawable_ = mass_;
+  drawable_ = weight_sum_;
   if (total_ > 0) {
     choose_block();
   } else {
@@ -161,7 +162,7 @@ void RowDraw::weigh(std::span<const float> masses) {
 void RowDraw::choose_block() {
   const double u = uniforms(seed_, place_, attempt_).u;
   block_ = static_cast<std::int32_t>(
-      everywhere::passing(weights_.data(), static_cast<std::int64_t>(weights_.size()), u * total_));
+      hostdevice::passing(weights_.data(), static_cast<std::int64_t>(weights_.size()), u * total_));
 }
 
 void RowDraw::pick(std::span<const float> values) {
@@ -173,12 +174,12 @@ void RowDraw::pick(std::span<const float> values) {
     const TokenId token = first + static_cast<TokenId>(c);
     const float limit = token < drawable_.split ? drawable_.before : drawable_.behind;
     if (!(values[c] > limit)) continue;
-    weights[c] = exp_f32((values[c] - maximum) * mass_.scale);
+    weights[c] = exp_f32((values[c] - maximum) * weight_sum_.scale);
     total += weights[c];
   }
   const double v = uniforms(seed_, place_, attempt_).v;
   const auto drawn = static_cast<std::size_t>(
-      everywhere::passing(weights.data(), static_cast<std::int64_t>(kBlock), v * total));
+      hostdevice::passing(weights.data(), static_cast<std::int64_t>(kBlock), v * total));
   const Candidate candidate{values[drawn], first + static_cast<TokenId>(drawn)};
   if (top_p_ >= 1) {
     token_ = candidate.token;
@@ -186,9 +187,9 @@ void RowDraw::pick(std::span<const float> values) {
   }
   candidate_ = candidate;
   ++attempt_;
-  mass_.before = everywhere::next_below(candidate.logit);
-  mass_.behind = candidate.logit;
-  mass_.split = candidate.token;
+  weight_sum_.before = hostdevice::next_below(candidate.logit);
+  weight_sum_.behind = candidate.logit;
+  weight_sum_.split = candidate.token;
 }
 
 }  // namespace weft

@@ -53,8 +53,8 @@ struct DrawPlace {
 TokenId draw_candidate(std::span<const Candidate> candidates, const SamplingParams& params,
                        DrawPlace place);
 
-/// A draw from a whole row, restricted by min_p and top_p only. It asks for masses of blocks, then
-/// for the values of one block, again and again until it is done.
+/// A draw from a whole row, restricted by min_p and top_p only. It asks for weight sums of blocks,
+/// then for the values of one block, again and again until it is done.
 class RowDraw {
  public:
   /// `best` is the row's greedy token: what is chosen when nothing has a weight. `row` is named in
@@ -65,12 +65,12 @@ class RowDraw {
   [[nodiscard]] bool done() const { return token_.has_value(); }
   [[nodiscard]] TokenId token() const { return *token_; }
 
-  /// The masses that are needed next.
-  [[nodiscard]] const RowMass& mass() const { return mass_; }
+  /// The weight sums that are needed next.
+  [[nodiscard]] const RowWeightSum& weight_sum() const { return weight_sum_; }
   /// Takes them, [blocks]; afterwards the draw is done or needs the values of `block`.
-  void weigh(std::span<const float> masses);
-  [[nodiscard]] RowBlock block() const { return {mass_.row, block_}; }
-  /// Takes the values [256]; afterwards the draw is done or needs masses.
+  void weigh(std::span<const float> weight_sums);
+  [[nodiscard]] RowBlock block() const { return {weight_sum_.row, block_}; }
+  /// Takes the values [256]; afterwards the draw is done or needs weight sums.
   void pick(std::span<const float> values);
 
  private:
@@ -83,13 +83,13 @@ class RowDraw {
   std::span<const float> maxima_;
   float largest_ = 0;
   std::vector<double> factors_;  ///< weight of each block's largest logit
-  RowMass mass_;                 ///< the tokens that may be drawn, or whose weight is asked for
+  RowWeightSum weight_sum_;      ///< the tokens that may be drawn, or whose weight is asked for
   std::vector<double> weights_;  ///< of the blocks: what may be drawn
   double total_ = 0;             ///< of `weights_`
   double wanted_ = 0;            ///< the weight that makes top_p
   std::uint64_t attempt_ = 0;
   std::int32_t block_ = 0;
-  RowMass drawable_;                    ///< the tokens that `weights_` are of
+  RowWeightSum drawable_;               ///< the tokens that `weights_` are of
   std::optional<Candidate> candidate_;  ///< drawn, to be accepted when it is among top_p
   std::optional<TokenId> token_;
 };

@@ -30,7 +30,7 @@ constexpr std::uint8_t kNone = 255;
 
 }  // namespace
 
-void Choice::append_to(std::string& bytes) const {
+void SampledToken::append_to(std::string& bytes) const {
   put(bytes, token);
   put(bytes, row_digest);
   if (!logprobs) {
@@ -43,8 +43,8 @@ void Choice::append_to(std::string& bytes) const {
   for (const TokenLogprob& one : logprobs->top) put(bytes, one);
 }
 
-Choice Choice::read_from(std::string_view& bytes) {
-  Choice choice;
+SampledToken SampledToken::read_from(std::string_view& bytes) {
+  SampledToken choice;
   choice.token = take<TokenId>(bytes);
   choice.row_digest = take<Digest>(bytes);
   const auto top = take<std::uint8_t>(bytes);

@@ -12,7 +12,7 @@ namespace weft {
 
 /// What a row of logits yields. It depends on the request and the logits alone; ranks that did not
 /// compute the row are told it.
-struct Choice {
+struct SampledToken {
   TokenId token = 0;
   Digest row_digest;  ///< of the raw logits; zero when no digests were asked for
   std::optional<PositionLogprobs> logprobs;  ///< when the request asked for them
@@ -20,8 +20,8 @@ struct Choice {
   /// Appends it to a message, as bytes of this machine.
   void append_to(std::string& bytes) const;
   /// The reverse: takes it from the message's front. Throws Error when bytes are missing.
-  static Choice read_from(std::string_view& bytes);
-  bool operator==(const Choice&) const = default;
+  static SampledToken read_from(std::string_view& bytes);
+  bool operator==(const SampledToken&) const = default;
 };
 
 }  // namespace weft

@@ -17,7 +17,9 @@ namespace {
 /// Blocks of logits that are brought together at a time, or few more.
 constexpr std::size_t kMostBlocks = 1024;
 
-DrawPlace place_of(const LogitRow& row) { return {row.position, row.sequence->request.choice}; }
+DrawPlace coordinates_of(const LogitRow& row) {
+  return {row.position, row.sequence->request.choice};
+}
 
 const LogitRow& at(std::span<const LogitRow> rows, std::int32_t row) {
   return rows[static_cast<std::size_t>(row)];
@@ -33,9 +35,9 @@ std::vector<LogprobRow> logprob_rows(std::span<const LogitRow> rows,
 }
 
 /// What is known without looking at logits.
-void take_known(std::span<const LogitRow> rows, std::vector<Choice>& choices) {
+void take_known(std::span<const LogitRow> rows, std::vector<SampledToken>& sampled_tokens) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].known()) choices[i].token = rows[i].token();
+    if (rows[i].known()) sampled_tokens[i].token = rows[i].token();
   }
 }
 
@@ -47,15 +49,15 @@ std::vector<bool> scored_of(std::span<const LogitRow> rows, std::span<const std:
   return scored;
 }
 
-void take_answers(const RowAnswers& answers, std::span<const std::int32_t> asked,
-                  const std::vector<bool>& scored, std::vector<Choice>& choices) {
+void take_results(const RowResults& results, std::span<const std::int32_t> asked,
+                  const std::vector<bool>& scored, std::vector<SampledToken>& sampled_tokens) {
   for (std::size_t i = 0; i < asked.size(); ++i) {
-    Choice& choice = choices[static_cast<std::size_t>(asked[i])];
-    choice.token = answers.choices[i].token;
+    SampledToken& choice = sampled_tokens[static_cast<std::size_t>(asked[i])];
+    choice.token = results.results[i].token;
     if (!scored[i]) continue;
     PositionLogprobs& logprobs = choice.logprobs.emplace();
-    logprobs.logprob = answers.choices[i].logprob;
-    for (const ScoredToken& one : answers.top_of(i)) {
+    logprobs.logprob = results.results[i].logprob;
+    for (const ScoredToken& one : results.top_of(i)) {
       logprobs.top.push_back({one.token, one.logprob});
     }
   }
@@ -63,72 +65,73 @@ void take_answers(const RowAnswers& answers, std::span<const std::int32_t> asked
 
 }  // namespace
 
-TokenChooser::TokenChooser(Vocabulary& vocabulary, std::vector<TokenId> eos, bool digest)
+Sampler::Sampler(Vocabulary& vocabulary, std::vector<TokenId> eos, bool digest)
     : vocabulary_(vocabulary), eos_(std::move(eos)), digest_(digest) {
   // Models name end tokens that their vocabulary lacks: no logit is theirs.
   std::erase_if(eos_, [&](TokenId token) { return token < 0 || token >= vocabulary.vocab(); });
 }
 
-std::vector<Choice> TokenChooser::choose(const Tensor& logits, std::span<const LogitRow> rows) {
-  std::vector<Choice> choices(rows.size());
+std::vector<SampledToken> Sampler::sample(const Tensor& logits, std::span<const LogitRow> rows) {
+  std::vector<SampledToken> sampled_tokens(rows.size());
   if (digest_) {
     const std::vector<Digest> digests = vocabulary_.row_digests(logits);
-    for (std::size_t row = 0; row < choices.size(); ++row) choices[row].row_digest = digests[row];
+    for (std::size_t row = 0; row < sampled_tokens.size(); ++row)
+      sampled_tokens[row].row_digest = digests[row];
   }
   std::vector<std::int32_t> which(rows.size());
   std::iota(which.begin(), which.end(), 0);
-  if (SampledRows* const sampled = vocabulary_.sampled()) {
-    which = choose_in_place(*sampled, logits, rows, choices);
-    if (which.empty()) return choices;
+  if (DeviceSampling* const device_sampling = vocabulary_.device_sampling()) {
+    which = sample_on_device(*device_sampling, logits, rows, sampled_tokens);
+    if (which.empty()) return sampled_tokens;
   }
-  choose_on_host(logits, rows, which, choices);
-  return choices;
+  sample_on_host(logits, rows, which, sampled_tokens);
+  return sampled_tokens;
 }
 
-std::vector<std::int32_t> TokenChooser::choose_in_place(SampledRows& sampled, const Tensor& logits,
-                                                        std::span<const LogitRow> rows,
-                                                        std::vector<Choice>& choices) {
-  RowQuestions asked = questions_about(rows, eos_, vocabulary_.vocab(), sampled.limits());
-  take_known(rows, choices);
+std::vector<std::int32_t> Sampler::sample_on_device(DeviceSampling& device_sampling,
+                                                    const Tensor& logits,
+                                                    std::span<const LogitRow> rows,
+                                                    std::vector<SampledToken>& sampled_tokens) {
+  SplitRequests asked = split_requests(rows, eos_, vocabulary_.vocab(), device_sampling.limits());
+  take_known(rows, sampled_tokens);
   if (asked.rows.empty()) return std::move(asked.left);
-  const RowAnswers answers = sampled.choose(logits, asked.query.view());
-  take_answers(answers, asked.rows, scored_of(rows, asked.rows), choices);
+  const RowResults results = device_sampling.sample(logits, asked.query.view());
+  take_results(results, asked.rows, scored_of(rows, asked.rows), sampled_tokens);
   return std::move(asked.left);
 }
 
-bool TokenChooser::can_start(std::span<const LogitRow> rows) const {
-  SampledRows* const sampled = vocabulary_.sampled();
-  if (digest_ || sampled == nullptr) return false;
-  return questions_about(rows, eos_, vocabulary_.vocab(), sampled->limits()).left.empty();
+bool Sampler::can_start(std::span<const LogitRow> rows) const {
+  DeviceSampling* const device_sampling = vocabulary_.device_sampling();
+  if (digest_ || device_sampling == nullptr) return false;
+  return split_requests(rows, eos_, vocabulary_.vocab(), device_sampling->limits()).left.empty();
 }
 
-std::optional<StartedChoices> TokenChooser::start(const Tensor& logits,
-                                                  std::span<const LogitRow> rows,
-                                                  const Tensor& kept) {
-  SampledRows* const sampled = vocabulary_.sampled();
-  if (digest_ || sampled == nullptr) return std::nullopt;
-  RowQuestions asked = questions_about(rows, eos_, vocabulary_.vocab(), sampled->limits());
+std::optional<StartedSampling> Sampler::start(const Tensor& logits, std::span<const LogitRow> rows,
+                                              const Tensor& device_tokens) {
+  DeviceSampling* const device_sampling = vocabulary_.device_sampling();
+  if (digest_ || device_sampling == nullptr) return std::nullopt;
+  SplitRequests asked = split_requests(rows, eos_, vocabulary_.vocab(), device_sampling->limits());
   if (!asked.left.empty()) return std::nullopt;
-  StartedChoices started;
-  started.choices.resize(rows.size());
-  take_known(rows, started.choices);
+  StartedSampling started;
+  started.sampled_tokens.resize(rows.size());
+  take_known(rows, started.sampled_tokens);
   started.rows = std::move(asked.rows);
   if (started.rows.empty()) return started;
   started.scored = scored_of(rows, started.rows);
-  started.started = sampled->start(logits, asked.query.view(), kept);
+  started.started = device_sampling->start(logits, asked.query.view(), device_tokens);
   return started;
 }
 
-std::vector<Choice> TokenChooser::finish(StartedChoices started) {
-  if (started.rows.empty()) return std::move(started.choices);
-  const RowAnswers answers = vocabulary_.sampled()->finish(started.started);
-  take_answers(answers, started.rows, started.scored, started.choices);
-  return std::move(started.choices);
+std::vector<SampledToken> Sampler::finish(StartedSampling started) {
+  if (started.rows.empty()) return std::move(started.sampled_tokens);
+  const RowResults results = vocabulary_.device_sampling()->finish(started.started);
+  take_results(results, started.rows, started.scored, started.sampled_tokens);
+  return std::move(started.sampled_tokens);
 }
 
-void TokenChooser::choose_on_host(const Tensor& logits, std::span<const LogitRow> rows,
-                                  std::span<const std::int32_t> which,
-                                  std::vector<Choice>& choices) {
+void Sampler::sample_on_host(const Tensor& logits, std::span<const LogitRow> rows,
+                             std::span<const std::int32_t> which,
+                             std::vector<SampledToken>& sampled_tokens) {
   std::vector<TokenId> greedy = vocabulary_.argmax(logits);
   const std::vector<LogprobRow> scored = logprob_rows(rows, which);
   std::optional<LogProbabilities> probabilities;
@@ -136,22 +139,22 @@ void TokenChooser::choose_on_host(const Tensor& logits, std::span<const LogitRow
 
   const Edits edits = edit(logits, rows, which);
   if (!edits.places.empty()) greedy = vocabulary_.argmax(logits);
-  choose_tokens(logits, rows, which, greedy, choices);
+  sample_tokens(logits, rows, which, greedy, sampled_tokens);
   vocabulary_.replace(logits, edits.places, edits.raw);
 
   if (!probabilities) return;
   std::vector<TokenId> tokens;
   for (const LogprobRow& row : scored) {
-    tokens.push_back(choices[static_cast<std::size_t>(row.row)].token);
+    tokens.push_back(sampled_tokens[static_cast<std::size_t>(row.row)].token);
   }
   std::vector<PositionLogprobs> found = probabilities->of(vocabulary_, logits, tokens);
   for (std::size_t i = 0; i < scored.size(); ++i) {
-    choices[static_cast<std::size_t>(scored[i].row)].logprobs = std::move(found[i]);
+    sampled_tokens[static_cast<std::size_t>(scored[i].row)].logprobs = std::move(found[i]);
   }
 }
 
-TokenChooser::Edits TokenChooser::edit(const Tensor& logits, std::span<const LogitRow> rows,
-                                       std::span<const std::int32_t> which) {
+Sampler::Edits Sampler::edit(const Tensor& logits, std::span<const LogitRow> rows,
+                             std::span<const std::int32_t> which) {
   Edits all;
   std::vector<LogitEdit> edits;
   for (const std::int32_t row : which) {
@@ -171,9 +174,9 @@ TokenChooser::Edits TokenChooser::edit(const Tensor& logits, std::span<const Log
   return all;
 }
 
-void TokenChooser::choose_tokens(const Tensor& logits, std::span<const LogitRow> rows,
-                                 std::span<const std::int32_t> which,
-                                 std::span<const TokenId> greedy, std::vector<Choice>& choices) {
+void Sampler::sample_tokens(const Tensor& logits, std::span<const LogitRow> rows,
+                            std::span<const std::int32_t> which, std::span<const TokenId> greedy,
+                            std::vector<SampledToken>& sampled_tokens) {
   std::vector<std::int32_t> allowed;
   std::vector<std::int32_t> top_k;
   std::vector<std::int32_t> drawn;
@@ -181,7 +184,7 @@ void TokenChooser::choose_tokens(const Tensor& logits, std::span<const LogitRow>
     const LogitRow& row = at(rows, number);
     const SamplingParams& params = row.sampling();
     const auto i = static_cast<std::size_t>(number);
-    choices[i].token = row.known() ? row.token() : greedy[i];
+    sampled_tokens[i].token = row.known() ? row.token() : greedy[i];
     if (row.known()) continue;
     if (!params.allowed_token_ids.empty()) {
       allowed.push_back(number);
@@ -191,14 +194,14 @@ void TokenChooser::choose_tokens(const Tensor& logits, std::span<const LogitRow>
     }
   }
   // Which of these are called is the same on every rank: all of them know all the requests.
-  if (!allowed.empty()) choose_allowed(logits, rows, allowed, choices);
-  if (!top_k.empty()) choose_top_k(logits, rows, top_k, choices);
-  if (!drawn.empty()) draw(logits, rows, drawn, greedy, choices);
+  if (!allowed.empty()) sample_allowed(logits, rows, allowed, sampled_tokens);
+  if (!top_k.empty()) sample_top_k(logits, rows, top_k, sampled_tokens);
+  if (!drawn.empty()) draw(logits, rows, drawn, greedy, sampled_tokens);
 }
 
-void TokenChooser::choose_allowed(const Tensor& logits, std::span<const LogitRow> rows,
-                                  std::span<const std::int32_t> which,
-                                  std::vector<Choice>& choices) {
+void Sampler::sample_allowed(const Tensor& logits, std::span<const LogitRow> rows,
+                             std::span<const std::int32_t> which,
+                             std::vector<SampledToken>& sampled_tokens) {
   std::vector<RowToken> places;
   for (const std::int32_t row : which) {
     for (const TokenId token : at(rows, row).sampling().allowed_token_ids) {
@@ -217,15 +220,16 @@ void TokenChooser::choose_allowed(const Tensor& logits, std::span<const LogitRow
     std::sort(candidates.begin(), candidates.end(), Before());
     const auto most = static_cast<std::size_t>(params.top_k);
     if (most > 0 && most < candidates.size()) candidates.resize(most);
-    TokenId& token = choices[static_cast<std::size_t>(row)].token;
+    TokenId& token = sampled_tokens[static_cast<std::size_t>(row)].token;
     token = candidates.empty() ? *std::min_element(params.allowed_token_ids.begin(),
                                                    params.allowed_token_ids.end())
-                               : draw_candidate(candidates, params, place_of(at(rows, row)));
+                               : draw_candidate(candidates, params, coordinates_of(at(rows, row)));
   }
 }
 
-void TokenChooser::choose_top_k(const Tensor& logits, std::span<const LogitRow> rows,
-                                std::span<const std::int32_t> which, std::vector<Choice>& choices) {
+void Sampler::sample_top_k(const Tensor& logits, std::span<const LogitRow> rows,
+                           std::span<const std::int32_t> which,
+                           std::vector<SampledToken>& sampled_tokens) {
   const auto blocks = static_cast<std::size_t>(vocabulary_.blocks());
   const std::vector<float> maxima = vocabulary_.maxima(which);
   const auto maxima_of = [&](std::size_t i) {
@@ -249,37 +253,38 @@ void TokenChooser::choose_top_k(const Tensor& logits, std::span<const LogitRow> 
           best_tokens(maxima_of(first), best.front(), rest.first(count), row.sampling().top_k);
       rest = rest.subspan(count);
       if (candidates.empty()) continue;  // the greedy token stands
-      choices[static_cast<std::size_t>(which[first])].token =
-          draw_candidate(candidates, row.sampling(), place_of(row));
+      sampled_tokens[static_cast<std::size_t>(which[first])].token =
+          draw_candidate(candidates, row.sampling(), coordinates_of(row));
     }
   }
 }
 
-void TokenChooser::draw(const Tensor& logits, std::span<const LogitRow> rows,
-                        std::span<const std::int32_t> which, std::span<const TokenId> greedy,
-                        std::vector<Choice>& choices) {
+void Sampler::draw(const Tensor& logits, std::span<const LogitRow> rows,
+                   std::span<const std::int32_t> which, std::span<const TokenId> greedy,
+                   std::vector<SampledToken>& sampled_tokens) {
   const auto blocks = static_cast<std::size_t>(vocabulary_.blocks());
   const std::vector<float> maxima = vocabulary_.maxima(which);
   std::vector<RowDraw> draws;
   for (std::size_t i = 0; i < which.size(); ++i) {
     const LogitRow& row = at(rows, which[i]);
-    draws.emplace_back(row.sampling(), place_of(row), greedy[static_cast<std::size_t>(which[i])],
-                       which[i], std::span(maxima).subspan(i * blocks, blocks));
+    draws.emplace_back(row.sampling(), coordinates_of(row),
+                       greedy[static_cast<std::size_t>(which[i])], which[i],
+                       std::span(maxima).subspan(i * blocks, blocks));
   }
   while (true) {
     std::vector<RowDraw*> open;
-    std::vector<RowMass> asked;
+    std::vector<RowWeightSum> asked;
     for (RowDraw& draw : draws) {
       if (draw.done()) continue;
       open.push_back(&draw);
-      asked.push_back(draw.mass());
+      asked.push_back(draw.weight_sum());
     }
     if (open.empty()) break;
-    const std::vector<float> masses = vocabulary_.masses(logits, asked);
+    const std::vector<float> weight_sums = vocabulary_.weight_sums(logits, asked);
     std::vector<RowBlock> wanted;
     std::vector<RowDraw*> waiting;
     for (std::size_t i = 0; i < open.size(); ++i) {
-      open[i]->weigh(std::span(masses).subspan(i * blocks, blocks));
+      open[i]->weigh(std::span(weight_sums).subspan(i * blocks, blocks));
       if (open[i]->done()) continue;
       waiting.push_back(open[i]);
       wanted.push_back(open[i]->block());
@@ -291,7 +296,7 @@ void TokenChooser::draw(const Tensor& logits, std::span<const LogitRow> rows,
     }
   }
   for (std::size_t i = 0; i < which.size(); ++i) {
-    choices[static_cast<std::size_t>(which[i])].token = draws[i].token();
+    sampled_tokens[static_cast<std::size_t>(which[i])].token = draws[i].token();
   }
 }
 

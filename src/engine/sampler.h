@@ -21,7 +21,7 @@ namespace weft {
 struct LogitRow {
   const Sequence* sequence = nullptr;
   std::int64_t position = 0;
-  std::int32_t keep = -1;  ///< where the token is kept for the next step; -1: nowhere
+  std::int32_t token_slot = -1;  ///< where the token is kept for the next step; -1: nowhere
 
   [[nodiscard]] const SamplingParams& sampling() const { return sequence->request.sampling; }
   [[nodiscard]] bool known() const {
@@ -34,8 +34,8 @@ struct LogitRow {
 };
 
 /// Rows whose tokens are being chosen where their logits are. Does not need their sequences.
-struct StartedChoices {
-  std::vector<Choice> choices;     ///< of all rows, as far as they are known
+struct StartedSampling {
+  std::vector<SampledToken> sampled_tokens;  ///< of all rows, as far as they are known
   std::vector<std::int32_t> rows;  ///< the others, in the order in which they were asked about
   std::vector<bool> scored;        ///< of these: whether log-probabilities are wanted
   StartedRows started;             ///< where there are any
@@ -43,21 +43,22 @@ struct StartedChoices {
 
 /// Chooses tokens for rows of logits that are spread over a group of ranks; all of them call it
 /// with the same sequences and get the same choices.
-class TokenChooser {
+class Sampler {
  public:
   /// `eos`: every one of them ends a sequence. `digest`: take the rows' digests.
   /// `vocabulary` must outlive the chooser.
-  TokenChooser(Vocabulary& vocabulary, std::vector<TokenId> eos, bool digest);
+  Sampler(Vocabulary& vocabulary, std::vector<TokenId> eos, bool digest);
 
   /// What each row [R, own vocabulary] of logits yields. Reads the sequences' sampling parameters
   /// and tokens so far. Logits are changed meanwhile, and afterwards as they were.
-  std::vector<Choice> choose(const Tensor& logits, std::span<const LogitRow> rows);
+  std::vector<SampledToken> sample(const Tensor& logits, std::span<const LogitRow> rows);
 
-  /// The same without waiting: `finish` waits. Tokens of rows with a `keep` stay in `kept`, where
-  /// the operators run. Nothing is done and given where the host has a part in choosing.
-  std::optional<StartedChoices> start(const Tensor& logits, std::span<const LogitRow> rows,
-                                      const Tensor& kept);
-  std::vector<Choice> finish(StartedChoices started);
+  /// The same without waiting: `finish` waits. Tokens of rows with a `token_slot` stay in
+  /// `device_tokens`, where the operators run. Nothing is done and given where the host has a part
+  /// in choosing.
+  std::optional<StartedSampling> start(const Tensor& logits, std::span<const LogitRow> rows,
+                                       const Tensor& device_tokens);
+  std::vector<SampledToken> finish(StartedSampling started);
   /// Whether `start` does these rows, which may be another rank's.
   [[nodiscard]] bool can_start(std::span<const LogitRow> rows) const;
 
@@ -68,23 +69,25 @@ class TokenChooser {
   };
 
   /// Chooses tokens where the logits are; gives the rows that are left to the host.
-  std::vector<std::int32_t> choose_in_place(SampledRows& sampled, const Tensor& logits,
-                                            std::span<const LogitRow> rows,
-                                            std::vector<Choice>& choices);
-  void choose_on_host(const Tensor& logits, std::span<const LogitRow> rows,
-                      std::span<const std::int32_t> which, std::vector<Choice>& choices);
+  std::vector<std::int32_t> sample_on_device(DeviceSampling& device_sampling, const Tensor& logits,
+                                             std::span<const LogitRow> rows,
+                                             std::vector<SampledToken>& sampled_tokens);
+  void sample_on_host(const Tensor& logits, std::span<const LogitRow> rows,
+                      std::span<const std::int32_t> which,
+                      std::vector<SampledToken>& sampled_tokens);
   Edits edit(const Tensor& logits, std::span<const LogitRow> rows,
              std::span<const std::int32_t> which);
-  void choose_tokens(const Tensor& logits, std::span<const LogitRow> rows,
+  void sample_tokens(const Tensor& logits, std::span<const LogitRow> rows,
                      std::span<const std::int32_t> which, std::span<const TokenId> greedy,
-                     std::vector<Choice>& choices);
-  void choose_allowed(const Tensor& logits, std::span<const LogitRow> rows,
-                      std::span<const std::int32_t> which, std::vector<Choice>& choices);
-  void choose_top_k(const Tensor& logits, std::span<const LogitRow> rows,
-                    std::span<const std::int32_t> which, std::vector<Choice>& choices);
+                     std::vector<SampledToken>& sampled_tokens);
+  void sample_allowed(const Tensor& logits, std::span<const LogitRow> rows,
+                      std::span<const std::int32_t> which,
+                      std::vector<SampledToken>& sampled_tokens);
+  void sample_top_k(const Tensor& logits, std::span<const LogitRow> rows,
+                    std::span<const std::int32_t> which, std::vector<SampledToken>& sampled_tokens);
   void draw(const Tensor& logits, std::span<const LogitRow> rows,
             std::span<const std::int32_t> which, std::span<const TokenId> greedy,
-            std::vector<Choice>& choices);
+            std::vector<SampledToken>& sampled_tokens);
 
   Vocabulary& vocabulary_;
   std::vector<TokenId> eos_;

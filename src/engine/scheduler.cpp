@@ -10,17 +10,17 @@ namespace weft {
 
 Scheduler::Scheduler(const SchedulerLimits& limits)
     : limits_(limits),
-      pools_(static_cast<std::size_t>(std::max(limits.sp, 1)), BlockPool(limits.pages)),
-      promised_(pools_.size()),
-      at_home_(pools_.size(), 0) {
-  require(limits.max_batch_tokens > 0 && limits.max_sequences > 0 && limits.page_tokens > 0 &&
-              limits.prefill_chunk >= 0 && limits.sp > 0 && limits.share_from >= 0 &&
+      pools_(static_cast<std::size_t>(std::max(limits.sp, 1)), BlockPool(limits.kv_blocks)),
+      reserved_(pools_.size()),
+      homed_(pools_.size(), 0) {
+  require(limits.max_batch_tokens > 0 && limits.max_sequences > 0 && limits.block_tokens > 0 &&
+              limits.prefill_chunk >= 0 && limits.sp > 0 && limits.sp_threshold >= 0 &&
               limits.batches > 0,
           "the scheduler's limits must be positive");
 }
 
 bool Scheduler::fits(std::int64_t max_length) const {
-  return pages_for(std::max<std::int64_t>(max_length - 1, 1)) <= limits_.pages;
+  return blocks_for(std::max<std::int64_t>(max_length - 1, 1)) <= limits_.kv_blocks;
 }
 
 void Scheduler::add(std::int64_t sequence, std::int64_t length, std::int64_t max_length,
@@ -30,7 +30,7 @@ void Scheduler::add(std::int64_t sequence, std::int64_t length, std::int64_t max
   // A prompt is computed whole, even when its sequence cannot grow.
   require(fits(std::max(max_length, length + 1)),
           "sequence {} of up to {} tokens exceeds the cache", sequence, max_length);
-  require(static_cast<std::int64_t>(prefix.size()) <= length / limits_.page_tokens,
+  require(static_cast<std::int64_t>(prefix.size()) <= length / limits_.block_tokens,
           "sequence {} of {} tokens has {} hashes of full pages", sequence, length, prefix.size());
   if (!limits_.prefix_sharing) prefix.clear();
   const auto [place, is_new] = sequences_.try_emplace(sequence);
@@ -53,9 +53,9 @@ std::vector<Slice> Scheduler::next() {
   std::vector<Slice> step;
   if (static_cast<int>(in_flight_.size()) == limits_.batches) return step;
   ++calls_;
-  short_of_pages_.assign(pools_.size(), false);
+  short_of_blocks_.assign(pools_.size(), false);
   searched_.assign(pools_.size(), std::numeric_limits<std::int64_t>::max());
-  StepRoom room(rooms());
+  StepBudget room(rooms());
   continue_running(room, step);
   admit_waiting(room, step);
   if (step.empty()) {
@@ -67,11 +67,11 @@ std::vector<Slice> Scheduler::next() {
   return step;
 }
 
-std::vector<RankRoom> Scheduler::rooms() const {
+std::vector<RankBudget> Scheduler::rooms() const {
   const std::int64_t more = ceil_div(admissible(), limits_.sp);
-  std::vector<RankRoom> rooms;
-  for (const std::int64_t at_home : at_home_) {
-    const std::int64_t turn = ceil_div(at_home + more, limits_.batches);
+  std::vector<RankBudget> rooms;
+  for (const std::int64_t homed : homed_) {
+    const std::int64_t turn = ceil_div(homed + more, limits_.batches);
     rooms.push_back(
         {limits_.max_batch_tokens, limits_.max_sequences,
          limits_.batches == 1 ? limits_.max_sequences : std::max<std::int64_t>(turn, 1)});
@@ -79,7 +79,7 @@ std::vector<RankRoom> Scheduler::rooms() const {
   return rooms;
 }
 
-void Scheduler::continue_running(StepRoom& room, std::vector<Slice>& step) {
+void Scheduler::continue_running(StepBudget& room, std::vector<Slice>& step) {
   // Growing may preempt later arrivals: those are behind the loop's place in the queue.
   for (const auto& [arrival, entry] : running_) {
     if (room.full()) return;
@@ -94,7 +94,7 @@ std::int64_t Scheduler::rows_for(const Entry& entry, std::int64_t most) const {
   return limits_.prefill_chunk > 0 ? std::min(rows, limits_.prefill_chunk) : rows;
 }
 
-void Scheduler::schedule(Entry& entry, std::int64_t rows, StepRoom& room,
+void Scheduler::schedule(Entry& entry, std::int64_t rows, StepBudget& room,
                          std::vector<Slice>& step) {
   room.take(entry.home, entry.shared, rows);
   entry.rows_in_flight = rows;
@@ -103,22 +103,22 @@ void Scheduler::schedule(Entry& entry, std::int64_t rows, StepRoom& room,
                   entry.home, entry.shared});
 }
 
-/// Only decodes, which are at home on one rank, come to need more pages than they were given.
+/// Only decodes, which are at home on one rank, come to need more blocks than they were given.
 bool Scheduler::grow(Entry& entry, std::int64_t rows) {
-  std::vector<PageId>& pages = entry.pages[static_cast<std::size_t>(entry.home)];
-  while (static_cast<std::int64_t>(pages.size()) < pages_for(entry.computed + rows)) {
+  std::vector<BlockId>& kv_blocks = entry.kv_blocks[static_cast<std::size_t>(entry.home)];
+  while (static_cast<std::int64_t>(kv_blocks.size()) < blocks_for(entry.computed + rows)) {
     if (!make_room(entry)) return false;
-    pages.push_back(pool(entry.home).take());
+    kv_blocks.push_back(pool(entry.home).take());
   }
   return true;
 }
 
-/// Sees to it that there is a page at the sequence's home.
+/// Sees to it that there is a block at the sequence's home.
 bool Scheduler::make_room(const Entry& entry) {
   const int rank = entry.home;
   if (pool(rank).available() > 0) return true;
-  // What is thrown out must not come back in the same step, nor anyone else take its pages.
-  short_of_pages_[static_cast<std::size_t>(rank)] = true;
+  // What is preempted must not come back in the same step, nor anyone else take its blocks.
+  short_of_blocks_[static_cast<std::size_t>(rank)] = true;
   std::int64_t& searched = searched_[static_cast<std::size_t>(rank)];
   for (auto last = running_.lower_bound(searched); last != running_.begin();) {
     --last;
@@ -137,7 +137,7 @@ void Scheduler::preempt(Entry& entry) {
   release(entry);
   entry.computed = 0;
   entry.registered = 0;
-  entry.thrown_out_in = calls_;
+  entry.preempted_in = calls_;
   waiting_.emplace(entry.arrival, &entry);
   ++preemptions_;
 }
@@ -152,7 +152,7 @@ void Scheduler::complete(const Slice& slice, bool finished) {
   if (--step->second == 0) in_flight_.erase(step);
   entry.rows_in_flight = 0;
   entry.computed += slice.count;
-  register_pages(entry);
+  register_blocks(entry);
   if (entry.computed == entry.length) {
     ++entry.length;
     if (entry.shared) end_sharing(entry);
@@ -168,23 +168,24 @@ void Scheduler::end(std::int64_t sequence) {
   if (entry.running) {
     release(entry);
   } else {
-    // It lost its pages in the step that was put together last, and was passed over when that one
-    // admitted others: it cannot be waiting for a promised page.
+    // It lost its blocks in the step that was put together last, and was passed over when that one
+    // admitted others: it cannot be waiting for a promised block.
     require(waiting_.erase(entry.arrival) == 1, "sequence {} ends while it waits for a page",
             sequence);
   }
   sequences_.erase(found);
 }
 
-void Scheduler::register_pages(Entry& entry) {
+void Scheduler::register_blocks(Entry& entry) {
   const auto end = std::min<std::int64_t>(static_cast<std::int64_t>(entry.prefix.size()),
-                                          entry.computed / limits_.page_tokens);
+                                          entry.computed / limits_.block_tokens);
   const Range ranks = ranks_of(entry);
   for (; entry.registered < end; ++entry.registered) {
-    const auto page = static_cast<std::size_t>(entry.registered);
+    const auto kv_block = static_cast<std::size_t>(entry.registered);
     for (auto rank = static_cast<int>(ranks.begin); rank < ranks.end; ++rank) {
-      pool(rank).put(entry.pages[static_cast<std::size_t>(rank)][page], entry.prefix[page]);
-      wake(promised(rank).settle(entry.prefix[page]));
+      pool(rank).put(entry.kv_blocks[static_cast<std::size_t>(rank)][kv_block],
+                     entry.prefix[kv_block]);
+      wake(reserved(rank).settle(entry.prefix[kv_block]));
     }
   }
 }
@@ -192,25 +193,25 @@ void Scheduler::register_pages(Entry& entry) {
 /// From the end of the prompt on the sequence lives at home alone.
 void Scheduler::end_sharing(Entry& entry) {
   for (int rank = 0; rank < limits_.sp; ++rank) {
-    std::vector<PageId>& pages = entry.pages[static_cast<std::size_t>(rank)];
+    std::vector<BlockId>& kv_blocks = entry.kv_blocks[static_cast<std::size_t>(rank)];
     if (rank == entry.home) continue;
-    for (; !pages.empty(); pages.pop_back()) pool(rank).give(pages.back());
+    for (; !kv_blocks.empty(); kv_blocks.pop_back()) pool(rank).give(kv_blocks.back());
   }
   entry.shared = false;
 }
 
-/// Takes a sequence out of the running ones, with its pages and promises.
+/// Takes a sequence out of the running ones, with its blocks and promises.
 void Scheduler::release(Entry& entry) {
   const Range ranks = ranks_of(entry);
   for (auto rank = static_cast<int>(ranks.begin); rank < ranks.end; ++rank) {
     for (auto i = static_cast<std::size_t>(entry.registered); i < entry.prefix.size(); ++i) {
-      wake(promised(rank).settle(entry.prefix[i]));
+      wake(reserved(rank).settle(entry.prefix[i]));
     }
-    // The last first: a page is of no use without those before it, so they should go later.
-    std::vector<PageId>& pages = entry.pages[static_cast<std::size_t>(rank)];
-    for (; !pages.empty(); pages.pop_back()) pool(rank).give(pages.back());
+    // The last first: a block is of no use without those before it, so they should go later.
+    std::vector<BlockId>& kv_blocks = entry.kv_blocks[static_cast<std::size_t>(rank)];
+    for (; !kv_blocks.empty(); kv_blocks.pop_back()) pool(rank).give(kv_blocks.back());
   }
-  --at_home_[static_cast<std::size_t>(entry.home)];
+  --homed_[static_cast<std::size_t>(entry.home)];
   entry.running = false;
   entry.shared = false;
   running_.erase(entry.arrival);
@@ -233,14 +234,14 @@ bool Scheduler::is_running(std::int64_t sequence) const {
 std::int64_t Scheduler::prefix_tokens_taken_over(std::int64_t sequence) const {
   const auto found = sequences_.find(sequence);
   require(found != sequences_.end(), "there is no sequence {}", sequence);
-  return found->second.first_hits.value_or(0) * limits_.page_tokens;
+  return found->second.first_hits.value_or(0) * limits_.block_tokens;
 }
 
-const std::vector<PageId>& Scheduler::pages_of(std::int64_t sequence, int sp_rank) const {
+const std::vector<BlockId>& Scheduler::blocks_of(std::int64_t sequence, int sp_rank) const {
   const auto found = sequences_.find(sequence);
   require(found != sequences_.end() && found->second.running, "sequence {} is not running",
           sequence);
-  return found->second.pages.at(static_cast<std::size_t>(sp_rank));
+  return found->second.kv_blocks.at(static_cast<std::size_t>(sp_rank));
 }
 
 }  // namespace weft

@@ -18,8 +18,8 @@ std::string_view name(FinishReason reason) {
   return reason == FinishReason::stop ? "stop" : "length";
 }
 
-Sequence::Sequence(Request asked, const Tokenizer* tokenizer)
-    : request(std::move(asked)),
+Sequence::Sequence(Request request, const Tokenizer* tokenizer)
+    : request(std::move(request)),
       tokens(request.prompt),
       stops(request.sampling.stop, tokenizer, request.sampling.include_stop) {
   if (!request.sampling.penalises()) return;
@@ -34,7 +34,7 @@ TokenId Sequence::token_at(std::int64_t position) const {
   if (position < known) return tokens[static_cast<std::size_t>(position)];
   require(unseen == 1 && position == known, "the token at {} of {} is not known, nor was it kept",
           position, known);
-  return kept_token(kept_at);
+  return device_token(device_token_at);
 }
 
 std::vector<std::int64_t> Sequence::wanted(std::int64_t begin, std::int64_t count) const {
@@ -53,7 +53,7 @@ bool Sequence::ends_at(TokenId token, std::span<const TokenId> eos) const {
          contains(request.sampling.stop_token_ids, token);
 }
 
-std::optional<FinishReason> Sequence::take(const Choice& choice, bool generated,
+std::optional<FinishReason> Sequence::take(const SampledToken& choice, bool generated,
                                            std::span<const TokenId> eos, std::int64_t max_length) {
   if (choice.row_digest != Digest{}) logits_digest.add(choice.row_digest.hex());
   if (generated) {

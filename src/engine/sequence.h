@@ -19,7 +19,7 @@ struct Occurrence {
 
 /// One sequence: its tokens so far and what its completion will say.
 struct Sequence {
-  Sequence(Request asked, const Tokenizer* tokenizer);
+  Sequence(Request request, const Tokenizer* tokenizer);
 
   Request request;
   std::vector<TokenId> tokens;  ///< prompt, then generated
@@ -32,8 +32,8 @@ struct Sequence {
   std::int64_t text_bytes = -1;  ///< of the decoded text, when a stop string cut it
   /// Tokens that were chosen behind those known: the host learns them when their steps land.
   std::int64_t unseen = 0;
-  std::int32_t kept_at = 0;  ///< where the last of them is kept
-  bool leaves = false;       ///< its last token is being chosen: the scheduler has let it go
+  std::int32_t device_token_at = 0;  ///< where the last of them is kept
+  bool leaves = false;  ///< its last token is being chosen: the scheduler has let it go
   std::int64_t cached_prompt_tokens = 0;  ///< found in the cache at the first admission
   double queued_at = 0;
   double first_token_at = 0;
@@ -60,7 +60,7 @@ struct Sequence {
 
   /// Takes what a wanted row yielded, in the order of `wanted`: a generated token, appended as
   /// below, or the log-probabilities of a token of the prompt.
-  std::optional<FinishReason> take(const Choice& choice, bool generated,
+  std::optional<FinishReason> take(const SampledToken& choice, bool generated,
                                    std::span<const TokenId> eos, std::int64_t max_length);
 
   /// Appends a generated token. Gives the reason when the sequence ends with it: an end token

@@ -7,13 +7,13 @@
 
 namespace weft {
 
-StepRoom::StepRoom(std::vector<RankRoom> ranks) : ranks_(std::move(ranks)) {}
+StepBudget::StepBudget(std::vector<RankBudget> ranks) : ranks_(std::move(ranks)) {}
 
-std::int64_t StepRoom::rows(int home, bool shared) const {
+std::int64_t StepBudget::rows(int home, bool shared) const {
   if (at(home).turns == 0) return 0;
   if (!shared) return at(home).slices > 0 ? at(home).rows : 0;
   std::int64_t least = at(home).rows;
-  for (const RankRoom& rank : ranks_) {
+  for (const RankBudget& rank : ranks_) {
     if (rank.slices == 0) return 0;
     least = std::min(least, rank.rows);
   }
@@ -21,7 +21,7 @@ std::int64_t StepRoom::rows(int home, bool shared) const {
   return least * sp();
 }
 
-void StepRoom::take(int home, bool shared, std::int64_t rows) {
+void StepBudget::take(int home, bool shared, std::int64_t rows) {
   --at(home).turns;
   if (!shared) {
     --at(home).slices;
@@ -34,8 +34,8 @@ void StepRoom::take(int home, bool shared, std::int64_t rows) {
   }
 }
 
-bool StepRoom::full() const {
-  return std::all_of(ranks_.begin(), ranks_.end(), [](const RankRoom& rank) {
+bool StepBudget::full() const {
+  return std::all_of(ranks_.begin(), ranks_.end(), [](const RankBudget& rank) {
     return rank.rows == 0 || rank.slices == 0 || rank.turns == 0;
   });
 }

@@ -35,7 +35,7 @@ ComputePhase phase_of(const Slice& slice, const Sequence& sequence);
 /// causal_rows; what rows are wanted for, the sequences say. Throws Error for a shared slice in a
 /// phase that sequence parallelism does not apply to.
 StepPart part_of_step(std::span<const Slice> slices, const Scheduler& scheduler,
-                      std::int64_t page_tokens, int rank, int sp,
+                      std::int64_t block_tokens, int rank, int sp,
                       const std::function<const Sequence&(std::int64_t)>& sequence_of);
 
 }  // namespace weft

@@ -9,22 +9,24 @@ namespace weft {
 StepRecord::StepRecord(ReplicaGroups& groups, Tracer& tracer)
     : groups_(groups), tracer_(tracer), sent_(static_cast<std::size_t>(groups.pp().size())) {}
 
-std::vector<Choice> StepRecord::joined(std::vector<Choice> own, std::span<const Sample> samples) {
+std::vector<SampledToken> StepRecord::joined(std::vector<SampledToken> own,
+                                             std::span<const Sample> samples) {
   if (groups_.sp().size() == 1) return own;
   std::string mine;
-  for (const Choice& choice : own) choice.append_to(mine);
+  for (const SampledToken& choice : own) choice.append_to(mine);
   const std::vector<std::string> texts = gather_strings(groups_.sp(), mine);
   std::vector<std::string_view> left(texts.begin(), texts.end());
-  std::vector<Choice> all;
+  std::vector<SampledToken> all;
   for (const Sample& sample : samples) {
-    all.push_back(Choice::read_from(left[static_cast<std::size_t>(sample.owner)]));
+    all.push_back(SampledToken::read_from(left[static_cast<std::size_t>(sample.owner)]));
   }
   return all;
 }
 
-std::vector<Choice> StepRecord::publish(std::vector<Choice> own, std::span<const Sample> samples) {
+std::vector<SampledToken> StepRecord::publish(std::vector<SampledToken> own,
+                                              std::span<const Sample> samples) {
   if (samples.empty()) return {};
-  std::vector<Choice> all = joined(std::move(own), samples);
+  std::vector<SampledToken> all = joined(std::move(own), samples);
   Group& stages = groups_.pp();
   if (stages.size() == 1) return all;
   Sent& sent = sent_[next_];
@@ -34,7 +36,7 @@ std::vector<Choice> StepRecord::publish(std::vector<Choice> own, std::span<const
     stages.finish_sends(sent.ticket);
   }
   sent.text.clear();
-  for (const Choice& choice : all) choice.append_to(sent.text);
+  for (const SampledToken& choice : all) choice.append_to(sent.text);
   sent.bytes = sent.text.size();
   for (int stage = 0; stage + 1 < stages.size(); ++stage) {
     stages.start_send(std::as_bytes(std::span(&sent.bytes, 1)), stage);
@@ -43,7 +45,7 @@ std::vector<Choice> StepRecord::publish(std::vector<Choice> own, std::span<const
   return all;
 }
 
-std::vector<Choice> StepRecord::receive(std::span<const Sample> samples) {
+std::vector<SampledToken> StepRecord::receive(std::span<const Sample> samples) {
   if (samples.empty()) return {};
   const Tracer::Scope scope(tracer_, Phase::bubble);
   Group& stages = groups_.pp();
@@ -53,8 +55,8 @@ std::vector<Choice> StepRecord::receive(std::span<const Sample> samples) {
   std::string text(bytes, '\0');
   stages.receive(std::as_writable_bytes(std::span(text)), last);
   std::string_view left = text;
-  std::vector<Choice> all;
-  for (std::size_t i = 0; i < samples.size(); ++i) all.push_back(Choice::read_from(left));
+  std::vector<SampledToken> all;
+  for (std::size_t i = 0; i < samples.size(); ++i) all.push_back(SampledToken::read_from(left));
   require(left.empty(), "{} bytes too many in the record of a step", left.size());
   return all;
 }

@@ -28,14 +28,14 @@ class StepRecord {
   /// stages. `own` are this rank's, in the order of the samples that it owns. Returns the choices
   /// of all samples, in their order. This must stay until the group of the stages has finished its
   /// sends.
-  std::vector<Choice> publish(std::vector<Choice> own, std::span<const Sample> samples);
+  std::vector<SampledToken> publish(std::vector<SampledToken> own, std::span<const Sample> samples);
 
   /// In the other stages: the same choices, as they arrive, of the oldest step not yet received.
-  std::vector<Choice> receive(std::span<const Sample> samples);
+  std::vector<SampledToken> receive(std::span<const Sample> samples);
 
  private:
   /// The choices of all sp ranks, in the order of the samples.
-  std::vector<Choice> joined(std::vector<Choice> own, std::span<const Sample> samples);
+  std::vector<SampledToken> joined(std::vector<SampledToken> own, std::span<const Sample> samples);
 
   /// A record on its way to the other stages.
   struct Sent {

@@ -14,7 +14,7 @@ namespace weft {
 ///
 /// The experts are spread over ep parts; the ranks / ep ranks of a part share each of its experts,
 /// cut along K of the down projection. Either ep or tp is a multiple of the other.
-struct ExpertPlace {
+struct ExpertCoordinates {
   int rank = 0;   ///< in the expert group
   int ranks = 1;  ///< of the expert group
   int ep = 1;     ///< parts that the experts are spread over
@@ -34,9 +34,9 @@ struct ExpertPlace {
 Range experts_of(std::int64_t experts, int part, int parts);
 
 /// The place of a rank that stands at `place` of a legal layout.
-ExpertPlace expert_place(const Layout& layout, const Place& place);
+ExpertCoordinates expert_coordinates(const Layout& layout, const RankCoordinates& coordinates);
 
 /// The number of its expert group among those of its stage: a colour to split the stage's ranks by.
-int expert_group_of(const Layout& layout, const Place& place);
+int expert_group_of(const Layout& layout, const RankCoordinates& coordinates);
 
 }  // namespace weft

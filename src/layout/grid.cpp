@@ -11,20 +11,21 @@ std::string to_string(const Layout& layout) {
                      layout.dp);
 }
 
-Place place_of(const Layout& layout, int rank) {
+RankCoordinates coordinates_of(const Layout& layout, int rank) {
   require(rank >= 0 && rank < layout.world_size(), "rank {} of {}", rank, layout.world_size());
-  Place place;
-  place.tp = rank % layout.tp;
+  RankCoordinates coordinates;
+  coordinates.tp = rank % layout.tp;
   rank /= layout.tp;
-  place.sp = rank % layout.sp;
+  coordinates.sp = rank % layout.sp;
   rank /= layout.sp;
-  place.pp = rank % layout.pp;
-  place.dp = rank / layout.pp;
-  return place;
+  coordinates.pp = rank % layout.pp;
+  coordinates.dp = rank / layout.pp;
+  return coordinates;
 }
 
-int rank_of(const Layout& layout, const Place& place) {
-  return ((place.dp * layout.pp + place.pp) * layout.sp + place.sp) * layout.tp + place.tp;
+int rank_of(const Layout& layout, const RankCoordinates& coordinates) {
+  return ((coordinates.dp * layout.pp + coordinates.pp) * layout.sp + coordinates.sp) * layout.tp +
+         coordinates.tp;
 }
 
 }  // namespace weft

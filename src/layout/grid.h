@@ -27,17 +27,17 @@ struct Layout {
 /// "tp=2 pp=1 sp=1 ep=1 dp=4".
 std::string to_string(const Layout& layout);
 
-/// Place of a rank on the four axes.
-struct Place {
+/// RankCoordinates of a rank on the four axes.
+struct RankCoordinates {
   int dp = 0;
   int pp = 0;
   int sp = 0;
   int tp = 0;
-  bool operator==(const Place&) const = default;
+  bool operator==(const RankCoordinates&) const = default;
 };
 
 /// tp varies fastest, then sp, pp, dp: the ranks of a tensor-parallel group are neighbours.
-Place place_of(const Layout& layout, int rank);
-int rank_of(const Layout& layout, const Place& place);
+RankCoordinates coordinates_of(const Layout& layout, int rank);
+int rank_of(const Layout& layout, const RankCoordinates& coordinates);
 
 }  // namespace weft

@@ -27,12 +27,12 @@ std::int64_t recorded_sublayers(const Partition& part) {
 
 }  // namespace
 
-KvShape kv_shape(const Partition& part, std::int64_t page_tokens, std::int64_t pages) {
+KvShape kv_shape(const Partition& part, std::int64_t block_tokens, std::int64_t kv_blocks) {
   return {part.stage.attention_layers().size(),
           part.heads.kv_heads,
           part.heads.head_dim,
-          page_tokens,
-          pages,
+          block_tokens,
+          kv_blocks,
           part.dtype};
 }
 
@@ -49,7 +49,7 @@ RegionShape region_shape(const Partition& part, const EngineShape& shape, const 
     region.own_nodes = std::max(region.own_nodes, count(tree->nodes_of[rank]));
     region.all_nodes = std::max(region.all_nodes, count(tree->nodes));
   }
-  region.kept_rows = std::min(KeptTokens::count(part, shape, ops), shape.step.max_rows);
+  region.device_token_rows = std::min(DeviceTokens::count(part, shape, ops), shape.step.max_rows);
   region.ranks = part.ranks;
   region.transport = shape.transport;
   return region;
@@ -63,14 +63,14 @@ std::int64_t largest_k(const Partition& part) {
 Footprint footprint_of(const Partition& part, const EngineShape& shape, const OpSizes& ops) {
   Footprint footprint;
   footprint.weights = weight_bytes(part, ops);
-  const KvShape kv = kv_shape(part, shape.page_tokens, shape.pages);
-  footprint.kv_cache = static_cast<Bytes>(shape.pages) * kv_page_bytes(kv, ops);
+  const KvShape kv = kv_shape(part, shape.block_tokens, shape.kv_blocks);
+  footprint.kv_cache = static_cast<Bytes>(shape.kv_blocks) * kv_block_bytes(kv, ops);
   footprint.activations = Workspace::bytes(part, shape.step) + decoder_bytes(part);
   footprint.buffers =
       region_bytes(region_shape(part, shape, ops)) +
-      Pipe::bytes(part.stage, shape.step.max_rows, part.config.hidden) +
+      PipelineLink::bytes(part.stage, shape.step.max_rows, part.config.hidden) +
       KvExchange::bytes(part, shape.step.max_rows, shape.sp) +
-      FfnLayers::bytes(part, shape.step, shape.transport) + KeptTokens::bytes(part, shape, ops) +
+      FfnLayers::bytes(part, shape.step, shape.transport) + DeviceTokens::bytes(part, shape, ops) +
       ops.workspace_bytes(largest_rows(part, shape.step), largest_k(part), part.config.head_dim);
   footprint.recorded = ops.recorder_bytes(recorded_sublayers(part));
   footprint.buffers += footprint.recorded;

@@ -14,11 +14,11 @@ namespace weft {
 /// Sizes that the job chooses.
 struct EngineShape {
   StepShape step;
-  std::int64_t page_tokens = 32;
-  std::int64_t pages = 0;
+  std::int64_t block_tokens = 32;
+  std::int64_t kv_blocks = 0;
   Transport transport = Transport::automatic;
-  int sp = 1;             ///< ranks that share the tokens of long prompts
-  bool run_ahead = true;  ///< steps may read tokens that no host knows, where that is of use
+  int sp = 1;                    ///< ranks that share the tokens of long prompts
+  bool async_scheduling = true;  ///< steps may read tokens that no host knows, where that is of use
 };
 
 /// What one rank holds.
@@ -34,7 +34,7 @@ struct Footprint {
 };
 
 /// Shape of the rank's key/value cache.
-KvShape kv_shape(const Partition& part, std::int64_t page_tokens, std::int64_t pages);
+KvShape kv_shape(const Partition& part, std::int64_t block_tokens, std::int64_t kv_blocks);
 
 /// Room that the rank's region needs.
 RegionShape region_shape(const Partition& part, const EngineShape& shape, const OpSizes& ops);

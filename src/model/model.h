@@ -31,7 +31,7 @@ class Model {
   /// In the last stage only: the others have no logits.
   [[nodiscard]] Vocabulary& vocabulary();
   /// Tokens of a step that the next one may name before the host knows them.
-  [[nodiscard]] const KeptTokens& kept_tokens() const { return kept_tokens_; }
+  [[nodiscard]] const DeviceTokens& device_tokens() const { return device_tokens_; }
   [[nodiscard]] ReplicaGroups& groups() { return groups_; }
   /// Charges the time of this rank.
   [[nodiscard]] Tracer& tracer() { return tracer_; }
@@ -46,11 +46,11 @@ class Model {
   Weights weights_;
   KvCache cache_;
   Workspace workspace_;
-  KeptTokens kept_tokens_;
-  std::unique_ptr<Region> region_;
+  DeviceTokens device_tokens_;
+  std::unique_ptr<TensorParallelRegion> region_;
   FfnLayers ffns_;
   KvExchange kv_exchange_;
-  Pipe pipe_;
+  PipelineLink link_;
   std::unique_ptr<Vocabulary> vocabulary_;
   Decoder decoder_;
 };

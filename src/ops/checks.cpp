@@ -48,17 +48,17 @@ void whole_tree(std::string_view what, std::span<const TreeNode> nodes) {
 }
 
 void cache_of(std::string_view what, const KvLayer& cache, const HeadMap& heads, DType dtype) {
-  kv_page(cache.heads, cache.head_dim, cache.page_tokens, cache.dtype);
+  kv_block(cache.heads, cache.head_dim, cache.block_tokens, cache.dtype);
   require(cache.heads == heads.kv_heads && cache.head_dim == heads.head_dim,
           "{}: a cache of {} heads of {} for {} heads of {}", what, cache.heads, cache.head_dim,
           heads.kv_heads, heads.head_dim);
   require(cache.dtype == dtype, "{}: a {} cache for {} queries", what, name(cache.dtype),
           name(dtype));
-  const auto needed = static_cast<Bytes>(2 * cache.heads * cache.head_dim * cache.page_tokens) *
+  const auto needed = static_cast<Bytes>(2 * cache.heads * cache.head_dim * cache.block_tokens) *
                       size_of(cache.dtype);
-  require(cache.page_bytes % 64 == 0 && cache.page_bytes >= needed,
-          "{}: pages of {} bytes, where {} are needed and a multiple of 64", what, cache.page_bytes,
-          needed);
+  require(cache.block_bytes % 64 == 0 && cache.block_bytes >= needed,
+          "{}: pages of {} bytes, where {} are needed and a multiple of 64", what,
+          cache.block_bytes, needed);
 }
 
 }  // namespace
@@ -89,12 +89,12 @@ void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int
   packed(to.shape, row0, col0, from);
 }
 
-void kv_page(std::int64_t heads, std::int64_t head_dim, std::int64_t page_tokens, DType dtype) {
+void kv_block(std::int64_t heads, std::int64_t head_dim, std::int64_t block_tokens, DType dtype) {
   weight_type("kv page", dtype);
   require(heads >= 0 && head_dim > 0 && head_dim % 2 == 0, "kv page: {} heads of {}", heads,
           head_dim);
-  require(page_tokens > 0 && page_tokens % 16 == 0, "kv page: {} tokens, not a multiple of 16",
-          page_tokens);
+  require(block_tokens > 0 && block_tokens % 16 == 0, "kv page: {} tokens, not a multiple of 16",
+          block_tokens);
 }
 
 void embed(const Matrix& table, const Tensor& rows, const Tensor& out) {
@@ -147,7 +147,7 @@ void finish_qkv(const Tensor& qkv, const HeadMap& heads, const QkvTail& tail,
 }
 
 void kv_rows(std::string_view what, const KvLayer& cache, const Tensor& slots, const Tensor& rows) {
-  kv_page(cache.heads, cache.head_dim, cache.page_tokens, cache.dtype);
+  kv_block(cache.heads, cache.head_dim, cache.block_tokens, cache.dtype);
   vector(what, slots, slots.elements(), DType::i32);
   matrix(what, rows, slots.elements(), 2 * cache.heads * cache.head_dim, cache.dtype);
 }
@@ -169,8 +169,8 @@ void attention(const Tensor& q, const HeadMap& heads, const BatchView& batch, co
   vector("attention positions", batch.positions, rows, DType::i32);
   require(batch.query_begin.elements() >= 1, "attention: query_begin is empty");
   vector("attention query_begin", batch.query_begin, batch.query_begin.elements(), DType::i32);
-  matrix("attention page_table", batch.page_table, batch.query_begin.elements() - 1,
-         batch.page_table.row_elements(), DType::i32);
+  matrix("attention page_table", batch.block_table, batch.query_begin.elements() - 1,
+         batch.block_table.row_elements(), DType::i32);
   cache_of("attention", cache, heads, q.dtype());
 }
 
@@ -274,12 +274,12 @@ void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& colu
   matrix("block_maxima columns", columns, logits.rows(), blocks, DType::i32);
 }
 
-void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
-                  const Tensor& masses) {
+void block_weight_sums(const Tensor& logits, const Tensor& values, const WeightSumQuery& query,
+                       const Tensor& weight_sums) {
   const std::int64_t blocks = ceil_div(logits.row_elements(), 256);
   matrix("block_masses logits", logits, logits.rows(), logits.row_elements(), DType::f32);
   matrix("block_masses values", values, logits.rows(), blocks, DType::f32);
-  matrix("block_masses masses", masses, logits.rows(), blocks, DType::f32);
+  matrix("block_masses masses", weight_sums, logits.rows(), blocks, DType::f32);
   vector("block_masses scales", query.scales, logits.rows(), DType::f32);
   vector("block_masses before", query.before, logits.rows(), DType::f32);
   vector("block_masses behind", query.behind, logits.rows(), DType::f32);

@@ -16,7 +16,7 @@ void clear(const Tensor& to);
 void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from);
 void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
           const Tensor& from);
-void kv_page(std::int64_t heads, std::int64_t head_dim, std::int64_t page_tokens, DType dtype);
+void kv_block(std::int64_t heads, std::int64_t head_dim, std::int64_t block_tokens, DType dtype);
 void embed(const Matrix& table, const Tensor& rows, const Tensor& out);
 void rotary_table(const Tensor& positions, const Tensor& inverse_frequencies, const Tensor& cosines,
                   const Tensor& sines);
@@ -45,8 +45,8 @@ void combine(std::span<const TreeNode> nodes, const Tensor& parts, const Tensor&
              const Tensor& weights, const Tensor& out);
 void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum);
 void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns);
-void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
-                  const Tensor& masses);
+void block_weight_sums(const Tensor& logits, const Tensor& values, const WeightSumQuery& query,
+                       const Tensor& weight_sums);
 void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks, const Tensor& out);
 /// Both of get_elements and put_elements.
 void elements(const Tensor& x, const Tensor& rows, const Tensor& columns, const Tensor& values);

@@ -8,7 +8,7 @@
 #include "base/philox.h"
 #include "ops/row_sampler.h"
 
-namespace weft::everywhere {
+namespace weft::hostdevice {
 
 /// Two numbers in [0, 1) for one attempt at a draw.
 struct Uniforms {
@@ -103,4 +103,4 @@ WEFT_EVERYWHERE inline float logprob(float logit, double largest, double log_sum
   return value > kLeastLogprob ? static_cast<float>(value) : kLeastLogprob;
 }
 
-}  // namespace weft::everywhere
+}  // namespace weft::hostdevice

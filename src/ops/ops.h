@@ -21,12 +21,12 @@
 
 namespace weft {
 
-/// One layer's paged key/value cache: `pages` pages of `page_bytes` bytes, each holding the keys
-/// and values of `page_tokens` tokens (a multiple of 16) for `heads` KV heads of `head_dim`.
+/// One layer's paged key/value cache: `blocks` blocks of `page_bytes` bytes, each holding the keys
+/// and values of `block_tokens` tokens (a multiple of 16) for `heads` KV heads of `head_dim`.
 struct KvLayer {
   std::byte* data = nullptr;
-  Bytes page_bytes = 0;
-  std::int64_t page_tokens = 0;
+  Bytes block_bytes = 0;
+  std::int64_t block_tokens = 0;
   std::int64_t heads = 0;
   std::int64_t head_dim = 0;
   DType dtype = DType::bf16;
@@ -35,11 +35,11 @@ struct KvLayer {
 /// Where the rows of a ragged batch belong. Arrays are i32 and live where the operators run.
 struct BatchView {
   Tensor positions;  ///< [M] absolute position of each row in its sequence
-  Tensor slots;      ///< [M] where the row's K/V go: page * page_tokens + offset; -1: nowhere
+  Tensor slots;      ///< [M] where the row's K/V go: block * block_tokens + offset; -1: nowhere
   /// [B+1] first row of each sequence. The last entry is M, or less: rows from there on belong to
   /// none, and what attention yields for them is not said.
   Tensor query_begin;
-  Tensor page_table;  ///< [B, max_pages] pages of each sequence, by position / page_tokens
+  Tensor block_table;  ///< [B, max_pages] blocks of each sequence, by position / block_tokens
 };
 
 /// Which heads a rank computes: query head `i` of the rank attends to the rank's KV head
@@ -71,8 +71,8 @@ struct NextNorm {
 };
 
 /// Which columns of rows of logits are weighed, and how. All tensors are [R].
-struct MassQuery {
-  Tensor scales;  ///< f32, inverse temperatures; a row with 0 is passed over: its masses are 0
+struct WeightSumQuery {
+  Tensor scales;  ///< f32, inverse temperatures; a row with 0 is passed over: its weight sums are 0
   Tensor before;  ///< f32: columns below `splits` count when their logit is above this one,
   Tensor behind;  ///< f32: the others when theirs is above this one
   Tensor splits;  ///< i32
@@ -91,9 +91,9 @@ class OpSizes {
   [[nodiscard]] virtual Bytes matrix_bytes(const MatrixShape& shape) const = 0;
   /// At most what a recorder takes, beside `memory()`, for steps of that many sub-layers.
   [[nodiscard]] virtual Bytes recorder_bytes(std::int64_t /*sublayers*/) const { return 0; }
-  /// Bytes of one page (of one layer).
-  [[nodiscard]] virtual Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
-                                            std::int64_t page_tokens, DType dtype) const = 0;
+  /// Bytes of one block (of one layer).
+  [[nodiscard]] virtual Bytes kv_block_bytes(std::int64_t heads, std::int64_t head_dim,
+                                             std::int64_t block_tokens, DType dtype) const = 0;
   /// Bytes that `Ops::sampler` works in, for up to that many rows of `columns` logits; 0 where
   /// there is none.
   [[nodiscard]] virtual Bytes sampling_bytes(std::int64_t /*max_rows*/,
@@ -251,9 +251,9 @@ class Ops : public OpSizes {
 
   /// By row and block of 256 columns: the sum of exp((logit - values) * scale) over the columns
   /// that count, in 16 lanes; 0 where the block's maximum is infinite. `values` as block_maxima has
-  /// them. logits [R, V] f32, values, masses [R, blocks] f32.
-  virtual void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
-                            const Tensor& masses) = 0;
+  /// them. logits [R, V] f32, values, weight sums [R, blocks] f32.
+  virtual void block_weight_sums(const Tensor& logits, const Tensor& values,
+                                 const WeightSumQuery& query, const Tensor& weight_sums) = 0;
 
   /// out[i] = block blocks[i] of 256 columns of row rows[i], -infinity where the last block has no
   /// column. x [M, V] f32, rows, blocks [N] i32, out [N, 256] f32 contiguous.
@@ -284,7 +284,7 @@ std::unique_ptr<Ops> make_cpu_ops(int threads, Isa isa = Isa::automatic);
 /// weights' type (on GPUs, whose products want operands of one type).
 enum class Probabilities { unrounded, rounded };
 
-/// The plain twins: straight loops in the contract's order, one thread. For tests.
+/// The reference implementations: straight loops in the contract's order, one thread. For tests.
 std::unique_ptr<Ops> make_reference_ops(Probabilities probabilities = Probabilities::unrounded);
 
 }  // namespace weft

@@ -12,7 +12,7 @@ namespace weft {
 /// Size of a step whose sequences have one row each.
 struct StepSize {
   std::int64_t rows = 0;         ///< and sequences
-  std::int64_t table_width = 0;  ///< pages of the longest sequence
+  std::int64_t table_width = 0;  ///< blocks of the longest sequence
 
   auto operator<=>(const StepSize&) const = default;
 };

@@ -38,7 +38,7 @@ enum class RowKind : std::int32_t {
 };
 
 /// What is asked of one row of logits. Plain bytes, for the operators' memory.
-struct RowAsked {
+struct SamplingRequest {
   std::uint64_t seed = 0;
   std::int64_t position = 0;  ///< of the new token in its sequence
   double top_p = 1;
@@ -57,18 +57,19 @@ struct RowAsked {
   std::int32_t edits_end = 0;  ///< and end
   std::int32_t list = 0;       ///< where its list of tokens begins,
   std::int32_t list_end = 0;   ///< and ends
-  std::int32_t keep = -1;      ///< where among kept tokens the row's one stays; -1: nowhere
+  std::int32_t token_slot =
+      -1;  ///< where among tokens on the device the row's one stays; -1: nowhere
 };
 
 /// Rows, and what they point to.
-struct RowQuery {
-  std::span<const RowAsked> rows;
+struct SamplingRequests {
+  std::span<const SamplingRequest> rows;
   std::span<const LogitEdit> edits;  ///< a row's name each token at most once
   std::span<const TokenId> lists;
 };
 
 /// What a row yields.
-struct RowChoice {
+struct SamplingResult {
   TokenId token = 0;
   float logprob = 0;     ///< of the token, by the raw logits, where log-probabilities are wanted
   std::int32_t top = 0;  ///< how many of the likeliest tokens there are
@@ -100,24 +101,25 @@ struct RankCandidate {
 inline constexpr std::int64_t kMostLikeliest = 128;
 
 /// Answers in the operators' memory, which the host cannot read.
-struct PlacedAnswers {
-  std::span<std::byte> choices;  ///< RowChoice [rows]
+struct DeviceResults {
+  std::span<std::byte> results;  ///< SamplingResult [rows]
   std::span<std::byte> top;      ///< ScoredToken [rows, width]
 };
 
 /// Where answers of some rows belong. All of it is the operators' memory.
-struct AnswerPlaces {
-  PlacedAnswers among;  ///< the answers of a whole query
-  Tensor to;            ///< [rows] i32: places among them
-  Tensor keep;          ///< [rows] i32: places among kept tokens, -1 for none
-  Tensor kept;          ///< [K] i32; undefined: no token is kept
+struct ResultSlots {
+  DeviceResults among;   ///< the answers of a whole query
+  Tensor to;             ///< [rows] i32: places among them
+  Tensor token_slot;     ///< [rows] i32: places among tokens on the device, -1 for none
+  Tensor device_tokens;  ///< [K] i32; undefined: no token is kept
 };
 
-/// Rows of the embedding table that are asked for by places of kept tokens. With several ranks,
-/// each of which holds some rows, all of them look up every kept token, and what those yield that
-/// do not hold it is not used. All arrays are i32 in the operators' memory.
-struct KeptLookup {
-  Tensor rows;     ///< [L]: of this rank; several ranks: those that stand for kept tokens alone
+/// Rows of the embedding table that are asked for by places of tokens on the device. With several
+/// ranks, each of which holds some rows, all of them look up every token on the device, and what
+/// those yield that do not hold it is not used. All arrays are i32 in the operators' memory.
+struct DeviceTokenLookup {
+  Tensor
+      rows;  ///< [L]: of this rank; several ranks: those that stand for tokens on the device alone
   Tensor order;    ///< [M]: -1 - k for the k-th of those; undefined with one rank
   Tensor holders;  ///< [2, ranks]: where each rank's tokens end, where its rows of all begin
   Range own;       ///< this rank's tokens
@@ -138,40 +140,42 @@ class RowSampler {
   /// top_width] likeliest tokens, top_width at least the largest `top`: what is behind a row's own
   /// number is undefined. logits [R, V] f32 are changed meanwhile and afterwards as they were;
   /// tokens are their columns. `room` has `OpSizes::sampling_bytes` in the operators' memory. The
-  /// tokens of rows with a `keep` stay in `kept` [K] i32, also in the operators' memory (undefined:
-  /// none do). Returns before the answers are there. What the operators are asked for next may use
-  /// the same logits, room and kept tokens.
-  virtual SamplingTicket start(const Tensor& logits, const RowQuery& query, std::size_t top_width,
-                               std::span<std::byte> room, const Tensor& kept) = 0;
+  /// tokens of rows with a `token_slot` stay in `device_tokens` [K] i32, also in the operators'
+  /// memory (undefined: none do). Returns before the answers are there. What the operators are
+  /// asked for next may use the same logits, room and tokens on the device.
+  virtual SamplingTicket start(const Tensor& logits, const SamplingRequests& query,
+                               std::size_t top_width, std::span<std::byte> room,
+                               const Tensor& device_tokens) = 0;
 
   /// The answers to what was started, [rows] and [rows, top_width], as soon as they are there; once
   /// for each ticket, in any order.
-  virtual void finish(SamplingTicket ticket, std::span<RowChoice> choices,
+  virtual void finish(SamplingTicket ticket, std::span<SamplingResult> results,
                       std::span<ScoredToken> top) = 0;
 
   /// As `start`, but the answers stay in `room`, until what is asked for next uses it.
-  virtual PlacedAnswers place(const Tensor& logits, const RowQuery& query, std::size_t top_width,
-                              std::span<std::byte> room) = 0;
+  virtual DeviceResults place(const Tensor& logits, const SamplingRequests& query,
+                              std::size_t top_width, std::span<std::byte> room) = 0;
   /// The rows' largest logits as RankCandidate [rows]; the logits' first column is token `first`.
-  virtual void tell_candidates(std::span<const std::byte> choices, TokenId first,
+  virtual void tell_candidates(std::span<const std::byte> results, TokenId first,
                                std::span<std::byte> candidates) = 0;
   /// The best of `ranks` ranks' candidates, RankCandidate [ranks, rows], becomes a row's answer:
   /// the largest value, of the lowest rank among equals.
   virtual void take_best(std::span<const std::byte> candidates, int ranks,
-                         const AnswerPlaces& places) = 0;
+                         const ResultSlots& places) = 0;
   /// Copies answers.
-  virtual void take(const PlacedAnswers& answers, const AnswerPlaces& places) = 0;
+  virtual void take(const DeviceResults& results, const ResultSlots& places) = 0;
   /// Sends choices, and the likeliest tokens behind them, on their way to the host.
-  virtual SamplingTicket hand_over(std::span<const std::byte> answers) = 0;
+  virtual SamplingTicket hand_over(std::span<const std::byte> results) = 0;
 
   /// Where `lookup.rows` name a place p as -1 - p, they become the row of that token, counted from
   /// the first that this rank holds, or 0 if it does not hold it. Where `lookup.order` is -1 - k,
   /// it becomes the place of the k-th of them among all ranks' rows: at the rank that holds it.
-  virtual void put_kept(const Tensor& kept, const KeptLookup& lookup) = 0;
+  virtual void resolve_device_tokens(const Tensor& device_tokens,
+                                     const DeviceTokenLookup& lookup) = 0;
 
   /// `start` and `finish`; nothing for no rows.
-  void choose(const Tensor& logits, const RowQuery& query, std::span<std::byte> room,
-              std::span<RowChoice> choices, std::span<ScoredToken> top);
+  void sample(const Tensor& logits, const SamplingRequests& query, std::span<std::byte> room,
+              std::span<SamplingResult> results, std::span<ScoredToken> top);
 };
 
 }  // namespace weft

@@ -14,26 +14,28 @@ namespace weft {
 
 /// Throws Error unless `RowSampler::choose` may be called with these, and with so many choices and
 /// likeliest tokens: rows and tokens exist, no row comes twice, and no limit is passed.
-void check_choose(const Tensor& logits, const RowQuery& query, const SamplerLimits& limits,
-                  std::size_t choices, std::size_t top);
+void check_sampling_requests(const Tensor& logits, const SamplingRequests& query,
+                             const SamplerLimits& limits, std::size_t results, std::size_t top);
 
 /// A query that owns what it points to.
-struct OwnedRowQuery {
-  std::vector<RowAsked> rows;
+struct OwnedSamplingRequests {
+  std::vector<SamplingRequest> rows;
   std::vector<LogitEdit> edits;
   std::vector<TokenId> lists;
 
-  [[nodiscard]] RowQuery view() const { return {rows, edits, lists}; }
+  [[nodiscard]] SamplingRequests view() const { return {rows, edits, lists}; }
 
   /// Appends a row, whose edits and list are these.
-  void add(RowAsked asked, std::span<const LogitEdit> its_edits, std::span<const TokenId> its_list);
+  void add(SamplingRequest request, std::span<const LogitEdit> its_edits,
+           std::span<const TokenId> its_list);
 };
 
 /// The rows `which` of a query, by their places in it, about `columns` of the logits alone: edits
 /// of others are left out, and tokens count from the first.
-OwnedRowQuery part_of(const RowQuery& query, std::span<const std::size_t> which, Range columns);
+OwnedSamplingRequests part_of(const SamplingRequests& query, std::span<const std::size_t> which,
+                              Range columns);
 
 /// The largest number of likeliest tokens that a row asks for.
-std::size_t widest_top(const RowQuery& query);
+std::size_t widest_top(const SamplingRequests& query);
 
 }  // namespace weft

@@ -7,16 +7,17 @@
 
 namespace weft {
 
-LayoutVerdict judge(const Layout& layout, const ModelFacts& model, const EngineWishes& wishes,
-                    int ranks, Bytes memory, const OpSizes& ops) {
+LayoutVerdict judge(const Layout& layout, const ModelFacts& model,
+                    const EngineConfig& engine_config, int ranks, Bytes memory,
+                    const OpSizes& ops) {
   LayoutVerdict verdict;
   verdict.layout = layout;
-  verdict.violations = violations(layout, layout_limits(model, wishes.layers), ranks);
+  verdict.violations = violations(layout, layout_limits(model, engine_config.layers), ranks);
   if (!verdict.violations.empty()) return verdict;
   std::vector<Partition> parts;
   try {
-    parts = partitions_of(model, layout, wishes.layers);
-    verdict.sizes = size_engine(wishes, layout, parts, memory, ops);
+    parts = partitions_of(model, layout, engine_config.layers);
+    verdict.sizes = size_engine(engine_config, layout, parts, memory, ops);
   } catch (const UserError& error) {
     verdict.violations.emplace_back(error.what());
     return verdict;

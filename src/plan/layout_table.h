@@ -20,8 +20,8 @@ struct LayoutVerdict {
 };
 
 /// Judges a layout for `ranks` ranks of `memory` bytes each: legality first, then memory.
-LayoutVerdict judge(const Layout& layout, const ModelFacts& model, const EngineWishes& wishes,
-                    int ranks, Bytes memory, const OpSizes& ops);
+LayoutVerdict judge(const Layout& layout, const ModelFacts& model,
+                    const EngineConfig& engine_config, int ranks, Bytes memory, const OpSizes& ops);
 
 /// The rank of a replica that holds most.
 std::size_t largest_rank(const LayoutVerdict& verdict);

@@ -7,21 +7,21 @@
 namespace weft {
 namespace {
 
-Batch batch_of(const StepCase& step, std::int64_t page_tokens, std::int64_t vocab) {
+Batch batch_of(const StepCase& step, std::int64_t block_tokens, std::int64_t vocab) {
   Batch batch;
-  batch.table_width = ceil_div(step.context + step.rows, page_tokens);
+  batch.table_width = ceil_div(step.context + step.rows, block_tokens);
   batch.query_begin.push_back(0);
   for (std::int64_t sequence = 0; sequence < step.sequences; ++sequence) {
-    const std::int64_t first_page = sequence * batch.table_width;
+    const std::int64_t first_block = sequence * batch.table_width;
     for (std::int64_t i = 0; i < batch.table_width; ++i) {
-      batch.page_table.push_back(static_cast<std::int32_t>(first_page + i));
+      batch.block_table.push_back(static_cast<std::int32_t>(first_block + i));
     }
     for (std::int64_t row = 0; row < step.rows; ++row) {
       const std::int64_t position = step.context + row;
       // Any tokens will do; these are spread over the vocabulary.
       batch.tokens.push_back(static_cast<TokenId>((sequence * 7919 + position * 104729) % vocab));
       batch.positions.push_back(static_cast<std::int32_t>(position));
-      batch.slots.push_back(static_cast<std::int32_t>(first_page * page_tokens + position));
+      batch.slots.push_back(static_cast<std::int32_t>(first_block * block_tokens + position));
     }
     batch.query_begin.push_back(static_cast<std::int32_t>(batch.tokens.size()));
     batch.logit_rows.push_back(static_cast<std::int32_t>(batch.tokens.size()) - 1);
@@ -31,12 +31,12 @@ Batch batch_of(const StepCase& step, std::int64_t page_tokens, std::int64_t voca
 
 }  // namespace
 
-std::int64_t pages_of(const StepCase& step, std::int64_t page_tokens) {
-  return step.sequences * ceil_div(step.context + step.rows, page_tokens);
+std::int64_t blocks_of(const StepCase& step, std::int64_t block_tokens) {
+  return step.sequences * ceil_div(step.context + step.rows, block_tokens);
 }
 
 std::vector<double> time_steps(const StepCase& step, Model& model, int runs) {
-  const Batch batch = batch_of(step, model.shape().page_tokens, model.partition().config.vocab);
+  const Batch batch = batch_of(step, model.shape().block_tokens, model.partition().config.vocab);
   const auto most = static_cast<std::size_t>(model.shape().step.logit_rows);
   std::vector<double> seconds;
   // The first two are not timed: the second is where a GPU's operators record the step.

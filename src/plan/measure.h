@@ -9,8 +9,8 @@
 
 namespace weft {
 
-/// Pages of the cache that a case needs.
-std::int64_t pages_of(const StepCase& step, std::int64_t page_tokens);
+/// Blocks of the cache that a case needs.
+std::int64_t blocks_of(const StepCase& step, std::int64_t block_tokens);
 
 /// Seconds of each of `runs` steps (forward pass, logits and greedy choice), after one to warm up.
 /// The cache holds whatever it holds. Every rank of the model's group must call it.

@@ -12,7 +12,7 @@ std::vector<TokenId> tokens_of(const PlannedStep& step, bool kept, std::int64_t 
   const std::int64_t count = step.on_rank.tokens();
   std::vector<TokenId> tokens;
   for (std::int64_t i = 0; i < count; ++i) {
-    tokens.push_back(kept ? kept_token(static_cast<std::int32_t>(i))
+    tokens.push_back(kept ? device_token(static_cast<std::int32_t>(i))
                           : static_cast<TokenId>(i * vocab / count));
   }
   return tokens;
@@ -26,8 +26,8 @@ PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout, std::int
   step.on_rank.sequences =
       std::min(ceil_div(limits.max_sequences, layout.pp), limits.max_batch_tokens);
   step.on_rank.rows = 1;
-  step.kept = sizes.run_ahead;
-  const std::int64_t room = limits.pages * limits.page_tokens / limits.max_sequences;
+  step.kept = sizes.async_scheduling;
+  const std::int64_t room = limits.kv_blocks * limits.block_tokens / limits.max_sequences;
   const std::int64_t most = std::min(most_context, sizes.max_sequence_length / 2);
   step.on_rank.context = std::clamp<std::int64_t>(room - 1, 0, most);
   return step;
@@ -37,7 +37,7 @@ PlannedStep prefill_step(const EngineSizes& sizes, const Layout& layout) {
   const SchedulerLimits& limits = sizes.limits;
   const std::int64_t longest = std::max<std::int64_t>(1, sizes.max_sequence_length - 1);
   PlannedStep step;
-  step.shared = layout.sp > 1 && longest >= limits.share_from;
+  step.shared = layout.sp > 1 && longest >= limits.sp_threshold;
   const std::int64_t ranks = step.shared ? layout.sp : 1;
   // Of one prompt at a time, on each rank.
   const std::int64_t most = std::max<std::int64_t>(1, longest / ranks);
@@ -64,9 +64,9 @@ std::vector<Traffic> traffic_of(const PlannedStep& step, const Layout& layout,
   const MoePartition& moe = parts.front().moe;
   RouteCounts routes;
   if (parts.front().config.has_experts()) {
-    counts.domains.assign(static_cast<std::size_t>(moe.place.domains()), rows);
-    routes =
-        count_routes(moe, counts.domains, balanced_experts(moe.config, moe.place.domains() * rows));
+    counts.domains.assign(static_cast<std::size_t>(moe.coordinates.domains()), rows);
+    routes = count_routes(moe, counts.domains,
+                          balanced_experts(moe.config, moe.coordinates.domains() * rows));
   }
   std::vector<Traffic> traffic;
   for (std::size_t i = 0; i < parts.size(); ++i) {

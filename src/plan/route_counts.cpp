@@ -16,20 +16,21 @@ std::int64_t RouteCounts::pairs_of(int part) const {
 
 RouteCounts count_routes(const MoePartition& part, std::span<const std::int64_t> domain_rows,
                          std::span<const std::int32_t> chosen) {
-  const auto parts = static_cast<std::size_t>(part.place.ep);
+  const auto parts = static_cast<std::size_t>(part.coordinates.ep);
   const auto k = static_cast<std::size_t>(part.config.per_token);
-  const std::vector<int> part_of = parts_of_experts(part.config.experts, part.place.ep);
-  require(static_cast<int>(domain_rows.size()) == part.place.domains() &&
+  const std::vector<int> part_of = parts_of_experts(part.config.experts, part.coordinates.ep);
+  require(static_cast<int>(domain_rows.size()) == part.coordinates.domains() &&
               static_cast<std::size_t>(std::reduce(domain_rows.begin(), domain_rows.end())) * k ==
                   chosen.size(),
           "{} experts were chosen in {} domains", chosen.size(), domain_rows.size());
   RouteCounts counts;
   auto next = chosen.begin();
   for (const std::int64_t rows : domain_rows) {
-    for (std::int64_t rank = 0; rank < part.place.tp; ++rank) {
+    for (std::int64_t rank = 0; rank < part.coordinates.tp; ++rank) {
       std::vector<std::int64_t> pairs(parts, 0);
       std::vector<std::int64_t> with(parts, 0);
-      const std::int64_t own = (rank + 1) * rows / part.place.tp - rank * rows / part.place.tp;
+      const std::int64_t own =
+          (rank + 1) * rows / part.coordinates.tp - rank * rows / part.coordinates.tp;
       for (std::int64_t row = 0; row < own; ++row) {
         std::vector<bool> met(parts, false);
         for (std::size_t i = 0; i < k; ++i) {

@@ -30,11 +30,11 @@ Footprint largest_footprint(const std::vector<Partition>& parts, const EngineSha
   return largest;
 }
 
-Bytes largest_page(const std::vector<Partition>& parts, std::int64_t page_tokens,
-                   const OpSizes& ops) {
+Bytes largest_block(const std::vector<Partition>& parts, std::int64_t block_tokens,
+                    const OpSizes& ops) {
   Bytes largest = 0;
   for (const Partition& part : parts) {
-    largest = std::max(largest, kv_page_bytes(kv_shape(part, page_tokens, 1), ops));
+    largest = std::max(largest, kv_block_bytes(kv_shape(part, block_tokens, 1), ops));
   }
   return largest;
 }
@@ -51,12 +51,12 @@ void check_messages(const std::vector<Partition>& parts, const EngineShape& shap
     };
     check(fmt::format("an exchange of partial sums between {} ranks", part.ranks),
           region_bytes(region_shape(part, shape, ops)));
-    check(fmt::format("an exchange of experts' rows between {} ranks", part.moe.place.ranks),
+    check(fmt::format("an exchange of experts' rows between {} ranks", part.moe.coordinates.ranks),
           FfnLayers::message_bytes(part, shape.step, shape.transport));
     check(fmt::format("an exchange of keys and values between {} ranks", shape.sp),
           KvExchange::message_bytes(part, rows, shape.sp));
     check("sending activations to the next stage",
-          Pipe::message_bytes(part.stage, rows, part.config.hidden));
+          PipelineLink::message_bytes(part.stage, rows, part.config.hidden));
   }
 }
 
@@ -85,68 +85,70 @@ std::vector<Partition> partitions_of(const ModelFacts& model, const Layout& layo
   std::vector<Partition> parts;
   for (const Stage& stage : stages) {
     for (int rank = 0; rank < std::max(layout.tp, layout.ep); ++rank) {
-      const Place place{0, 0, rank / layout.tp, rank % layout.tp};
-      parts.push_back(Partition::of(model.config, model.caps, model.dtype, place.tp, layout.tp,
-                                    layers, expert_place(layout, place))
+      const RankCoordinates coordinates{0, 0, rank / layout.tp, rank % layout.tp};
+      parts.push_back(Partition::of(model.config, model.caps, model.dtype, coordinates.tp,
+                                    layout.tp, layers, expert_coordinates(layout, coordinates))
                           .in_stage(stage));
     }
   }
   return parts;
 }
 
-std::size_t partition_index(const Layout& layout, const Place& place) {
-  return static_cast<std::size_t>(place.pp * std::max(layout.tp, layout.ep) +
-                                  expert_place(layout, place).rank);
+std::size_t partition_index(const Layout& layout, const RankCoordinates& coordinates) {
+  return static_cast<std::size_t>(coordinates.pp * std::max(layout.tp, layout.ep) +
+                                  expert_coordinates(layout, coordinates).rank);
 }
 
-EngineSizes size_engine(const EngineWishes& wishes, const Layout& layout,
+EngineSizes size_engine(const EngineConfig& engine_config, const Layout& layout,
                         const std::vector<Partition>& parts, Bytes memory, const OpSizes& ops) {
   const ModelConfig& config = parts.front().config;
   EngineSizes sizes;
-  if (wishes.max_sequence_length > config.max_positions) {
+  if (engine_config.max_sequence_length > config.max_positions) {
     fail_user("engine.max_sequence_length is {}, the model's positions end at {}",
-              wishes.max_sequence_length, config.max_positions);
+              engine_config.max_sequence_length, config.max_positions);
   }
-  sizes.max_sequence_length =
-      wishes.max_sequence_length > 0 ? wishes.max_sequence_length : config.max_positions;
-  sizes.shape.page_tokens = wishes.page_tokens;
+  sizes.max_sequence_length = engine_config.max_sequence_length > 0
+                                  ? engine_config.max_sequence_length
+                                  : config.max_positions;
+  sizes.shape.block_tokens = engine_config.block_tokens;
   StepShape& step = sizes.shape.step;
-  step.max_rows = wishes.max_batch_tokens;
+  step.max_rows = engine_config.max_batch_tokens;
   // A shared slice may be two queries on every sp rank; each query has a row.
   sizes.shape.sp = layout.sp;
   const std::int64_t queries = layout.sp == 1 ? 1 : 2;
-  step.max_sequences = std::min(queries * wishes.max_sequences, wishes.max_batch_tokens);
+  step.max_sequences =
+      std::min(queries * engine_config.max_sequences, engine_config.max_batch_tokens);
   step.logit_rows = std::min(step.max_sequences, kLogitRows);
-  step.table_width = ceil_div(sizes.max_sequence_length, wishes.page_tokens);
+  step.table_width = ceil_div(sizes.max_sequence_length, engine_config.block_tokens);
 
-  sizes.shape.run_ahead = wishes.run_ahead;
-  sizes.run_ahead = KeptTokens::count(parts.front(), sizes.shape, ops) > 0;
+  sizes.shape.async_scheduling = engine_config.async_scheduling;
+  sizes.async_scheduling = DeviceTokens::count(parts.front(), sizes.shape, ops) > 0;
 
   const Footprint fixed = largest_footprint(parts, sizes.shape, ops);
   const Bytes left = memory > fixed.total() ? memory - fixed.total() : 0;
-  const Bytes page = largest_page(parts, wishes.page_tokens, ops);
-  const Bytes kv_bytes = wishes.kv_bytes.value_or(left);
-  if (kv_bytes > left || left < page) {
+  const Bytes kv_block = largest_block(parts, engine_config.block_tokens, ops);
+  const Bytes kv_bytes = engine_config.kv_bytes.value_or(left);
+  if (kv_bytes > left || left < kv_block) {
     fail_user(
         "a rank needs {} for weights, {} for activations and buffers and {} for its key/value "
         "cache, but has {} of memory: split the model over more ranks (parallel.tp, pp or, with "
         "experts, ep){}",
         human_bytes(fixed.weights), human_bytes(fixed.activations + fixed.buffers),
-        human_bytes(std::max(kv_bytes, page)), human_bytes(memory),
+        human_bytes(std::max(kv_bytes, kv_block)), human_bytes(memory),
         fixed.weights >= memory ? "" : ", or lower engine.max_batch_tokens or engine.kv_memory");
   }
-  if (kv_bytes < page) {
+  if (kv_bytes < kv_block) {
     fail_user("engine.kv_memory is {}, but a page of {} tokens takes {}", human_bytes(kv_bytes),
-              wishes.page_tokens, human_bytes(page));
+              engine_config.block_tokens, human_bytes(kv_block));
   }
   check_messages(parts, sizes.shape, ops);
-  // No more pages than the sequences can fill.
+  // No more blocks than the sequences can fill.
   const std::int64_t wanted =
-      std::min(layout.sp * wishes.max_sequences, step.max_sequences) * step.table_width;
-  sizes.shape.pages = std::min(wanted, static_cast<std::int64_t>(kv_bytes / page));
-  const std::int64_t room = sizes.shape.pages * wishes.page_tokens;
+      std::min(layout.sp * engine_config.max_sequences, step.max_sequences) * step.table_width;
+  sizes.shape.kv_blocks = std::min(wanted, static_cast<std::int64_t>(kv_bytes / kv_block));
+  const std::int64_t room = sizes.shape.kv_blocks * engine_config.block_tokens;
   if (room < sizes.max_sequence_length) {
-    if (!wishes.may_shorten || room == 0) {
+    if (!engine_config.may_shorten || room == 0) {
       fail_user(
           "the key/value cache of {} holds {} tokens, but sequences may have {}: set "
           "engine.max_sequence_length to at most {}, raise engine.kv_memory, or split the "
@@ -154,17 +156,17 @@ EngineSizes size_engine(const EngineWishes& wishes, const Layout& layout,
           human_bytes(kv_bytes), room, sizes.max_sequence_length, room);
     }
     sizes.max_sequence_length = room;
-    step.table_width = sizes.shape.pages;
+    step.table_width = sizes.shape.kv_blocks;
   }
   sizes.limits.max_batch_tokens = step.max_rows;
-  sizes.limits.max_sequences = std::min(wishes.max_sequences, step.max_rows);
-  sizes.limits.prefill_chunk = wishes.prefill_chunk;
-  sizes.limits.page_tokens = wishes.page_tokens;
-  sizes.limits.pages = sizes.shape.pages;
+  sizes.limits.max_sequences = std::min(engine_config.max_sequences, step.max_rows);
+  sizes.limits.prefill_chunk = engine_config.prefill_chunk;
+  sizes.limits.block_tokens = engine_config.block_tokens;
+  sizes.limits.kv_blocks = sizes.shape.kv_blocks;
   sizes.limits.sp = layout.sp;
   sizes.limits.batches = layout.pp;
-  sizes.limits.share_from = wishes.share_from;
-  sizes.limits.prefix_sharing = wishes.prefix_sharing;
+  sizes.limits.sp_threshold = engine_config.sp_threshold;
+  sizes.limits.prefix_sharing = engine_config.prefix_sharing;
   return sizes;
 }
 

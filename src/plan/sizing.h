@@ -13,18 +13,18 @@
 namespace weft {
 
 /// What a job says about the engine; see docs/job-file.md.
-struct EngineWishes {
+struct EngineConfig {
   std::int64_t max_batch_tokens = 2048;
   std::int64_t max_sequences = 256;
   std::int64_t max_sequence_length = 0;  ///< 0: the model's
   /// Take a shorter length where the cache cannot hold the longest sequence. Not for jobs: which
   /// requests fit would then depend on the layout.
   bool may_shorten = false;
-  std::int64_t page_tokens = 32;
+  std::int64_t block_tokens = 32;
   std::int64_t prefill_chunk = 0;
-  std::int64_t share_from = 256;  ///< tokens from which the sp ranks share a prompt
+  std::int64_t sp_threshold = 256;  ///< tokens from which the sp ranks share a prompt
   bool prefix_sharing = true;
-  bool run_ahead = true;          ///< where it can be
+  bool async_scheduling = true;   ///< where it can be
   std::int64_t layers = 0;        ///< 0: all
   std::optional<Bytes> kv_bytes;  ///< of each rank; nothing: what is left of the memory
 };
@@ -34,7 +34,7 @@ struct EngineSizes {
   EngineShape shape;
   SchedulerLimits limits;
   std::int64_t max_sequence_length = 0;
-  bool run_ahead =
+  bool async_scheduling =
       false;  ///< steps read tokens where they were chosen (model/forward/device_tokens.h)
 };
 
@@ -49,17 +49,17 @@ struct ModelFacts {
 LayoutLimits layout_limits(const ModelFacts& model, std::int64_t layers = 0);
 
 /// The parts of a replica's ranks: of each stage those of one expert group, which is a
-/// tensor-parallel group or, with ep > tp, several of them (see ExpertPlace). The other ranks of a
-/// stage have the same parts. `layers` 0: all. Throws UserError when the model has fewer.
+/// tensor-parallel group or, with ep > tp, several of them (see ExpertCoordinates). The other ranks
+/// of a stage have the same parts. `layers` 0: all. Throws UserError when the model has fewer.
 std::vector<Partition> partitions_of(const ModelFacts& model, const Layout& layout,
                                      std::int64_t layers);
 /// The part of one place of the layout among them.
-std::size_t partition_index(const Layout& layout, const Place& place);
+std::size_t partition_index(const Layout& layout, const RankCoordinates& coordinates);
 
 /// Sizes for a replica with those parts and `layout`, each rank with `memory` bytes for everything.
 /// Throws UserError when the weights and activations do not fit, or when the cache cannot hold one
 /// sequence of the longest length and the wishes do not allow a shorter one.
-EngineSizes size_engine(const EngineWishes& wishes, const Layout& layout,
+EngineSizes size_engine(const EngineConfig& engine_config, const Layout& layout,
                         const std::vector<Partition>& parts, Bytes memory, const OpSizes& ops);
 
 /// "1.50 GiB", "312 MiB", "4.0 KiB".

@@ -38,11 +38,11 @@ class StepSum {
 
   void forward() {
     const bool shares = sum_of(step_.shared) > 0;
-    if (step_.rows == 0 && !shares && part_.moe.place.domains() == 1) return;
+    if (step_.rows == 0 && !shares && part_.moe.coordinates.domains() == 1) return;
     const Stage& stage = part_.stage;
     if (part_.config.has_experts()) announce_rows();
     if (stage.first()) {
-      join_rows();
+      gather_embeddings();
     } else {
       traffic_.receive(Primitive::pp, residual_bytes(step_.rows));
     }
@@ -58,7 +58,7 @@ class StepSum {
         continue;
       }
       require(routes != step_.routes.end(), "routes of {} layers are too few", step_.routes.size());
-      exchange_rows(*routes++);
+      dispatcher_rows(*routes++);
       if (part_.moe.shared()) leave(part_.moe.shared_tree);
     }
     if (!stage.last()) traffic_.send(Primitive::pp, residual_bytes(step_.rows));
@@ -81,7 +81,7 @@ class StepSum {
     const std::int64_t samples = sum_of(step_.samples);
     if (samples == 0) return;
     std::string choice;
-    Choice().append_to(choice);
+    SampledToken().append_to(choice);
     const Bytes all = bytes_of(samples, 1, choice.size());
     const int others = part_.stage.count - 1;
     if (!part_.stage.last()) {
@@ -114,7 +114,7 @@ class StepSum {
     traffic_.all_gather(axis, rank, std::vector<Bytes>(static_cast<std::size_t>(ranks), bytes));
   }
 
-  void join_rows() {
+  void gather_embeddings() {
     std::vector<Bytes> counts;
     for (const std::int64_t rows : step_.looked_up) counts.push_back(residual_bytes(rows));
     traffic_.all_gather(Primitive::tp, part_.rank, counts);
@@ -155,76 +155,78 @@ class StepSum {
   void gather_of_domains(Bytes element) {
     std::vector<Bytes> counts;
     for (const std::int64_t rows : step_.domains) counts.push_back(bytes_of(rows, 1, element));
-    traffic_.all_gather(Primitive::ep, part_.moe.place.domain(), counts);
+    traffic_.all_gather(Primitive::ep, part_.moe.coordinates.domain(), counts);
   }
 
   void announce_rows() {
-    const ExpertPlace& place = part_.moe.place;
-    gather_equal(Primitive::ep, place.domain(), place.domains(), sizeof(std::int64_t));
+    const ExpertCoordinates& coordinates = part_.moe.coordinates;
+    gather_equal(Primitive::ep, coordinates.domain(), coordinates.domains(), sizeof(std::int64_t));
   }
 
-  void exchange_rows(const RouteCounts& routes) {
+  void dispatcher_rows(const RouteCounts& routes) {
     const MoePartition& moe = part_.moe;
     const auto row = bytes_of(part_.config.hidden, 1, size_of(part_.dtype));
     gather_of_domains(static_cast<Bytes>(moe.config.per_token) * sizeof(std::int32_t));
-    const ExchangeShape shape{shape_.step.max_rows, part_.config.hidden, part_.dtype,
-                              shape_.transport};
-    if (exchange_gathers(moe, shape, sum_of(step_.domains))) {
+    const DispatcherShape shape{shape_.step.max_rows, part_.config.hidden, part_.dtype,
+                                shape_.transport};
+    if (dispatcher_gathers(moe, shape, sum_of(step_.domains))) {
       gather_of_domains(row);
       gather_outputs(routes);
     } else {
-      if (moe.place.domains() > 1) send_rows(routes, row);
+      if (moe.coordinates.domains() > 1) send_rows(routes, row);
       send_outputs(routes);
       gather_sums();
     }
   }
 
   void gather_outputs(const RouteCounts& routes) {
-    const ExpertPlace& place = part_.moe.place;
+    const ExpertCoordinates& coordinates = part_.moe.coordinates;
     std::vector<Bytes> counts;
-    for (int rank = 0; rank < place.ranks; ++rank) {
-      counts.push_back(outputs_of(rank, routes.pairs_of(rank / place.sharers())));
+    for (int rank = 0; rank < coordinates.ranks; ++rank) {
+      counts.push_back(outputs_of(rank, routes.pairs_of(rank / coordinates.sharers())));
     }
-    traffic_.all_gather(Primitive::ep, place.rank, counts);
+    traffic_.all_gather(Primitive::ep, coordinates.rank, counts);
   }
 
   void send_rows(const RouteCounts& routes, Bytes row) {
-    const ExpertPlace& place = part_.moe.place;
+    const ExpertCoordinates& coordinates = part_.moe.coordinates;
     std::vector<Bytes> send;
     std::vector<Bytes> receive;
-    for (int rank = 0; rank < place.ranks; ++rank) {
-      const bool other = rank / place.tp != place.domain();
-      send.push_back(other ? bytes_of(at(routes.rows, place.rank, rank / place.sharers()), 1, row)
-                           : 0);
-      receive.push_back(other ? bytes_of(at(routes.rows, rank, place.part()), 1, row) : 0);
+    for (int rank = 0; rank < coordinates.ranks; ++rank) {
+      const bool other = rank / coordinates.tp != coordinates.domain();
+      send.push_back(
+          other ? bytes_of(at(routes.rows, coordinates.rank, rank / coordinates.sharers()), 1, row)
+                : 0);
+      receive.push_back(other ? bytes_of(at(routes.rows, rank, coordinates.part()), 1, row) : 0);
     }
-    traffic_.all_to_all(Primitive::ep, place.rank, send, receive);
+    traffic_.all_to_all(Primitive::ep, coordinates.rank, send, receive);
   }
 
   void send_outputs(const RouteCounts& routes) {
-    const ExpertPlace& place = part_.moe.place;
+    const ExpertCoordinates& coordinates = part_.moe.coordinates;
     std::vector<Bytes> send;
     std::vector<Bytes> receive;
-    for (int rank = 0; rank < place.ranks; ++rank) {
-      send.push_back(outputs_of(place.rank, at(routes.pairs, rank, place.part())));
-      receive.push_back(outputs_of(rank, at(routes.pairs, place.rank, rank / place.sharers())));
+    for (int rank = 0; rank < coordinates.ranks; ++rank) {
+      send.push_back(outputs_of(coordinates.rank, at(routes.pairs, rank, coordinates.part())));
+      receive.push_back(
+          outputs_of(rank, at(routes.pairs, coordinates.rank, rank / coordinates.sharers())));
     }
-    traffic_.all_to_all(Primitive::ep, place.rank, send, receive);
+    traffic_.all_to_all(Primitive::ep, coordinates.rank, send, receive);
   }
 
   /// The tensor-parallel ranks have added up a slice of their rows each.
   void gather_sums() {
-    const ExpertPlace& place = part_.moe.place;
+    const ExpertCoordinates& coordinates = part_.moe.coordinates;
     std::vector<Bytes> slices;
-    for (int rank = 0; rank < place.tp; ++rank) {
-      slices.push_back(residual_bytes(slice_of(step_.rows, rank, place.tp)));
+    for (int rank = 0; rank < coordinates.tp; ++rank) {
+      slices.push_back(residual_bytes(slice_of(step_.rows, rank, coordinates.tp)));
     }
     traffic_.all_gather(Primitive::tp, part_.rank, slices);
   }
 
   /// Nodes that rank `rank` of the expert group has of that many pairs.
   [[nodiscard]] Bytes outputs_of(int rank, std::int64_t pairs) const {
-    return static_cast<Bytes>(nodes_of(part_.moe.tree, rank % part_.moe.place.sharers())) *
+    return static_cast<Bytes>(nodes_of(part_.moe.tree, rank % part_.moe.coordinates.sharers())) *
            residual_bytes(pairs);
   }
 

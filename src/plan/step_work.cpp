@@ -22,7 +22,7 @@ Products dense(double parameters, double rows) { return {parameters, rows * para
 Products sparse(const MoePartition& moe, double rows) {
   const auto experts = static_cast<double>(moe.config.experts);
   const auto own = static_cast<double>(moe.experts.size());
-  const double all_rows = rows * moe.place.domains();
+  const double all_rows = rows * moe.coordinates.domains();
   const double chance = static_cast<double>(moe.config.per_token) / experts;
   const double expert = elements(moe.gate_up) + elements(moe.down);
   Products sum = dense(elements(moe.router), rows);

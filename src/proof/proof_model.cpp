@@ -127,12 +127,12 @@ std::vector<Request> proof_requests(std::int64_t vocab) {
   for (std::int64_t index = 0; index < kRequests; ++index) {
     Request request;
     request.index = index;
-    const auto place = static_cast<std::size_t>(index);
-    // Most end where a page of 32 does: in a full cache they need another one as they decode.
+    const auto coordinates = static_cast<std::size_t>(index);
+    // Most end where a block of 32 does: in a full cache they need another one as they decode.
     const bool grows = index % 3 != 0;
-    const std::int64_t own = place < lengths.size() ? lengths[place]
-                             : grows                ? 32 - numbers.below(4)
-                                                    : 1 + numbers.below(24);
+    const std::int64_t own = coordinates < lengths.size() ? lengths[coordinates]
+                             : grows                      ? 32 - numbers.below(4)
+                                                          : 1 + numbers.below(24);
     if (index % 10 == 9) request.prompt = common;
     for (std::int64_t i = 0; i < own; ++i) {
       request.prompt.push_back(static_cast<TokenId>(numbers.below(vocab)));

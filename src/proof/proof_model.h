@@ -25,8 +25,8 @@ struct ProofModel {
 std::vector<ProofModel> proof_models();
 
 /// 66 requests against a vocabulary of `vocab`: prompts of one token, of lengths around the key
-/// block of 128 and of several blocks, many that reach the end of a page of 32 as they decode, some
-/// with a common beginning, greedy and sampled in turn. The same for the same vocabulary.
+/// block of 128 and of several blocks, many that reach the end of a block of 32 as they decode,
+/// some with a common beginning, greedy and sampled in turn. The same for the same vocabulary.
 std::vector<Request> proof_requests(std::int64_t vocab);
 
 /// The requests shuffled by a seed; as they are for seed 0.

@@ -109,7 +109,7 @@ struct Verdict {
 /// Runs a trial on the ranks of `team`, which are as many as its layout has.
 Verdict run(const Trial& trial, const Prepared& model, Group& team) {
   const Layout& layout = trial.layout;
-  const int number = place_of(layout, team.rank()).dp;
+  const int number = coordinates_of(layout, team.rank()).dp;
   const std::unique_ptr<Group> part = layout.dp == 1 ? nullptr : team.split(number);
   Group& group = part ? *part : team;
   const bool shares_reading = layout.dp > 1 && trial.shares % 2 == 1;

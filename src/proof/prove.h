@@ -21,7 +21,7 @@ struct ProofDigests {
 /// What came of it, the same on every rank.
 struct ProofResult {
   std::int64_t trials = 0;            ///< that were tried to their end
-  std::int64_t preempting = 0;        ///< trials in which sequences were thrown out of the cache
+  std::int64_t preempting = 0;        ///< trials in which sequences were preempted of the cache
   std::vector<std::string> failures;  ///< one sentence each: model, layout, schedule, request
   std::vector<ProofDigests> digests;  ///< by model
 };

@@ -20,11 +20,11 @@ SchedulerLimits limits_of(const ReplicaOptions& options, const Layout& layout) {
   limits.max_batch_tokens = options.max_batch_tokens;
   limits.max_sequences = std::min(options.max_sequences, options.max_batch_tokens);
   limits.prefill_chunk = options.prefill_chunk;
-  limits.page_tokens = options.page_tokens;
-  limits.pages = options.pages;
+  limits.block_tokens = options.block_tokens;
+  limits.kv_blocks = options.kv_blocks;
   limits.sp = layout.sp;
   limits.batches = layout.pp;
-  limits.share_from = options.share_from;
+  limits.sp_threshold = options.sp_threshold;
   limits.prefix_sharing = options.prefix_sharing;
   return limits;
 }
@@ -44,17 +44,17 @@ Replica::Replica(const std::filesystem::path& model, const ReplicaOptions& optio
   EngineShape shape;
   shape.step.max_rows = options.max_batch_tokens;
   shape.step.max_sequences = options.max_batch_tokens;
-  shape.step.table_width = ceil_div(options.max_sequence_length, options.page_tokens);
+  shape.step.table_width = ceil_div(options.max_sequence_length, options.block_tokens);
   shape.step.logit_rows = std::min(options.logit_rows, shape.step.max_sequences);
-  shape.page_tokens = options.page_tokens;
-  shape.pages = options.pages;
+  shape.block_tokens = options.block_tokens;
+  shape.kv_blocks = options.kv_blocks;
   shape.transport = options.transport;
   shape.sp = layout.sp;
-  shape.run_ahead = options.run_ahead;
+  shape.async_scheduling = options.async_scheduling;
   reader_.share_with(options.peers);
   const ModelFacts facts{reader_.config(), options.caps.value_or(reader_.caps()), reader_.dtype()};
   const std::vector<Partition> parts = partitions_of(facts, layout, 0);
-  const Partition& part = parts[partition_index(layout, groups_->place())];
+  const Partition& part = parts[partition_index(layout, groups_->coordinates())];
   model_ = std::make_unique<Model>(load_weights(reader_, part, *ops_), part, shape, *ops_, *groups_,
                                    tracer_, options.region);
 }
@@ -65,7 +65,7 @@ std::vector<Completion> Replica::complete(const std::vector<Request>& requests,
   options.limits = limits_;
   options.max_sequence_length = options_.max_sequence_length;
   options.digest = options_.digest;
-  options.run_ahead = options_.run_ahead;
+  options.async_scheduling = options_.async_scheduling;
   options.eos = reader_.config().eos;
   Engine engine(*model_, options_.tokenizer, options);
   for (const Request& request : requests) engine.submit(request);

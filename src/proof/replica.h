@@ -33,13 +33,13 @@ struct ReplicaOptions {
   std::int64_t max_batch_tokens = 512;
   std::int64_t max_sequences = 64;
   std::int64_t prefill_chunk = 0;
-  std::int64_t logit_rows = 16;  ///< of which tokens are chosen at a time
-  std::int64_t share_from = 64;  ///< prompts from that length on are shared by the sp ranks
-  std::int64_t page_tokens = 32;
-  std::int64_t pages = 256;
+  std::int64_t logit_rows = 16;    ///< of which tokens are chosen at a time
+  std::int64_t sp_threshold = 64;  ///< prompts from that length on are shared by the sp ranks
+  std::int64_t block_tokens = 32;
+  std::int64_t kv_blocks = 256;
   bool prefix_sharing = true;
   bool digest = true;                    ///< of logits, with the completions
-  bool run_ahead = true;                 ///< see EngineOptions
+  bool async_scheduling = true;          ///< see EngineOptions
   const Tokenizer* tokenizer = nullptr;  ///< for stop strings
   std::int64_t max_sequence_length = 1024;
 };

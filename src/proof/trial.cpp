@@ -18,13 +18,13 @@ ReplicaOptions plain_options() {
   ReplicaOptions options;
   options.max_sequences = 65;
   options.max_sequence_length = kProofLength;
-  options.share_from = 40;
+  options.sp_threshold = 40;
   return options;
 }
 
 /// Just room for one sequence of the longest kind.
 void make_tight(Schedule& schedule) {
-  schedule.options.pages = ceil_div(kProofLength, schedule.options.page_tokens);
+  schedule.options.kv_blocks = ceil_div(kProofLength, schedule.options.block_tokens);
   // One or two at a time may always find room.
   schedule.preempts = schedule.options.max_sequences > 2;
 }
@@ -90,20 +90,20 @@ std::vector<Schedule> proof_schedules() {
   }
   add("small steps", [](ReplicaOptions& o) {
     o.max_batch_tokens = 33;
-    o.page_tokens = 16;
+    o.block_tokens = 16;
   });
   add("preemption", [](ReplicaOptions&) {});
   make_tight(schedules.back());
   add("pages of 128, nothing shared", [](ReplicaOptions& o) {
-    o.page_tokens = 128;
+    o.block_tokens = 128;
     o.prefix_sharing = false;
-    o.share_from = kProofLength + 1;
+    o.sp_threshold = kProofLength + 1;
   });
   add(
       "everything shared, reordered",
       [](ReplicaOptions& o) {
-        o.share_from = 1;
-        o.page_tokens = 16;
+        o.sp_threshold = 1;
+        o.block_tokens = 16;
       },
       99);
   add("all-gather, two threads", [](ReplicaOptions& o) {
@@ -131,9 +131,9 @@ std::vector<Schedule> crossed_schedules() {
           schedule.options.max_sequences = batch;
           schedule.options.prefill_chunk = chunk;
           if (tight) make_tight(schedule);
-          // A prompt to be shared waits for pages on all ranks: in the midst of the others it would
-          // empty the caches. So only the longest are shared there.
-          if (tight && order != 0) schedule.options.share_from = 250;
+          // A prompt to be shared waits for blocks on all ranks: in the midst of the others it
+          // would empty the caches. So only the longest are shared there.
+          if (tight && order != 0) schedule.options.sp_threshold = 250;
           schedules.push_back(std::move(schedule));
         }
       }

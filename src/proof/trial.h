@@ -24,7 +24,7 @@ struct Schedule {
       share = share_of;
 };
 
-/// One property each: batch sizes 1, 2, 17 and 65, chunks around the key block, pages of several
+/// One property each: batch sizes 1, 2, 17 and 65, chunks around the key block, blocks of several
 /// sizes, preemption by a cache that is too small, reordered requests, all prompts shared and none,
 /// both transports, several threads, no prefix sharing. The first is the plainest.
 std::vector<Schedule> proof_schedules();

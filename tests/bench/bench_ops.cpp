@@ -176,42 +176,43 @@ class Bench {
 
   void attend(std::int64_t rows, std::int64_t context, std::int64_t heads, std::int64_t kv_heads) {
     constexpr std::int64_t dim = 128;
-    constexpr std::int64_t page = 32;
+    constexpr std::int64_t kv_block = 32;
     const DType dtype = DType::bf16;
     HeadMap map{heads, kv_heads, dim, {}};
     for (std::int64_t h = 0; h < heads; ++h) {
       map.kv_head_of.push_back(static_cast<std::int32_t>(h * kv_heads / heads));
     }
     std::vector<Buffer> keep;
-    const std::int64_t pages = context / page;
+    const std::int64_t kv_blocks = context / kv_block;
     // Several layers in turn, so that caches are cold as in a real step.
     const std::int64_t layers = rows == 1 ? 64 : 2;
-    const Bytes page_bytes = ops_->kv_page_bytes(kv_heads, dim, page, dtype);
+    const Bytes block_bytes = ops_->kv_block_bytes(kv_heads, dim, kv_block, dtype);
     const Tensor storage =
-        make(keep, dtype, {layers, pages, static_cast<std::int64_t>(page_bytes / 2)});
+        make(keep, dtype, {layers, kv_blocks, static_cast<std::int64_t>(block_bytes / 2)});
     const Tensor q = make(keep, dtype, {rows, heads * dim});
     const Tensor out = make(keep, dtype, {rows, heads * dim});
     BatchView batch;
     batch.positions = make(keep, DType::i32, {rows});
     batch.query_begin = make(keep, DType::i32, {2});
-    batch.page_table = make(keep, DType::i32, {1, pages});
+    batch.block_table = make(keep, DType::i32, {1, kv_blocks});
     for (std::int64_t m = 0; m < rows; ++m) {
       batch.positions.as<std::int32_t>()[m] = static_cast<std::int32_t>(context - rows + m);
     }
     batch.query_begin.as<std::int32_t>()[1] = static_cast<std::int32_t>(rows);
-    for (std::int64_t p = 0; p < pages; ++p) {
-      batch.page_table.as<std::int32_t>()[p] = static_cast<std::int32_t>(p);
+    for (std::int64_t p = 0; p < kv_blocks; ++p) {
+      batch.block_table.as<std::int32_t>()[p] = static_cast<std::int32_t>(p);
     }
     const double time = median([&] {
       for (std::int64_t i = 0; i < layers; ++i) {
-        const KvLayer cache{storage.slice(i, i + 1).data(), page_bytes, page, kv_heads, dim, dtype};
+        const KvLayer cache{
+            storage.slice(i, i + 1).data(), block_bytes, kv_block, kv_heads, dim, dtype};
         ops_->attention(q, map, batch, cache, 0.088F, 0, out);
       }
     });
     const double keys = static_cast<double>(rows) * static_cast<double>(context) -
                         static_cast<double>(rows) * static_cast<double>(rows - 1) / 2;
     report(fmt::format("attention M={} context={} heads {}/{}", rows, context, heads, kv_heads),
-           time, static_cast<double>(layers * pages) * static_cast<double>(page_bytes),
+           time, static_cast<double>(layers * kv_blocks) * static_cast<double>(block_bytes),
            static_cast<double>(layers) * keys * 4 * static_cast<double>(heads * dim));
   }
 
@@ -243,9 +244,9 @@ class Bench {
       HeadMap map{16, 8, 128, std::vector<std::int32_t>(16, 0)};
       const Tensor qkv = make(keep, DType::f32, {rows, 32 * 128});
       const Tensor q = make(keep, DType::bf16, {rows, 16 * 128});
-      const Bytes page_bytes = ops_->kv_page_bytes(8, 128, 32, DType::bf16);
+      const Bytes block_bytes = ops_->kv_block_bytes(8, 128, 32, DType::bf16);
       const Tensor storage =
-          make(keep, DType::bf16, {16, static_cast<std::int64_t>(page_bytes / 2)});
+          make(keep, DType::bf16, {16, static_cast<std::int64_t>(block_bytes / 2)});
       QkvTail tail;
       tail.cosines = cosines;
       tail.sines = sines;
@@ -255,7 +256,7 @@ class Bench {
       for (std::int64_t m = 0; m < rows; ++m) {
         batch.slots.as<std::int32_t>()[m] = static_cast<std::int32_t>(m);
       }
-      const KvLayer cache{storage.data(), page_bytes, 32, 8, 128, DType::bf16};
+      const KvLayer cache{storage.data(), block_bytes, 32, 8, 128, DType::bf16};
       report(fmt::format("finish_qkv M={} heads 16/8", rows),
              median([&] { ops_->finish_qkv(qkv, map, tail, batch, cache, q); }), 4 * bytes, 0);
     }

@@ -69,7 +69,7 @@ std::vector<Kind> kinds() {
   return all;
 }
 
-Times microseconds_a_row(TokenChooser& chooser, const Tensor& logits, const Kind& kind) {
+Times microseconds_a_row(Sampler& chooser, const Tensor& logits, const Kind& kind) {
   std::vector<Sequence> sequences;
   std::mt19937 random(3);
   for (std::int64_t row = 0; row < kRows; ++row) {
@@ -93,8 +93,8 @@ Times microseconds_a_row(TokenChooser& chooser, const Tensor& logits, const Kind
 void print_sampling_times(Ops& ops, std::int64_t vocab) {
   const std::unique_ptr<Group> group = make_self_group();
   Vocabulary vocabulary({{0, vocab}}, kRows, ops, *group);
-  TokenChooser chooser(vocabulary, {}, false);
-  TokenChooser digesting(vocabulary, {}, true);
+  Sampler chooser(vocabulary, {}, false);
+  Sampler digesting(vocabulary, {}, true);
   const Buffer buffer(ops.memory(), static_cast<Bytes>(kRows * vocab) * sizeof(float));
   const Tensor logits = buffer.tensor(DType::f32, {kRows, vocab});
   fmt::print("{}, {} columns, microseconds a row\n", ops.description(), vocab);

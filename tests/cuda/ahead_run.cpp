@@ -52,11 +52,11 @@ nlohmann::json ahead_config(const std::string& family) {
 
 AheadOutcome run_job(const SyntheticModel& model, const std::vector<Request>& requests,
                      ReplicaOptions options, bool ahead, const GpuOptions& gpu, Group& group) {
-  const auto ops = testing::make_subject(gpu);
+  const auto ops = testing::make_device(gpu);
   const auto staged = make_staged_group(group.split(0), *ops);
   const Pieces tokenizer = letters();
   options.borrowed_ops = ops.get();
-  options.run_ahead = ahead;
+  options.async_scheduling = ahead;
   options.tokenizer = &tokenizer;
   Replica replica(model.path(), options, *staged);
   AheadOutcome outcome;
@@ -79,7 +79,7 @@ AheadOutcome check_ahead(const SyntheticModel& model, const std::vector<Request>
   const AheadOutcome expected = run_job(model, requests, options, false, gpu, *alone);
   AheadOutcome is = run_job(model, requests, options, true, gpu, *alone);
   CHECK(is.completions == expected.completions);
-  CHECK(expected.stats.ahead_steps == 0);
+  CHECK(expected.stats.async_steps == 0);
   CHECK(expected.stats.dropped_rows == 0);
   if (is.stats.preemptions == 0 && expected.stats.preemptions == 0) {
     CHECK(is.stats.decode_tokens == expected.stats.decode_tokens);

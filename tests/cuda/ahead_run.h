@@ -1,4 +1,4 @@
-// Jobs whose steps run ahead of the host, and the same jobs whose steps do not.
+// Jobs whose steps are scheduled asynchronously of the host, and the same jobs whose steps do not.
 #pragma once
 
 #include <cstdint>
@@ -29,10 +29,10 @@ struct AheadOutcome {
 AheadOutcome run_job(const SyntheticModel& model, const std::vector<Request>& requests,
                      ReplicaOptions options, bool ahead, const GpuOptions& gpu, Group& group);
 
-/// Steps with digests never run ahead.
+/// Steps with digests never are scheduled asynchronously.
 ReplicaOptions without_digests();
 
-/// One rank's outcome with steps that run ahead, after checking that the same completions come
+/// One rank's outcome with asynchronous scheduling, after checking that the same completions come
 /// without, and the same rows: none that is dropped counts.
 AheadOutcome check_ahead(const SyntheticModel& model, const std::vector<Request>& requests,
                          const ReplicaOptions& options,

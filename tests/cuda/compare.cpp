@@ -23,22 +23,22 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
   return difference == 0 ? 0 : std::sqrt(difference / norm);
 }
 
-void check_products(const std::vector<float>& is, const std::vector<float>& twins,
+void check_products(const std::vector<float>& is, const std::vector<float>& references,
                     double tolerance) {
   if (!has_plain_products()) {
-    CHECK(distance(is, twins) <= tolerance);
+    CHECK(distance(is, references) <= tolerance);
     return;
   }
-  REQUIRE(is.size() == twins.size());
+  REQUIRE(is.size() == references.size());
   std::size_t different = 0;
   std::size_t first = is.size();
   for (std::size_t i = 0; i < is.size(); ++i) {
-    if (is[i] == twins[i] || (std::isnan(is[i]) && std::isnan(twins[i]))) continue;
+    if (is[i] == references[i] || (std::isnan(is[i]) && std::isnan(references[i]))) continue;
     if (different++ == 0) first = i;
   }
   INFO(different << " of " << is.size() << " differ, the first at " << first << ": "
                  << (first < is.size() ? is[first] : 0) << " instead of "
-                 << (first < is.size() ? twins[first] : 0));
+                 << (first < is.size() ? references[first] : 0));
   CHECK(different == 0);
 }
 

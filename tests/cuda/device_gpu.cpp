@@ -7,15 +7,15 @@
 
 namespace weft::testing {
 
-std::unique_ptr<GpuOps> make_subject(int variant, bool sampling) {
+std::unique_ptr<GpuOps> make_device(int variant, bool sampling) {
   GpuOptions options = options_of(variant);
   options.sampling = sampling;
   return make_gpu_ops(options);
 }
 
-std::unique_ptr<GpuOps> make_subject(const GpuOptions& options) { return make_gpu_ops(options); }
+std::unique_ptr<GpuOps> make_device(const GpuOptions& options) { return make_gpu_ops(options); }
 
-std::unique_ptr<GpuOps> make_fast_subject() {
+std::unique_ptr<GpuOps> make_fast_device() {
   GpuOptions options;
   options.fast = true;
   return make_gpu_ops(options);
@@ -23,7 +23,7 @@ std::unique_ptr<GpuOps> make_fast_subject() {
 
 bool has_plain_products() { return false; }
 
-void skip_without_subject() {
+void skip_without_device() {
   if (!gpu_devices().empty()) return;
   fmt::print("skipped: there is no GPU here\n");
   std::exit(0);

@@ -13,17 +13,18 @@ namespace weft::testing {
 inline constexpr int kVariants = 5;
 GpuOptions options_of(int variant);
 /// Without `sampling` they leave the choice of tokens to the host.
-std::unique_ptr<GpuOps> make_subject(int variant = 0, bool sampling = true);
+std::unique_ptr<GpuOps> make_device(int variant = 0, bool sampling = true);
 /// In the emulation the host cannot touch the memory of these.
-std::unique_ptr<GpuOps> make_subject(const GpuOptions& options);
+std::unique_ptr<GpuOps> make_device(const GpuOptions& options);
 
 /// Operators in `numerics: fast`.
-std::unique_ptr<GpuOps> make_fast_subject();
+std::unique_ptr<GpuOps> make_fast_device();
 
-/// Whether products are those of the plain twins to the bit: the emulated unit is defined so.
+/// Whether products are those of the reference implementations to the bit: the emulated unit is
+/// defined so.
 bool has_plain_products();
 
 /// Prints why and ends the program with success where there is nothing to test on.
-void skip_without_subject();
+void skip_without_device();
 
 }  // namespace weft::testing

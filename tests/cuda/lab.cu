@@ -114,10 +114,10 @@ void time_attention(GpuOps& ops, std::int64_t sequences, std::int64_t rows, std:
                         for (int i = 0; i < 32; ++i) map.push_back(i / 4);
                         return map;
                       }()};
-  constexpr std::int64_t page_tokens = 32;
-  const std::int64_t width = ceil_div(length, page_tokens);
-  const Bytes page = ops.kv_page_bytes(8, 128, page_tokens, DType::bf16);
-  const Buffer cache(ops.memory(), page * static_cast<Bytes>(sequences * width));
+  constexpr std::int64_t block_tokens = 32;
+  const std::int64_t width = ceil_div(length, block_tokens);
+  const Bytes kv_block = ops.kv_block_bytes(8, 128, block_tokens, DType::bf16);
+  const Buffer cache(ops.memory(), kv_block * static_cast<Bytes>(sequences * width));
   randomise(ops, cache);
   const std::int64_t m = sequences * rows;
   const Buffer q = buffer(ops, m * 4096 * 2);
@@ -147,13 +147,13 @@ void time_attention(GpuOps& ops, std::int64_t sequences, std::int64_t rows, std:
   BatchView batch;
   batch.positions = p.tensor(DType::i32, {m});
   batch.query_begin = b.tensor(DType::i32, {sequences + 1});
-  batch.page_table = t.tensor(DType::i32, {sequences, width});
-  const KvLayer layer{cache.data(), page, page_tokens, 8, 128, DType::bf16};
+  batch.block_table = t.tensor(DType::i32, {sequences, width});
+  const KvLayer layer{cache.data(), kv_block, block_tokens, 8, 128, DType::bf16};
   const double time = microseconds(ops, 4, [&](int) {
     ops.attention(q.tensor(DType::bf16, {m, 4096}), heads, batch, layer, 0.088F, 0,
                   out.tensor(DType::bf16, {m, 4096}));
   });
-  const double bytes = static_cast<double>(page) * static_cast<double>(sequences * width);
+  const double bytes = static_cast<double>(kv_block) * static_cast<double>(sequences * width);
   const double seen = static_cast<double>(length) - static_cast<double>(rows - 1) / 2;
   const double flops = 4.0 * static_cast<double>(m) * 32 * 128 * seen;
   fmt::print("{:>10} {:>7} {:>7} {:>10.2f} {:>10.2f} {:>10.1f}\n", sequences, rows, length, time,

@@ -7,7 +7,7 @@
 #include "support/run_catch.h"
 
 int main(int argc, char** argv) {
-  weft::testing::skip_without_subject();
+  weft::testing::skip_without_device();
   MPI_Init(&argc, &argv);
   const int status = weft::testing::run_catch(argc, argv);
   // A rank that failed may have left the others waiting inside an operation: end them all.

@@ -14,7 +14,7 @@ namespace weft::test {
 /// The digest of the completions, computed by operators of its own.
 inline Digest staged_digest(const SyntheticModel& model, const std::vector<Request>& requests,
                             ReplicaOptions options, std::unique_ptr<Group> group, int variant) {
-  const auto ops = testing::make_subject(variant);
+  const auto ops = testing::make_device(variant);
   const auto staged = make_staged_group(std::move(group), *ops);
   options.borrowed_ops = ops.get();
   Replica replica(model.path(), options, *staged);

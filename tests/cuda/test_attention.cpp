@@ -1,5 +1,5 @@
-// The key/value cache and attention on a GPU or the emulation, against the plain twins with
-// probabilities rounded to bf16.
+// The key/value cache and attention on a GPU or the emulation, against the reference
+// implementations with probabilities rounded to bf16.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -24,21 +24,21 @@ std::vector<float> floats(const std::vector<std::byte>& bytes, DType dtype) {
   return values;
 }
 
-void compare(const Scene& scene) {
-  INFO(scene.heads.query_heads << " heads of " << scene.heads.head_dim << ", pages of "
-                               << scene.page_tokens << ", window " << scene.window << " "
-                               << name(scene.dtype));
-  Scene plain = scene;
+void compare(const Fixture& fixture) {
+  INFO(fixture.heads.query_heads << " heads of " << fixture.heads.head_dim << ", pages of "
+                                 << fixture.block_tokens << ", window " << fixture.window << " "
+                                 << name(fixture.dtype));
+  Fixture plain = fixture;
   plain.padding = 0;
-  const std::vector<float> twins = floats(attend(twin(), plain), scene.dtype);
-  for (int variant = 0; variant < (scene.dtype == DType::f32 ? 1 : kVariants); ++variant) {
+  const std::vector<float> references = floats(attend(reference(), plain), fixture.dtype);
+  for (int variant = 0; variant < (fixture.dtype == DType::f32 ? 1 : kVariants); ++variant) {
     INFO("variant " << variant);
-    const auto ops = make_subject(variant);
-    const std::vector<float> is = floats(attend(*ops, scene), scene.dtype);
-    if (scene.dtype == DType::f32) {
-      CHECK((is == twins));
+    const auto ops = make_device(variant);
+    const std::vector<float> is = floats(attend(*ops, fixture), fixture.dtype);
+    if (fixture.dtype == DType::f32) {
+      CHECK((is == references));
     } else {
-      check_products(is, twins, 5e-3);
+      check_products(is, references, 5e-3);
     }
   }
 }
@@ -54,12 +54,12 @@ TEST_CASE("attention: head shapes", "[cuda][attention]") {
                                                           {5, 2, 128},
                                                           {40, 1, 16},
                                                           {2, 2, 256}}) {
-      Scene scene;
-      scene.heads = head_map(query_heads, kv_heads, head_dim);
-      scene.dtype = dtype;
-      scene.sequences = {{1, {0}}, {5, {}}, {40, last(40, 1)}, {150, last(150, 9)}};
-      fill(random, scene);
-      compare(scene);
+      Fixture fixture;
+      fixture.heads = head_map(query_heads, kv_heads, head_dim);
+      fixture.dtype = dtype;
+      fixture.sequences = {{1, {0}}, {5, {}}, {40, last(40, 1)}, {150, last(150, 9)}};
+      fill(random, fixture);
+      compare(fixture);
     }
   }
 }
@@ -67,19 +67,19 @@ TEST_CASE("attention: head shapes", "[cuda][attention]") {
 TEST_CASE("attention: lengths, pages, windows", "[cuda][attention]") {
   Random random(22);
   for (const DType dtype : {DType::bf16, DType::f32}) {
-    for (const std::int64_t page_tokens : {16, 48, 256}) {
+    for (const std::int64_t block_tokens : {16, 48, 256}) {
       for (const std::int64_t window : {0, 5, 128, 200}) {
-        Scene scene;
-        scene.heads = head_map(2, 1, 16);
-        scene.dtype = dtype;
-        scene.page_tokens = page_tokens;
-        scene.window = window;
-        scene.sequences = {{300, last(300, 90)},
-                           {128, last(128, 1)},
-                           {129, last(129, 2)},
-                           {520, {0, 3, 127, 128, 255, 256, 300, 511, 519}}};
-        fill(random, scene);
-        compare(scene);
+        Fixture fixture;
+        fixture.heads = head_map(2, 1, 16);
+        fixture.dtype = dtype;
+        fixture.block_tokens = block_tokens;
+        fixture.window = window;
+        fixture.sequences = {{300, last(300, 90)},
+                             {128, last(128, 1)},
+                             {129, last(129, 2)},
+                             {520, {0, 3, 127, 128, 255, 256, 300, 511, 519}}};
+        fill(random, fixture);
+        compare(fixture);
       }
     }
   }
@@ -88,12 +88,12 @@ TEST_CASE("attention: lengths, pages, windows", "[cuda][attention]") {
 TEST_CASE("attention: whole prompts", "[cuda][attention]") {
   Random random(27);
   for (const std::int64_t length : {8, 40, 140}) {
-    Scene scene;
-    scene.heads = head_map(8, 1, 16);
-    scene.page_tokens = 32;
-    scene.sequences = {{length, last(length, length)}};
-    fill(random, scene);
-    compare(scene);
+    Fixture fixture;
+    fixture.heads = head_map(8, 1, 16);
+    fixture.block_tokens = 32;
+    fixture.sequences = {{length, last(length, length)}};
+    fill(random, fixture);
+    compare(fixture);
   }
 }
 
@@ -101,70 +101,70 @@ TEST_CASE("attention: rows of no sequence", "[cuda][attention]") {
   Random random(29);
   for (const DType dtype : {DType::bf16, DType::f32}) {
     for (const std::int64_t length : {60, 300}) {
-      Scene scene;
-      scene.heads = head_map(6, 2, 16);
-      scene.dtype = dtype;
-      scene.padding = 5;
-      scene.sequences = {{length, last(length, 1)}, {17, last(17, 1)}, {128, last(128, 1)}};
-      fill(random, scene);
-      compare(scene);
+      Fixture fixture;
+      fixture.heads = head_map(6, 2, 16);
+      fixture.dtype = dtype;
+      fixture.padding = 5;
+      fixture.sequences = {{length, last(length, 1)}, {17, last(17, 1)}, {128, last(128, 1)}};
+      fill(random, fixture);
+      compare(fixture);
     }
   }
 }
 
 TEST_CASE("attention: many sequences", "[cuda][attention]") {
   Random random(23);
-  Scene scene;
-  scene.heads = head_map(2, 1, 16);
+  Fixture fixture;
+  fixture.heads = head_map(2, 1, 16);
   for (std::int64_t i = 0; i < 70; ++i) {
     const std::int64_t length = random.between(1, 40);
-    scene.sequences.push_back(
+    fixture.sequences.push_back(
         {length, last(length, random.between(0, std::min<std::int64_t>(length, 2)))});
   }
-  fill(random, scene);
-  compare(scene);
+  fill(random, fixture);
+  compare(fixture);
 }
 
 TEST_CASE("attention: one long sequence among short ones", "[cuda][attention]") {
   // Results of its many key blocks do not fit the scratch of a variant: slices of the rows.
   Random random(28);
   for (const std::int64_t window : {0, 150}) {
-    Scene scene;
-    scene.heads = head_map(5, 2, 16);
-    scene.window = window;
+    Fixture fixture;
+    fixture.heads = head_map(5, 2, 16);
+    fixture.window = window;
     for (std::int64_t i = 0; i < 40; ++i) {
       const std::int64_t length = i == 17 ? 1500 : random.between(3, 60);
-      scene.sequences.push_back({length, last(length, random.between(0, 3))});
+      fixture.sequences.push_back({length, last(length, random.between(0, 3))});
     }
-    fill(random, scene);
-    compare(scene);
+    fill(random, fixture);
+    compare(fixture);
   }
 }
 
 TEST_CASE("attention: an empty batch", "[cuda][attention]") {
   Random random(24);
-  Scene scene;
-  scene.heads = head_map(2, 1, 16);
-  scene.sequences = {{4, {}}, {0, {}}};
-  fill(random, scene);
-  compare(scene);
+  Fixture fixture;
+  fixture.heads = head_map(2, 1, 16);
+  fixture.sequences = {{4, {}}, {0, {}}};
+  fill(random, fixture);
+  compare(fixture);
 }
 
 TEST_CASE("a query does not depend on the rest of the batch", "[cuda][attention]") {
   Random random(25);
-  Scene whole;
+  Fixture whole;
   whole.heads = head_map(6, 2, 32);
   whole.window = 140;
   whole.sequences = {{290, last(290, 290)}, {200, last(200, 65)}};
   fill(random, whole);
   const auto width = static_cast<std::ptrdiff_t>(6 * 32 * 2);
-  const std::vector<std::byte> together = attend(subject(), whole);
+  const std::vector<std::byte> together = attend(device(), whole);
   for (int variant = 0; variant < kVariants; ++variant) {
-    const auto ops = make_subject(variant);
+    const auto ops = make_device(variant);
     for (const auto& [first, count] : {std::pair{0, 1}, {127, 2}, {128, 1}, {200, 40}, {289, 1}}) {
       INFO("variant " << variant << ": rows " << first << " + " << count);
-      Scene part = whole;
-      part.page_tokens = 32;
+      Fixture part = whole;
+      part.block_tokens = 32;
       part.sequences = {{290, last(first + count, count)}};
       part.qkv.pop_back();
       const std::vector<std::byte> alone = attend(*ops, part);
@@ -205,9 +205,9 @@ TEST_CASE("finish_qkv: queries, and the bag of what is stored", "[cuda][qkv]") {
             tail.sines =
                 Tensor(angle.tensor.as<float>() + rows * (dim / 2), DType::f32, {rows, dim / 2});
           }
-          KvLayer cache{nullptr, ops.kv_page_bytes(2, dim, 32, dtype), 32, 2, dim, dtype};
+          KvLayer cache{nullptr, ops.kv_block_bytes(2, dim, 32, dtype), 32, 2, dim, dtype};
           const Array storage = poisoned(
-              ops, dtype, {3, static_cast<std::int64_t>(cache.page_bytes / size_of(dtype))});
+              ops, dtype, {3, static_cast<std::int64_t>(cache.block_bytes / size_of(dtype))});
           cache.data = storage.tensor.data();
           const Array q = poisoned(ops, dtype, {rows, 5 * dim});
           BatchView batch;
@@ -224,7 +224,7 @@ TEST_CASE("finish_qkv: queries, and the bag of what is stored", "[cuda][qkv]") {
           return bytes;
         };
         INFO("head_dim " << dim << " options " << options);
-        CHECK((run(subject()) == run(twin())));
+        CHECK((run(device()) == run(reference())));
       }
     }
   }

@@ -35,7 +35,7 @@ void check_layout(const SyntheticModel& model, const nlohmann::json& config, con
   ReplicaOptions options;
   if (group->size() == ranks) options.layout = layout;
   options.transport = transport;
-  options.share_from = 12;
+  options.sp_threshold = 12;
   INFO("tp=" << layout.tp << " ep=" << layout.ep << " sp=" << layout.sp << " pp=" << layout.pp
              << " transport " << static_cast<int>(transport));
   CHECK(staged_digest(model, few_requests(config), options, std::move(group), 1) == expected);
@@ -98,7 +98,7 @@ TEST_CASE("every GPU rank holds what the plan says of experts", "[cuda][footprin
   for (const MoeCase& test : gpu_moe_cases()) {
     INFO(test.name);
     const SyntheticModel model(test.config, test.dtype, 15);
-    const auto ops = testing::make_subject(1);
+    const auto ops = testing::make_device(1);
     const auto staged = make_staged_group(world->split(0), *ops);
     ReplicaOptions options;
     options.borrowed_ops = ops.get();

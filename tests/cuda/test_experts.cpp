@@ -1,4 +1,5 @@
-// Operators of layers with experts, on a GPU or the emulation, against the plain twins.
+// Operators of layers with experts, on a GPU or the emulation, against the reference
+// implementations.
 #include <algorithm>
 #include <cmath>
 
@@ -12,12 +13,12 @@ namespace {
 void compare(const ExpertProduct& p) {
   INFO(p.pairs() << " pairs of " << p.ends.size() << " experts, N=" << p.outputs
                  << " K=" << p.cut.columns() << " " << name(p.dtype));
-  const std::vector<float> is = floats_of(subject(), multiply(subject(), p));
-  const std::vector<float> twins = floats_of(twin(), multiply(twin(), p));
+  const std::vector<float> is = floats_of(device(), multiply(device(), p));
+  const std::vector<float> references = floats_of(reference(), multiply(reference(), p));
   if (p.dtype == DType::f32) {
-    CHECK((is == twins));
+    CHECK((is == references));
   } else {
-    check_products(is, twins, 1e-5);
+    check_products(is, references, 1e-5);
   }
 }
 
@@ -52,11 +53,11 @@ TEST_CASE("pairs beyond the last expert's are left alone on GPUs", "[cuda][exper
                                        {0, segments.count()}, dtype, false);
       p.beyond = 1 + mean;
       p.index.resize(static_cast<std::size_t>(p.pairs()), kUnwritten);
-      const std::vector<float> is = floats_of(subject(), multiply(subject(), p));
+      const std::vector<float> is = floats_of(device(), multiply(device(), p));
       ExpertProduct within = p;
       within.beyond = 0;
       within.index.resize(static_cast<std::size_t>(within.pairs()));
-      const std::vector<float> expected = floats_of(subject(), multiply(subject(), within));
+      const std::vector<float> expected = floats_of(device(), multiply(device(), within));
       const auto outputs = static_cast<std::size_t>(p.outputs);
       const auto pairs = static_cast<std::size_t>(p.pairs());
       const auto live = static_cast<std::size_t>(within.pairs());
@@ -96,7 +97,7 @@ TEST_CASE("a pair's product is a plain product's row on GPUs", "[cuda][experts]"
     const ExpertProduct p =
         random_product(random, counts, 9, 50, segments, {0, 4}, DType::bf16, false);
     for (int variant = 0; variant < kVariants; ++variant) {
-      const auto ops = make_subject(variant);
+      const auto ops = make_device(variant);
       const std::vector<float> found = floats_of(*ops, multiply(*ops, p));
       const Array x = array(*ops, p.x, p.dtype, {p.rows, p.cut.columns()});
       std::int64_t begin = 0;
@@ -128,26 +129,26 @@ TEST_CASE("route", "[cuda][experts]") {
       }
       for (const bool normalise : {false, true}) {
         INFO(k << " of " << experts);
-        const Routing is = route(subject(), logits, rows, k, normalise);
-        const Routing twins = route(twin(), logits, rows, k, normalise);
-        CHECK(is.experts == twins.experts);
-        CHECK((is.weights == twins.weights));
-        CHECK(is.loads == twins.loads);
+        const Routing is = route(device(), logits, rows, k, normalise);
+        const Routing references = route(reference(), logits, rows, k, normalise);
+        CHECK(is.experts == references.experts);
+        CHECK((is.weights == references.weights));
+        CHECK(is.loads == references.loads);
         // Every other row is padding.
         std::vector<std::int32_t> slots;
         for (std::int64_t row = 0; row < rows; ++row) {
           slots.push_back(row % 2 == 0 ? -1 : static_cast<std::int32_t>(row));
         }
-        const Routing some = route(subject(), logits, rows, k, normalise, slots);
-        const Routing twins_some = route(twin(), logits, rows, k, normalise, slots);
-        CHECK(some.experts == twins_some.experts);
-        CHECK((some.weights == twins_some.weights));
-        CHECK(some.loads == twins_some.loads);
+        const Routing some = route(device(), logits, rows, k, normalise, slots);
+        const Routing some_references = route(reference(), logits, rows, k, normalise, slots);
+        CHECK(some.experts == some_references.experts);
+        CHECK((some.weights == some_references.weights));
+        CHECK(some.loads == some_references.loads);
       }
     }
   }
   const float nan = std::nanf("");
-  CHECK(route(subject(), {nan, nan, nan}, 1, 2, true).experts == std::vector<std::int32_t>{0, 1});
+  CHECK(route(device(), {nan, nan, nan}, 1, 2, true).experts == std::vector<std::int32_t>{0, 1});
 }
 
 TEST_CASE("sort_pairs", "[cuda][experts]") {
@@ -155,14 +156,14 @@ TEST_CASE("sort_pairs", "[cuda][experts]") {
   for (const auto& [rows, k, experts, copies] : kSorts) {
     INFO(rows << " rows, " << k << " of " << experts << " experts, " << copies << " copies");
     const std::vector<std::int32_t> chosen = choices(random, rows, k, experts);
-    const bool same =
-        sorted(subject(), chosen, k, experts, copies) == sorted(twin(), chosen, k, experts, copies);
+    const bool same = sorted(device(), chosen, k, experts, copies) ==
+                      sorted(reference(), chosen, k, experts, copies);
     CHECK(same);
     if (rows == 0) continue;
     std::vector<std::int32_t> fewer = chosen;
-    choose_none(random, fewer, k);
-    const bool same_holes =
-        sorted(subject(), fewer, k, experts, copies) == sorted(twin(), fewer, k, experts, copies);
+    sample_none(random, fewer, k);
+    const bool same_holes = sorted(device(), fewer, k, experts, copies) ==
+                            sorted(reference(), fewer, k, experts, copies);
     CHECK(same_holes);
   }
 }

@@ -9,7 +9,7 @@ namespace weft::testing {
 namespace {
 
 Ops& fast() {
-  static const std::unique_ptr<GpuOps> ops = make_fast_subject();
+  static const std::unique_ptr<GpuOps> ops = make_fast_device();
   return *ops;
 }
 
@@ -45,7 +45,7 @@ TEST_CASE("fast products have the values of the plain twins", "[cuda][fast]") {
       const std::vector<float> x = random.uniforms(rows * cut.columns(), -2, 2);
       const std::vector<float> w = random.uniforms(outputs * cut.columns(), -2, 2);
       const std::vector<float> is = multiply(fast(), x, w, rows, outputs, cut);
-      CHECK(distance(is, multiply(twin(), x, w, rows, outputs, cut)) < 1e-5);
+      CHECK(distance(is, multiply(reference(), x, w, rows, outputs, cut)) < 1e-5);
     }
   }
 }
@@ -65,7 +65,7 @@ TEST_CASE("fast tables are read as they were packed", "[cuda][fast]") {
     ops.embed(table, wanted, out.tensor);
     return floats_of(ops, out);
   };
-  CHECK((read(fast()) == read(twin())));
+  CHECK((read(fast()) == read(reference())));
 }
 
 }  // namespace

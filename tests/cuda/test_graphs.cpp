@@ -13,7 +13,7 @@
 namespace weft::test {
 namespace {
 
-/// Which sequence outlives the others: the one that has the cache's first page, or the last one.
+/// Which sequence outlives the others: the one that has the cache's first block, or the last one.
 enum class Longest { last, first };
 
 /// Sequences that begin and end at different steps, so that steps have all numbers of rows.
@@ -43,7 +43,7 @@ std::vector<std::vector<std::int64_t>> tokens_of(const std::vector<ExpertLoad>& 
 Outcome run(const SyntheticModel& model, const nlohmann::json& config, const GpuOptions& gpu,
             ReplicaOptions options = {}, Longest longest = Longest::last) {
   const auto alone = make_self_group();
-  const auto ops = testing::make_subject(gpu);
+  const auto ops = testing::make_device(gpu);
   options.borrowed_ops = ops.get();
   Replica replica(model.path(), options, *alone);
   const Digest digest = digest_of_completions(replica.complete(requests_for(config, longest)));
@@ -72,9 +72,9 @@ TEST_CASE("recorded steps have the bits of others", "[cuda][layout][graphs]") {
     const SyntheticModel model(config, dtype, 41);
     const Outcome plain = run(model, config, with_graphs(0));
     CHECK(plain.counts.replayed == 0);
-    // Pages of 16 tokens: the tables become wider as the sequences grow.
+    // Blocks of 16 tokens: the tables become wider as the sequences grow.
     ReplicaOptions options;
-    options.page_tokens = 16;
+    options.block_tokens = 16;
     const Outcome all = run(model, config, with_graphs(64), options);
     CHECK(all.digest == plain.digest);
     CHECK(all.counts.recorded >= 3);
@@ -108,8 +108,8 @@ TEST_CASE("recorded steps of a model that ends belong to it alone", "[cuda][layo
   // The second model has other weights in the very places of the first one's.
   const nlohmann::json config = small_config("llama");
   const auto alone = make_self_group();
-  const auto ops = testing::make_subject(with_graphs(64));
-  const auto plain = testing::make_subject(with_graphs(0));
+  const auto ops = testing::make_device(with_graphs(64));
+  const auto plain = testing::make_device(with_graphs(0));
   for (const std::uint64_t seed : {42U, 43U}) {
     const SyntheticModel model(config, DType::f32, seed);
     std::vector<Digest> digests;
@@ -157,13 +157,13 @@ TEST_CASE("recorded steps take the memory that they are reckoned to take", "[.gr
   config["num_hidden_layers"] = 32;
   const SyntheticModel model(config, DType::bf16, 46);
   ReplicaOptions replica_options;
-  replica_options.page_tokens = 16;
+  replica_options.block_tokens = 16;
   const auto alone = make_self_group();
   std::int64_t taken[2] = {};  // without recordings: what kernels take when they are first run
   RecorderCounts counts;
   Bytes reckoned = 0;
   for (const int most : {0, 64}) {
-    const auto ops = testing::make_subject(with_graphs(most));
+    const auto ops = testing::make_device(with_graphs(most));
     replica_options.borrowed_ops = ops.get();
     Replica replica(model.path(), replica_options, *alone);
     const auto before = static_cast<std::int64_t>(gpu_free_memory(0));

@@ -1,5 +1,5 @@
 // The layout never shows, on GPUs either: tokens and logits digests are the same for every number
-// of ranks (which share the GPU here, by way of the host), batch, chunk, page size and choice of
+// of ranks (which share the GPU here, by way of the host), batch, chunk, block size and choice of
 // kernel. In the emulation the host cannot touch device memory in these tests: code that tries
 // dies.
 #include <cmath>
@@ -85,7 +85,7 @@ TEST_CASE("NCCL moves what staging moves", "[.nccl]") {
   for (const int variant : {0, 1}) {
     for (const Transport transport : {Transport::all_gather, Transport::all_to_all}) {
       INFO("variant " << variant << ", transport " << static_cast<int>(transport));
-      const auto ops = testing::make_subject(variant);
+      const auto ops = testing::make_device(variant);
       const auto group = make_nccl_group(world->split(0), *ops, 60, "a rank under test");
       ReplicaOptions options;
       options.transport = transport;
@@ -116,7 +116,7 @@ TEST_CASE("schedules and choices of kernels do not show on GPUs", "[cuda][layout
     ReplicaOptions narrow;
     narrow.max_sequences = 1;
     narrow.max_batch_tokens = 40;
-    narrow.page_tokens = 16;
+    narrow.block_tokens = 16;
     check("one sequence at a time", narrow, 2);
   }
 }
@@ -125,7 +125,7 @@ TEST_CASE("every GPU rank holds what the plan says", "[cuda][footprint]") {
   const auto world = make_world_group();
   const Case test = cases()[0];
   const SyntheticModel model(test.config, test.dtype, 6);
-  const auto ops = testing::make_subject(1);
+  const auto ops = testing::make_device(1);
   const auto staged = make_staged_group(world->split(0), *ops);
   ReplicaOptions options;
   options.borrowed_ops = ops.get();
@@ -150,7 +150,7 @@ TEST_CASE("a model's logits on a GPU are the CPU's", "[cuda][layout]") {
   for (const Case& test : cases()) {
     INFO(test.name);
     const SyntheticModel model(test.config, test.dtype, 5);
-    const auto ops = testing::make_subject();
+    const auto ops = testing::make_device();
     ReplicaOptions options;
     Replica cpu(model.path(), options, *alone);
     options.borrowed_ops = ops.get();

@@ -6,9 +6,9 @@
 
 #include "catch.h"
 #include "comm/mpi_group.h"
+#include "device_under_test.h"
 #include "model/files/model_reader.h"
 #include "ops_testing.h"
-#include "device_under_test.h"
 #include "support/replica.h"
 
 namespace weft::testing {
@@ -29,7 +29,7 @@ TEST_CASE("an array may be overwritten once a fence behind its pack is passed", 
   Random random(77);
   const auto host = make_reference_ops();
   for (const DType dtype : {DType::bf16, DType::f32}) {
-    const auto ops = make_subject();
+    const auto ops = make_device();
     const MatrixShape shape{96, dtype, KCut::of(Segments::cut(64, 16, 1), {0, 1})};
     Matrix table{shape, Buffer(ops->memory(), ops->matrix_bytes(shape))};
     const Array whole = array(*host, random.wides(96 * 64), dtype, {96, 64});
@@ -80,7 +80,7 @@ TEST_CASE("one digest of weights that one rank reads for all", "[cuda][loading][
   REQUIRE(runs > 3);  // buffers are used again
   for (const int threads : {1, 3}) {
     INFO(threads << " threads");
-    const auto ops = make_subject();
+    const auto ops = make_device();
     const MatrixShape shape{rows, DType::bf16, KCut::of(Segments::cut(columns, 16, 1), {0, 1})};
     Matrix table{shape, Buffer(ops->memory(), ops->matrix_bytes(shape))};
     const ReadTask task{

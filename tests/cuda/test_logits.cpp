@@ -1,4 +1,4 @@
-// The GPU's operators over logits and cached rows, against the plain twins.
+// The GPU's operators over logits and cached rows, against the reference implementations.
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -38,15 +38,15 @@ TEST_CASE("block_masses", "[cuda][masses]") {
         const Array in = array(ops, logits, DType::f32, {rows, columns});
         const Array values = poisoned(ops, DType::f32, {rows, blocks});
         const Array at = poisoned(ops, DType::i32, {rows, blocks});
-        const Array masses = poisoned(ops, DType::f32, {rows, blocks});
+        const Array weight_sums = poisoned(ops, DType::f32, {rows, blocks});
         const Array s = array(ops, scales, DType::f32, {rows});
         const Array b = array(ops, before, DType::f32, {rows});
         const Array h = array(ops, behind, DType::f32, {rows});
         const Array p = ints(ops, splits);
         ops.block_maxima(in.tensor, values.tensor, at.tensor);
-        ops.block_masses(in.tensor, values.tensor, {s.tensor, b.tensor, h.tensor, p.tensor},
-                         masses.tensor);
-        return bytes_of(ops, masses);
+        ops.block_weight_sums(in.tensor, values.tensor, {s.tensor, b.tensor, h.tensor, p.tensor},
+                              weight_sums.tensor);
+        return bytes_of(ops, weight_sums);
       });
     }
   }
@@ -93,9 +93,9 @@ TEST_CASE("write_kv and read_kv", "[cuda][kv]") {
   Random random(33);
   for (const DType dtype : {DType::bf16, DType::f32}) {
     for (const auto& [heads, dim] : {std::pair{1, 12}, {2, 64}, {3, 80}}) {
-      constexpr std::int64_t kPage = 32;
-      constexpr std::int64_t kPages = 3;
-      std::vector<std::int32_t> slots(kPage * kPages);
+      constexpr std::int64_t kBlock = 32;
+      constexpr std::int64_t kBlocks = 3;
+      std::vector<std::int32_t> slots(kBlock * kBlocks);
       std::iota(slots.begin(), slots.end(), 0);
       for (std::size_t i = slots.size() - 1; i > 0; --i) {
         std::swap(slots[i],
@@ -105,10 +105,10 @@ TEST_CASE("write_kv and read_kv", "[cuda][kv]") {
       const auto count = static_cast<std::int64_t>(slots.size());
       const std::vector<float> rows = random.wides(count * 2 * heads * dim, 1);
       same_bits([&](Ops& ops) {
-        const Bytes page = ops.kv_page_bytes(heads, dim, kPage, dtype);
+        const Bytes kv_block = ops.kv_block_bytes(heads, dim, kBlock, dtype);
         const Array storage =
-            poisoned(ops, dtype, {kPages, static_cast<std::int64_t>(page / size_of(dtype))});
-        const KvLayer cache{storage.tensor.data(), page, kPage, heads, dim, dtype};
+            poisoned(ops, dtype, {kBlocks, static_cast<std::int64_t>(kv_block / size_of(dtype))});
+        const KvLayer cache{storage.tensor.data(), kv_block, kBlock, heads, dim, dtype};
         const Array in = array(ops, rows, dtype, {count, 2 * heads * dim});
         const Array at = ints(ops, slots);
         ops.write_kv(in.tensor, at.tensor, cache);

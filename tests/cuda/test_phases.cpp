@@ -42,7 +42,7 @@ TEST_CASE("a step has few marks, and their time is told by phase", "[cuda][phase
   const std::vector<Request> requests = varied_requests(4, config["vocab_size"], 7, 60, 4);
   for (const bool spans : {false, true}) {
     INFO("spans " << spans);
-    const auto ops = testing::make_subject(1);
+    const auto ops = testing::make_device(1);
     REQUIRE(ops->clock() != nullptr);
     CountingClock clock(*ops->clock());
     ReplicaOptions options;

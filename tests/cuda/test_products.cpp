@@ -1,4 +1,4 @@
-// Products with packed matrices on a GPU (or the emulation) against the plain twin.
+// Products with packed matrices on a GPU (or the emulation) against the reference implementation.
 #include <tuple>
 
 #include "catch.h"
@@ -39,14 +39,14 @@ std::vector<float> multiply(Ops& ops, const Product& p) {
 void compare(const Product& p) {
   INFO("M=" << p.rows << " N=" << p.outputs << " K=" << p.cut.columns() << " " << p.cut.ends.size()
             << " leaves " << name(p.dtype));
-  const std::vector<float> twins = multiply(twin(), p);
+  const std::vector<float> references = multiply(reference(), p);
   for (int variant = 0; variant < (p.dtype == DType::f32 ? 1 : kVariants); ++variant) {
     INFO("variant " << variant);
-    const std::vector<float> is = multiply(*make_subject(variant), p);
+    const std::vector<float> is = multiply(*make_device(variant), p);
     if (p.dtype == DType::f32) {
-      CHECK((is == twins));
+      CHECK((is == references));
     } else {
-      check_products(is, twins, 1e-5);
+      check_products(is, references, 1e-5);
     }
   }
 }
@@ -105,8 +105,8 @@ TEST_CASE("a row of a product does not depend on the other rows", "[cuda][linear
   const Segments segments = Segments::cut(400, 16, 4);
   const Product all = random_product(random, 140, 150, segments, {0, 4}, DType::bf16);
   for (int variant = 0; variant < kVariants; ++variant) {
-    const auto ops = make_subject(variant);
-    const std::vector<float> together = multiply(subject(), all);
+    const auto ops = make_device(variant);
+    const std::vector<float> together = multiply(device(), all);
     for (const auto& [first, count] : {std::pair{0, 140},
                                        {0, 1},
                                        {139, 1},
@@ -147,7 +147,7 @@ TEST_CASE("products of strided rows", "[cuda][linear]") {
         }
         return all;
       };
-      check_products(run(subject()), run(twin()), 1e-5);
+      check_products(run(device()), run(reference()), 1e-5);
     }
   }
 }
@@ -161,7 +161,7 @@ TEST_CASE("linear_swiglu: products of gates and ups", "[cuda][linear][swiglu]") 
           random_product(random, rows, 2 * features, segments, {0, segments.count()}, DType::bf16);
       for (int variant = 0; variant < kVariants; ++variant) {
         INFO("M=" << rows << " F=" << features << " " << cap << " leaves, variant " << variant);
-        const auto ops = make_subject(variant);
+        const auto ops = make_device(variant);
         const auto run = [&](Ops& on) {
           const Array x = array(on, p.x, p.dtype, {p.rows, p.cut.columns()});
           const Matrix w = matrix(on, p.w, p.outputs, p.dtype, p.cut);
@@ -170,7 +170,7 @@ TEST_CASE("linear_swiglu: products of gates and ups", "[cuda][linear][swiglu]") 
           on.linear_swiglu(x.tensor, w, wide.tensor, out.tensor);
           return floats_of(on, out);
         };
-        check_products(run(*ops), run(twin()), 1e-2);
+        check_products(run(*ops), run(reference()), 1e-2);
       }
     }
   }
@@ -188,7 +188,7 @@ TEST_CASE("weights come back from a packed table", "[cuda][embed]") {
       ops.embed(w, rows.tensor, out.tensor);
       return bytes_of(ops, out);
     };
-    CHECK((run(subject()) == run(twin())));
+    CHECK((run(device()) == run(reference())));
   }
 }
 

@@ -18,7 +18,7 @@ struct Bench {
   explicit Bench(int most_graphs = 64) {
     GpuOptions options = options_of(1);
     options.most_graphs = most_graphs;
-    ops = make_subject(options);
+    ops = make_device(options);
     recorder = ops->make_recorder();
     table = array(*ops, {10, 11, 12, 13}, DType::f32, {4, 1});
     index = ints(*ops, {0});
@@ -232,13 +232,13 @@ TEST_CASE("a repeated step is one stretch of the device's clock", "[cuda][record
 TEST_CASE("operators that record nothing run what they are given", "[cuda][recorder]") {
   GpuOptions options = options_of(1);
   options.graphs = false;
-  const auto ops = make_subject(options);
+  const auto ops = make_device(options);
   CHECK(ops->recorder_bytes(10) == 0);
   const auto recorder = ops->make_recorder();
   CHECK(!recorder->padded({1, 1}, {8, 8}));
   for (int run = 0; run < 3; ++run) CHECK(recorder->run(kSize, [] {}));
   CHECK(make_gpu_sizes(false)->recorder_bytes(10) == 0);
-  CHECK(make_gpu_sizes()->recorder_bytes(10) == make_subject(1)->recorder_bytes(10));
+  CHECK(make_gpu_sizes()->recorder_bytes(10) == make_device(1)->recorder_bytes(10));
 }
 
 }  // namespace

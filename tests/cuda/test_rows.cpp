@@ -1,4 +1,4 @@
-// Operators that work row by row, on a GPU or the emulation: the plain twins' bits.
+// Operators that work row by row, on a GPU or the emulation: the reference implementations' bits.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -137,9 +137,9 @@ TEST_CASE("gather_rows and copy", "[cuda][gather]") {
 TEST_CASE("clear", "[cuda][clear]") {
   for (const DType dtype : {DType::bf16, DType::f32, DType::i32}) {
     for (const std::int64_t count : {0, 1, 77}) {
-      const Array out = poisoned(subject(), dtype, {2, count});
-      subject().clear(out.tensor.slice(0, 1));
-      const std::vector<std::byte> bytes = bytes_of(subject(), out);
+      const Array out = poisoned(device(), dtype, {2, count});
+      device().clear(out.tensor.slice(0, 1));
+      const std::vector<std::byte> bytes = bytes_of(device(), out);
       const auto half = static_cast<std::ptrdiff_t>(bytes.size() / 2);
       CHECK(std::count(bytes.begin(), bytes.begin() + half, std::byte{0}) == half);
       CHECK(std::count(bytes.begin() + half, bytes.end(), std::byte{0}) == 0);
@@ -195,7 +195,7 @@ TEST_CASE("rotary_table", "[cuda][rotary]") {
 }
 
 TEST_CASE("small uploads keep their order", "[cuda][copy]") {
-  Ops& ops = subject();
+  Ops& ops = device();
   const Array to = poisoned(ops, DType::i32, {1000});
   std::vector<std::int32_t> values(1000);
   for (std::int32_t round = 0; round < 3000; ++round) {

@@ -14,40 +14,40 @@
 namespace weft::test {
 
 TEST_CASE("answers of several queries are on their way", "[cuda][sampling][ahead]") {
-  const auto ops = testing::make_subject(1);
+  const auto ops = testing::make_device(1);
   RowSampler& sampler = *ops->sampler();
   constexpr std::int64_t kRows = 3;
   constexpr std::int64_t kColumns = 40;
   const Buffer room(ops->memory(), ops->sampling_bytes(kRows, kColumns));
   const Buffer logits_buffer(ops->memory(), kRows * kColumns * sizeof(float));
-  const Buffer kept_buffer(ops->memory(), 5 * sizeof(TokenId));
+  const Buffer device_token_buffer(ops->memory(), 5 * sizeof(TokenId));
   const Buffer rows_buffer(ops->memory(), 6 * sizeof(TokenId));
   const Tensor logits = logits_buffer.tensor(DType::f32, {kRows, kColumns});
-  const Tensor kept = kept_buffer.tensor(DType::i32, {5});
+  const Tensor device_tokens = device_token_buffer.tensor(DType::i32, {5});
   const Tensor rows = rows_buffer.tensor(DType::i32, {6});
   // Row i of query q has its largest logit at 10 * q + i.
-  const auto start = [&](int q, const std::vector<std::int32_t>& keep, std::size_t width) {
+  const auto start = [&](int q, const std::vector<std::int32_t>& token_slot, std::size_t width) {
     std::vector<float> values(kRows * kColumns, 0.0F);
     for (int i = 0; i < kRows; ++i) {
       values[static_cast<std::size_t>(i * kColumns + 10 * q + i)] = 1;
     }
     ops->upload(std::as_bytes(std::span(values)), logits);
-    OwnedRowQuery query;
+    OwnedSamplingRequests query;
     for (int i = 0; i < kRows; ++i) {
-      RowAsked asked;
-      asked.row = i;
-      asked.keep = keep[static_cast<std::size_t>(i)];
-      asked.top = static_cast<std::int32_t>(width);
-      query.add(asked, {}, {});
+      SamplingRequest request;
+      request.row = i;
+      request.token_slot = token_slot[static_cast<std::size_t>(i)];
+      request.top = static_cast<std::int32_t>(width);
+      query.add(request, {}, {});
     }
-    return sampler.start(logits, query.view(), width, {room.data(), room.bytes()}, kept);
+    return sampler.start(logits, query.view(), width, {room.data(), room.bytes()}, device_tokens);
   };
   const auto tokens = [&](SamplingTicket ticket, std::size_t width) {
-    std::vector<RowChoice> choices(kRows);
+    std::vector<SamplingResult> results(kRows);
     std::vector<ScoredToken> top(kRows * width);
-    sampler.finish(ticket, choices, top);
+    sampler.finish(ticket, results, top);
     std::vector<TokenId> found;
-    for (const RowChoice& choice : choices) found.push_back(choice.token);
+    for (const SamplingResult& choice : results) found.push_back(choice.token);
     for (const ScoredToken& one : top) found.push_back(one.token);
     return found;
   };
@@ -55,22 +55,23 @@ TEST_CASE("answers of several queries are on their way", "[cuda][sampling][ahead
   const SamplingTicket first = start(0, {4, -1, 2}, 0);
   const SamplingTicket second = start(1, {-1, 0, -1}, 1);
   const SamplingTicket third = start(2, {1, -1, -1}, 0);
-  const Tokens asked = {kept_token(4), 39, kept_token(0), kept_token(2), 0, kept_token(1)};
-  ops->upload(std::as_bytes(std::span(asked)), rows);
-  sampler.put_kept(kept, {rows, {}, {}, {0, kColumns}});
+  const Tokens request = {device_token(4), 39, device_token(0),
+                          device_token(2), 0,  device_token(1)};
+  ops->upload(std::as_bytes(std::span(request)), rows);
+  sampler.resolve_device_tokens(device_tokens, {rows, {}, {}, {0, kColumns}});
   CHECK(tokens(second, 1) == Tokens{10, 11, 12, 10, 11, 12});
   CHECK(tokens(first, 0) == Tokens{0, 1, 2});
   CHECK_THROWS_AS(tokens(first, 0), Error);
   CHECK_THROWS_AS(tokens(third, 1), Error);
   CHECK(tokens(third, 0) == Tokens{20, 21, 22});
-  Tokens put(asked.size());
+  Tokens put(request.size());
   ops->download(rows, std::as_writable_bytes(std::span(put)));
   CHECK(put == Tokens{0, 39, 11, 2, 0, 20});
   CHECK_THROWS_AS(start(0, {5, -1, -1}, 0), Error);
 }
 
 TEST_CASE("kept tokens are found at the ranks that hold them", "[cuda][ahead]") {
-  const auto ops = testing::make_subject(1);
+  const auto ops = testing::make_device(1);
   const auto array = [&](const std::vector<std::int32_t>& values) {
     Buffer buffer(ops->memory(), values.size() * sizeof(std::int32_t));
     const auto count = static_cast<std::int64_t>(values.size());
@@ -80,8 +81,9 @@ TEST_CASE("kept tokens are found at the ranks that hold them", "[cuda][ahead]") 
   const auto tensor = [](const Buffer& buffer) {
     return buffer.tensor(DType::i32, {static_cast<std::int64_t>(buffer.bytes() / 4)});
   };
-  const Buffer kept = array({5, 6, 19, 20, 39});
-  // Five ranks with tokens up to 6, none, up to 20, up to 40, none; each row is one kept token's.
+  const Buffer device_tokens = array({5, 6, 19, 20, 39});
+  // Five ranks with tokens up to 6, none, up to 20, up to 40, none; each row is one token on the
+  // device's.
   const Buffer holders = array({6, 6, 20, 40, 40, 0, 7, 7, 14, 21});
   const std::vector<std::int32_t> places = {-1, -2, -3, -4, -5};
   struct Case {
@@ -96,8 +98,8 @@ TEST_CASE("kept tokens are found at the ranks that hold them", "[cuda][ahead]") 
     INFO(test.own.begin << ".." << test.own.end);
     const Buffer rows = array(places);
     const Buffer order = array({-1, 3, -2, -3, -5, -4, 0});
-    ops->sampler()->put_kept(tensor(kept),
-                             {tensor(rows), tensor(order), tensor(holders), test.own});
+    ops->sampler()->resolve_device_tokens(tensor(device_tokens),
+                                          {tensor(rows), tensor(order), tensor(holders), test.own});
     std::vector<std::int32_t> found(7);
     ops->download(tensor(order), std::as_writable_bytes(std::span(found)));
     CHECK(found == std::vector<std::int32_t>{0, 3, 8, 9, 18, 17, 0});
@@ -117,7 +119,7 @@ TEST_CASE("steps that run ahead change no bit", "[cuda][ahead]") {
       gpu.graphs = graphs;
       const AheadOutcome outcome = check_ahead(model, plain_requests(12), without_digests(), gpu);
       CHECK(stopped(outcome) > 2);
-      CHECK(outcome.stats.ahead_steps > 10);
+      CHECK(outcome.stats.async_steps > 10);
       CHECK(outcome.stats.dropped_rows > 1);
       CHECK((outcome.recorder.replayed > 0) == graphs);
     }
@@ -129,16 +131,17 @@ TEST_CASE("steps run ahead of requests of every kind", "[cuda][ahead]") {
   std::vector<Request> requests = mixed_requests();
   ReplicaOptions options = without_digests();
   const AheadOutcome mixed = check_ahead(model, requests, options);
-  CHECK(mixed.stats.ahead_steps > 3);
+  CHECK(mixed.stats.async_steps > 3);
   // More rows of logits than are computed at a time, chunks, few places.
   options.logit_rows = 3;
   options.prefill_chunk = 7;
   options.max_sequences = 8;
   CHECK(check_ahead(model, requests, options).completions == mixed.completions);
-  // Without those whose edits depend on the last token all steps but the first run ahead.
+  // Without those whose edits depend on the last token all steps but the first are scheduled
+  // asynchronously.
   std::erase_if(requests, edits_follow_tokens);
   const AheadOutcome known = check_ahead(model, requests, without_digests());
-  CHECK(known.stats.ahead_steps == known.stats.steps - 1);
+  CHECK(known.stats.async_steps == known.stats.steps - 1);
 }
 
 TEST_CASE("a step lands first when the host must know its tokens", "[cuda][ahead]") {
@@ -149,7 +152,7 @@ TEST_CASE("a step lands first when the host must know its tokens", "[cuda][ahead
     for (Request& request : some) request.sampling.ignore_eos = true;
     for (Request& request : some) request.sampling.max_tokens = 6;
     for (Request& request : some) change(request);
-    return check_ahead(model, some, without_digests()).stats.ahead_steps;
+    return check_ahead(model, some, without_digests()).stats.async_steps;
   };
   CHECK(ahead_with([](Request&) {}) == 5);
   CHECK(ahead_with([](Request& request) { request.sampling.presence_penalty = 1; }) == 0);
@@ -167,14 +170,14 @@ TEST_CASE("a step lands first when the host must know its tokens", "[cuda][ahead
   // More likeliest tokens than the sampler gives: the host chooses.
   CHECK(ahead_with([](Request& request) { request.sampling.logprobs = 200; }) == 0);
   ReplicaOptions digests;
-  CHECK(check_ahead(model, requests, digests).stats.ahead_steps == 0);
+  CHECK(check_ahead(model, requests, digests).stats.async_steps == 0);
 }
 
 TEST_CASE("steps run ahead with few pages", "[cuda][ahead]") {
   const SyntheticModel model(ahead_config("qwen3"), DType::bf16, 54);
   ReplicaOptions options = without_digests();
-  options.page_tokens = 16;
-  options.pages = 4;
+  options.block_tokens = 16;
+  options.kv_blocks = 4;
   options.max_sequence_length = 80;
   std::vector<Request> requests = plain_requests(8);
   for (Request& request : requests) {
@@ -187,7 +190,7 @@ TEST_CASE("steps run ahead with few pages", "[cuda][ahead]") {
   // The longest sequence ends some.
   options.max_sequence_length = 24;
   check_ahead(model, requests, options);
-  // One page for each, and one sequence at a time.
+  // One block for each, and one sequence at a time.
   options.max_sequences = 1;
   check_ahead(model, requests, options);
 }
@@ -202,9 +205,9 @@ TEST_CASE("steps run ahead of prompts with common beginnings", "[cuda][ahead]") 
   }
   ReplicaOptions options = without_digests();
   options.max_sequences = 4;
-  options.pages = 24;
+  options.kv_blocks = 24;
   options.max_sequence_length = 200;
-  options.page_tokens = 16;
+  options.block_tokens = 16;
   const AheadOutcome outcome = check_ahead(model, requests, options);
   CHECK(outcome.stats.prefix_tokens_taken_over > 100);
 }
@@ -213,7 +216,7 @@ TEST_CASE("steps of models with experts run ahead", "[cuda][ahead][experts]") {
   MoeCase test = moe_cases().front();
   test.config["vocab_size"] = kAheadVocab;
   const SyntheticModel model(test.config, test.dtype, 56);
-  CHECK(check_ahead(model, plain_requests(6), without_digests()).stats.ahead_steps > 5);
+  CHECK(check_ahead(model, plain_requests(6), without_digests()).stats.async_steps > 5);
 }
 
 TEST_CASE("what is in flight at the end is kept", "[cuda][ahead]") {
@@ -222,7 +225,7 @@ TEST_CASE("what is in flight at the end is kept", "[cuda][ahead]") {
   const auto alone = make_self_group();
   const AheadOutcome expected =
       run_job(model, requests, without_digests(), false, testing::options_of(1), *alone);
-  const auto ops = testing::make_subject(testing::options_of(1));
+  const auto ops = testing::make_device(testing::options_of(1));
   ReplicaOptions options = without_digests();
   options.borrowed_ops = ops.get();
   Replica replica(model.path(), options, *alone);

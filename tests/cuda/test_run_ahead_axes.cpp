@@ -1,6 +1,6 @@
-// Steps that run ahead of the host where a replica has several ranks: tokens are chosen on one or
-// by all of them, and the embedding's rows are spread. Ranks exchange data by way of the host here,
-// so nothing is gained; what is asked for, and in which order, is the same.
+// Steps that are scheduled asynchronously of the host where a replica has several ranks: tokens are
+// chosen on one or by all of them, and the embedding's rows are spread. Ranks exchange data by way
+// of the host here, so nothing is gained; what is asked for, and in which order, is the same.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -30,7 +30,7 @@ std::vector<Layout> dense_layouts(int ranks) {
   return layouts;
 }
 
-/// What one rank yields whose steps do not run ahead.
+/// What one rank yields whose steps do not are scheduled asynchronously.
 std::vector<std::string> expected_of(const SyntheticModel& model,
                                      const std::vector<Request>& requests,
                                      const ReplicaOptions& options) {
@@ -55,7 +55,7 @@ AheadOutcome check_layout(const SyntheticModel& model, const std::vector<Request
 /// Sequence-parallel ranks share prompts from 12 tokens on, and steps have no digests.
 ReplicaOptions sharing() {
   ReplicaOptions options = without_digests();
-  options.share_from = 12;
+  options.sp_threshold = 12;
   return options;
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("one digest for layouts whose steps run ahead", "[cuda][ahead][layout]
     for (const Layout& layout : dense_layouts(ranks)) {
       const AheadOutcome outcome = check_layout(model, requests, sharing(), layout, expected);
       CHECK(stopped(outcome) > 0);
-      CHECK(outcome.stats.ahead_steps > 8);
+      CHECK(outcome.stats.async_steps > 8);
       CHECK(outcome.stats.dropped_rows > 0);
     }
   }
@@ -100,9 +100,9 @@ TEST_CASE("one digest for requests of every kind whose steps run ahead", "[cuda]
     const std::vector<std::string> expected = expected_of(model, requests, options);
     for (const Layout& layout : dense_layouts(ranks)) {
       const AheadOutcome outcome = check_layout(model, requests, options, layout, expected);
-      CHECK(outcome.stats.ahead_steps > (all ? 2 : 8));
+      CHECK(outcome.stats.async_steps > (all ? 2 : 8));
       if (all || layout.sp > 1) continue;
-      CHECK(outcome.stats.ahead_steps == outcome.stats.steps - 1);
+      CHECK(outcome.stats.async_steps == outcome.stats.steps - 1);
     }
   }
   // More likeliest tokens than the sampler gives: one rank's host chooses, and all ranks wait.
@@ -114,7 +114,7 @@ TEST_CASE("one digest for requests of every kind whose steps run ahead", "[cuda]
     some[host].sampling.logprobs = 200;
     const std::vector<std::string> expected = expected_of(model, some, options);
     for (const Layout& layout : dense_layouts(ranks)) {
-      CHECK(check_layout(model, some, options, layout, expected).stats.ahead_steps == 0);
+      CHECK(check_layout(model, some, options, layout, expected).stats.async_steps == 0);
     }
   }
 }
@@ -126,8 +126,8 @@ TEST_CASE("one digest with few pages and steps that run ahead", "[cuda][ahead][l
   if (ranks == 1) return;
   const SyntheticModel model(ahead_config("llama"), DType::f32, 63);
   ReplicaOptions options = without_digests();
-  options.page_tokens = 16;
-  options.pages = 3;
+  options.block_tokens = 16;
+  options.kv_blocks = 3;
   options.max_sequence_length = 48;
   std::vector<Request> requests = plain_requests(5 * ranks);
   for (Request& request : requests) {
@@ -138,7 +138,7 @@ TEST_CASE("one digest with few pages and steps that run ahead", "[cuda][ahead][l
   const AheadOutcome outcome =
       check_layout(model, requests, options, layout_of(1, 1, ranks), expected);
   CHECK(outcome.stats.preemptions > 0);
-  CHECK(outcome.stats.ahead_steps > 8);
+  CHECK(outcome.stats.async_steps > 8);
 }
 
 TEST_CASE("one digest for recorded steps that run ahead", "[cuda][ahead][layout]") {
@@ -173,11 +173,11 @@ TEST_CASE("one digest for experts whose steps run ahead", "[cuda][ahead][layout]
     for (const Layout& layout : dense_layouts(ranks)) {
       const AheadOutcome outcome =
           check_layout(model, requests, without_digests(), layout, expected);
-      CHECK(outcome.stats.ahead_steps > 3);
+      CHECK(outcome.stats.async_steps > 3);
     }
     // Hosts wait for the routes of experts that are spread.
     const Layout spread = layout_of(1, ranks, ranks);
-    CHECK(check_layout(model, requests, without_digests(), spread, expected).stats.ahead_steps ==
+    CHECK(check_layout(model, requests, without_digests(), spread, expected).stats.async_steps ==
           0);
   }
 }

@@ -92,7 +92,7 @@ std::vector<SamplingParams> extreme_kinds(std::int64_t vocab) {
 }
 
 /// Rows with their logits, for one call.
-struct Scene {
+struct Fixture {
   std::int64_t vocab = 0;
   std::vector<Sequence> sequences;
   std::vector<float> logits;
@@ -112,9 +112,9 @@ struct Scene {
 };
 
 /// A row of each kind, of changing looks.
-Scene scene(std::int64_t vocab, std::uint64_t seed) {
+Fixture fixture(std::int64_t vocab, std::uint64_t seed) {
   Random random(seed);
-  Scene all;
+  Fixture all;
   all.vocab = vocab;
   std::vector<SamplingParams> kinds = extreme_kinds(vocab);
   if (vocab >= 300) {
@@ -130,12 +130,12 @@ Scene scene(std::int64_t vocab, std::uint64_t seed) {
   return all;
 }
 
-std::vector<Choice> by_host(const Scene& scene) {
+std::vector<SampledToken> by_host(const Fixture& fixture) {
   static const std::unique_ptr<Ops> ops = make_cpu_ops(1);
-  return RowChooser(scene.vocab, *ops, {1, 270}).choose(scene.logits, scene.rows);
+  return RowSampling(fixture.vocab, *ops, {1, 270}).sample(fixture.logits, fixture.rows);
 }
 
-void check_same(const std::vector<Choice>& is, const std::vector<Choice>& expected) {
+void check_same(const std::vector<SampledToken>& is, const std::vector<SampledToken>& expected) {
   REQUIRE(is.size() == expected.size());
   for (std::size_t i = 0; i < is.size(); ++i) {
     INFO("row " << i << ": token " << is[i].token << ", expected " << expected[i].token);
@@ -146,23 +146,23 @@ void check_same(const std::vector<Choice>& is, const std::vector<Choice>& expect
 }  // namespace
 
 TEST_CASE("tokens chosen on the GPU are the host's", "[cuda][sampling]") {
-  const auto ops = testing::make_subject(1);
+  const auto ops = testing::make_device(1);
   REQUIRE(ops->sampler() != nullptr);
   for (const std::int64_t vocab : {1, 2, 31, 255, 256, 257, 300, 1000, 2600}) {
     for (std::uint64_t seed = 0; seed < 9; ++seed) {
       if (vocab > 1000 && seed > 2) continue;
       INFO("vocab " << vocab << ", seed " << seed);
-      const Scene rows = scene(vocab, seed);
-      check_same(RowChooser(vocab, *ops, {1, 270}).choose(rows.logits, rows.rows), by_host(rows));
+      const Fixture rows = fixture(vocab, seed);
+      check_same(RowSampling(vocab, *ops, {1, 270}).sample(rows.logits, rows.rows), by_host(rows));
     }
   }
 }
 
 TEST_CASE("many draws of few tokens on the GPU", "[cuda][sampling]") {
   // Ends of top_p and min_p between tokens, blocks whose share rounds away, refusals in a row.
-  const auto ops = testing::make_subject();
+  const auto ops = testing::make_device();
   Random random(5);
-  Scene all;
+  Fixture all;
   all.vocab = 520;
   for (int i = 0; i < 64; ++i) {
     SamplingParams params;
@@ -174,13 +174,13 @@ TEST_CASE("many draws of few tokens on the GPU", "[cuda][sampling]") {
     all.add(params, i % 5 == 0 ? Look::equal : i % 5 == 1 ? Look::ties : Look::random, random);
   }
   all.finish();
-  check_same(RowChooser(all.vocab, *ops, {1, 270}).choose(all.logits, all.rows), by_host(all));
+  check_same(RowSampling(all.vocab, *ops, {1, 270}).sample(all.logits, all.rows), by_host(all));
 }
 
 TEST_CASE("a vocabulary of more blocks than tokens are put in order", "[cuda][sampling]") {
-  const auto ops = testing::make_subject(4);
+  const auto ops = testing::make_device(4);
   Random random(6);
-  Scene all;
+  Fixture all;
   all.vocab = 270'001;
   for (const std::int64_t top_k : {0, 1, 1024}) {
     SamplingParams params;
@@ -192,14 +192,14 @@ TEST_CASE("a vocabulary of more blocks than tokens are put in order", "[cuda][sa
     all.add(params, top_k == 1 ? Look::ties : Look::random, random);
   }
   all.finish();
-  check_same(RowChooser(all.vocab, *ops, {1, 270}).choose(all.logits, all.rows), by_host(all));
+  check_same(RowSampling(all.vocab, *ops, {1, 270}).sample(all.logits, all.rows), by_host(all));
 }
 
 TEST_CASE("a vocabulary of more blocks than a warp has lanes", "[cuda][sampling]") {
   // Lanes see several blocks each: equal maxima in them, and the largest in the last block alone.
-  const auto ops = testing::make_subject(1);
+  const auto ops = testing::make_device(1);
   Random random(8);
-  Scene all;
+  Fixture all;
   all.vocab = 70 * 256 + 5;
   for (const Look look : {Look::equal, Look::ties, Look::ties, Look::random, Look::lowest}) {
     for (const std::int64_t top_k : {0, 3}) {
@@ -212,14 +212,14 @@ TEST_CASE("a vocabulary of more blocks than a warp has lanes", "[cuda][sampling]
     }
   }
   all.finish();
-  check_same(RowChooser(all.vocab, *ops, {1, 270}).choose(all.logits, all.rows), by_host(all));
+  check_same(RowSampling(all.vocab, *ops, {1, 270}).sample(all.logits, all.rows), by_host(all));
 }
 
 TEST_CASE("what a sampler cannot take is the host's", "[cuda][sampling]") {
-  const auto ops = testing::make_subject();
+  const auto ops = testing::make_device();
   const SamplerLimits limits = ops->sampler()->limits();
   Random random(7);
-  Scene all;
+  Fixture all;
   all.vocab = 3000;
   std::vector<SamplingParams> kinds(5);
   for (SamplingParams& params : kinds) params.max_tokens = 100;
@@ -231,40 +231,40 @@ TEST_CASE("what a sampler cannot take is the host's", "[cuda][sampling]") {
   kinds[4].presence_penalty = 1;
   for (const SamplingParams& params : kinds) all.add(params, Look::random, random);
   all.finish();
-  check_same(RowChooser(all.vocab, *ops, {1, 270}).choose(all.logits, all.rows), by_host(all));
+  check_same(RowSampling(all.vocab, *ops, {1, 270}).sample(all.logits, all.rows), by_host(all));
 }
 
 TEST_CASE("a sampler refuses what it was not made for", "[cuda][sampling]") {
-  const auto ops = testing::make_subject();
+  const auto ops = testing::make_device();
   RowSampler& sampler = *ops->sampler();
   const Buffer room(ops->memory(), ops->sampling_bytes(2, 10));
   const Buffer buffer(ops->memory(), 20 * sizeof(float));
   const Tensor logits = buffer.tensor(DType::f32, {2, 10});
-  const auto refused = [&](const RowAsked& asked, std::vector<LogitEdit> edits = {},
+  const auto refused = [&](const SamplingRequest& request, std::vector<LogitEdit> edits = {},
                            std::size_t top = 0) {
-    OwnedRowQuery query;
-    query.add(asked, edits, {});
-    RowChoice choice;
+    OwnedSamplingRequests query;
+    query.add(request, edits, {});
+    SamplingResult choice;
     std::vector<ScoredToken> likeliest(top);
     CHECK_THROWS_AS(
-        sampler.choose(logits, query.view(), {room.data(), room.bytes()}, {&choice, 1}, likeliest),
+        sampler.sample(logits, query.view(), {room.data(), room.bytes()}, {&choice, 1}, likeliest),
         Error);
   };
-  RowAsked asked;
-  asked.row = 2;
-  refused(asked);
-  asked.row = 0;
+  SamplingRequest request;
+  request.row = 2;
+  refused(request);
+  request.row = 0;
   LogitEdit edit;
   edit.token = 10;
-  refused(asked, {edit});
-  asked.top = 3;
-  refused(asked, {}, 2);
-  asked.top = -1;
-  asked.kind = RowKind::few;
-  asked.top_k = static_cast<std::int32_t>(sampler.limits().candidates) + 1;
-  refused(asked);
-  asked.kind = RowKind::listed;
-  refused(asked);
+  refused(request, {edit});
+  request.top = 3;
+  refused(request, {}, 2);
+  request.top = -1;
+  request.kind = RowKind::few;
+  request.top_k = static_cast<std::int32_t>(sampler.limits().candidates) + 1;
+  refused(request);
+  request.kind = RowKind::listed;
+  refused(request);
 }
 
 TEST_CASE("one digest of choices for every cut of the vocabulary on GPUs",
@@ -272,15 +272,15 @@ TEST_CASE("one digest of choices for every cut of the vocabulary on GPUs",
   const auto world = make_world_group();
   for (const std::int64_t vocab : {300, 1000}) {
     for (const std::uint64_t seed : {1U, 2U}) {
-      const Scene rows = scene(vocab, seed);
-      const std::vector<Choice> expected = by_host(rows);
+      const Fixture rows = fixture(vocab, seed);
+      const std::vector<SampledToken> expected = by_host(rows);
       for (int tp = 1; tp <= world->size(); ++tp) {
         if (tp == 1 && world->size() > 1) continue;
         INFO("tp=" << tp << " vocab=" << vocab);
-        const auto ops = testing::make_subject(1);
+        const auto ops = testing::make_device(1);
         const auto group = make_staged_group(world->split(world->rank() / tp), *ops);
-        RowChooser chooser(vocab, *ops, {1, 270}, group.get());
-        check_same(chooser.choose(rows.logits, rows.rows), expected);
+        RowSampling sampler(vocab, *ops, {1, 270}, group.get());
+        check_same(sampler.sample(rows.logits, rows.rows), expected);
       }
     }
   }
@@ -291,7 +291,7 @@ TEST_CASE("one digest of more rows than are dealt out at a time", "[cuda][sampli
   // fewer rows than ranks. Each row has other logits and another seed.
   const auto world = make_world_group();
   Random random(9);
-  Scene all;
+  Fixture all;
   all.vocab = 300;
   for (int i = 0; i < 130 + 10; ++i) {
     SamplingParams params;
@@ -301,14 +301,14 @@ TEST_CASE("one digest of more rows than are dealt out at a time", "[cuda][sampli
     all.add(params, Look::random, random);
   }
   all.finish();
-  const std::vector<Choice> expected = by_host(all);
+  const std::vector<SampledToken> expected = by_host(all);
   for (int tp = 1; tp <= world->size(); ++tp) {
     if (tp == 1 && world->size() > 1) continue;
     INFO("tp=" << tp);
-    const auto ops = testing::make_subject(1);
+    const auto ops = testing::make_device(1);
     const auto group = make_staged_group(world->split(world->rank() / tp), *ops);
-    RowChooser chooser(all.vocab, *ops, {1, 270}, group.get());
-    check_same(chooser.choose(all.logits, all.rows), expected);
+    RowSampling sampler(all.vocab, *ops, {1, 270}, group.get());
+    check_same(sampler.sample(all.logits, all.rows), expected);
   }
 }
 
@@ -333,12 +333,12 @@ TEST_CASE("one digest wherever tokens are chosen", "[cuda][sampling][layout]") {
     requests.push_back(request);
   }
   const auto digest = [&](bool sampling, std::unique_ptr<Group> group, int variant) {
-    const auto ops = testing::make_subject(variant, sampling);
+    const auto ops = testing::make_device(variant, sampling);
     const auto staged = make_staged_group(std::move(group), *ops);
     ReplicaOptions options;
     options.borrowed_ops = ops.get();
     Replica replica(model.path(), options, *staged);
-    CHECK((replica.model().vocabulary().sampled() != nullptr) == sampling);
+    CHECK((replica.model().vocabulary().device_sampling() != nullptr) == sampling);
     return digest_of_completions(replica.complete(requests));
   };
   const Digest expected = digest(false, make_self_group(), 0);

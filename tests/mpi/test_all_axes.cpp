@@ -57,11 +57,11 @@ TEST_CASE("one digest for every layout along all axes of a replica", "[layout][a
         ReplicaOptions options;
         options.layout = layout;
         options.prefill_chunk = chunk;
-        options.share_from = 3;  // even the shortest prompts are split
+        options.sp_threshold = 3;  // even the shortest prompts are split
         CHECK(digest_of_completions(complete(model, requests, options, *world)) == expected);
-        options.share_from = 100;
+        options.sp_threshold = 100;
         options.max_sequences = 3;
-        options.page_tokens = 16;
+        options.block_tokens = 16;
         CHECK(digest_of_completions(complete(model, requests, options, *world)) == expected);
       }
     }

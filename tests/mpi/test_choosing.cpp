@@ -35,11 +35,11 @@ TEST_CASE("rows yield the same on every cut of the vocabulary", "[choosing]") {
       rows.push_back({&sequences[i], i % 5 == 4 ? 2 : 6});  // some are prompt tokens
     }
     const std::vector<TokenId> eos = {3, 270};
-    const std::vector<Choice> expected = RowChooser(vocab, *ops, eos).choose(logits, rows);
+    const std::vector<SampledToken> expected = RowSampling(vocab, *ops, eos).sample(logits, rows);
     for (int tp = 1; tp <= world->size(); ++tp) {
       INFO("tp=" << tp << " vocab=" << vocab);
       const auto group = world->split(world->rank() / tp);
-      const bool same = RowChooser(vocab, *ops, eos, group.get()).choose(logits, rows) == expected;
+      const bool same = RowSampling(vocab, *ops, eos, group.get()).sample(logits, rows) == expected;
       CHECK(same);
     }
   }
@@ -111,8 +111,8 @@ TEST_CASE("scored prompts do not depend on the layout or the schedule", "[choosi
     CHECK(same(run(options, *world), expected));
   }
   ReplicaOptions tight;
-  tight.page_tokens = 16;
-  tight.pages = 18;
+  tight.block_tokens = 16;
+  tight.kv_blocks = 18;
   tight.prefill_chunk = 20;
   EngineStats stats;
   CHECK(same(run(tight, *world, &stats), expected));

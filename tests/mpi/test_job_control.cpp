@@ -177,14 +177,14 @@ TEST_CASE("the ranks of a replica get the same orders", "[control]") {
   Control control(300);
   const auto group = control.watch(make_world_group());
   control.open_work({{3, 8}, {10, 20}}, 0, 1);
-  Agenda agenda(*group, control);
+  WorkQueue work_queue(*group, control);
   std::vector<std::int64_t> seen;
   for (int round = 0; round < 50; ++round) {
-    const Orders orders = agenda.next(round % 2 == 0, round == 0);
-    seen.push_back(orders.requests.begin);
-    seen.push_back(orders.requests.end);
-    seen.push_back(orders.last ? 1 : 0);
-    CHECK_FALSE(orders.stop);
+    const StepDirective directive = work_queue.next(round % 2 == 0, round == 0);
+    seen.push_back(directive.requests.begin);
+    seen.push_back(directive.requests.end);
+    seen.push_back(directive.last ? 1 : 0);
+    CHECK_FALSE(directive.stop);
   }
   CHECK(seen[0] == 3);
   CHECK(seen[1] == 20);
@@ -194,7 +194,7 @@ TEST_CASE("the ranks of a replica get the same orders", "[control]") {
   // Only the leader decides to stop; the others hear of it in the round in which it does.
   if (world->rank() == 0) control.ask_to_stop();
   std::int64_t rounds = 0;
-  while (!agenda.next(false, false).stop) ++rounds;
+  while (!work_queue.next(false, false).stop) ++rounds;
   const std::vector<std::int64_t> counts = gathered(*world, {rounds});
   for (const std::int64_t count : counts) CHECK(count == rounds);
   group->finish_sends();
@@ -233,17 +233,17 @@ TEST_CASE("one rank reads, all receive", "[control]") {
 TEST_CASE("a stop that one rank hears is everybody's", "[control]") {
   const auto world = make_world_group();
   for (const int hearing : {0, world->size() - 1}) {
-    CHECK_FALSE(agree_unless_stopped(*world, [&] {
-      if (world->rank() == hearing) throw Stopped();
+    CHECK_FALSE(agree_unless_cancelled(*world, [&] {
+      if (world->rank() == hearing) throw Cancelled();
     }));
-    CHECK(agree_unless_stopped(*world, [] {}));
+    CHECK(agree_unless_cancelled(*world, [] {}));
     if (world->size() == 1) continue;
     // A mistake goes before it.
-    CHECK_THROWS_WITH(agree_unless_stopped(*world,
-                                           [&] {
-                                             if (world->rank() == hearing) throw Stopped();
-                                             fail_user("rank {}", world->rank());
-                                           }),
+    CHECK_THROWS_WITH(agree_unless_cancelled(*world,
+                                             [&] {
+                                               if (world->rank() == hearing) throw Cancelled();
+                                               fail_user("rank {}", world->rank());
+                                             }),
                       hearing == 0 ? "rank 1" : "rank 0");
   }
   int runs = 0;
@@ -252,10 +252,10 @@ TEST_CASE("a stop that one rank hears is everybody's", "[control]") {
           *world, 1,
           [&](const TaskSink& sink) {
             sink(0, 0, std::vector<std::byte>(10), 1);
-            throw Stopped();
+            throw Cancelled();
           },
           [&](std::size_t, std::int64_t, std::span<const std::byte>, std::int64_t) { ++runs; }),
-      Stopped);
+      Cancelled);
   CHECK(runs == 1);
 }
 
@@ -266,7 +266,7 @@ TEST_CASE("several threads read, all receive all", "[control]") {
   read_shared(
       *world, 3,
       [&](const TaskSink& sink) {
-        share_out(3, kTasks, [&](int, std::size_t task) {
+        parallel_for(3, kTasks, [&](int, std::size_t task) {
           const std::vector<std::byte> rows(1000 * task + 1, static_cast<std::byte>(task + 1));
           sink(task, static_cast<std::int64_t>(task), rows, 1);
         });

@@ -1,5 +1,5 @@
 // The layout never shows: tokens and logits digests are the same for every number of ranks,
-// threads, instruction set, batch, chunk and page size.
+// threads, instruction set, batch, chunk and block size.
 #include <random>
 #include <string>
 #include <vector>
@@ -112,7 +112,7 @@ TEST_CASE("threads, instruction sets, transports and schedules do not show", "[l
       ReplicaOptions options;
       options.max_sequences = sequences;
       options.max_batch_tokens = 40 * sequences;
-      options.page_tokens = sequences == 2 ? 16 : 128;
+      options.block_tokens = sequences == 2 ? 16 : 128;
       check(std::to_string(sequences) + " sequences at a time", options);
     }
   }
@@ -136,8 +136,8 @@ TEST_CASE("preemption does not show", "[layout]") {
   const SyntheticModel model(test.config, test.dtype, 5);
   const Digest expected = run(model, test, {}, *world);
   ReplicaOptions tight;
-  tight.page_tokens = 16;
-  tight.pages = 11;  // one sequence of 162 tokens at most
+  tight.block_tokens = 16;
+  tight.kv_blocks = 11;  // one sequence of 162 tokens at most
   EngineStats stats;
   CHECK(run(model, test, tight, *world, &stats) == expected);
   CHECK(stats.preemptions > 0);

@@ -24,17 +24,17 @@ std::vector<TokenId> joined(std::vector<TokenId> first, const std::vector<TokenI
   return first;
 }
 
-/// Prompts that begin alike, are equal, or are made of the same pages.
+/// Prompts that begin alike, are equal, or are made of the same blocks.
 std::vector<Request> alike() {
   const std::vector<TokenId> system = tokens(130, 1);
   std::vector<std::vector<TokenId>> prompts;
   for (TokenId question = 0; question < 4; ++question) {
     prompts.push_back(joined(system, tokens(9 + 14 * question, 100 + question)));
   }
-  prompts.push_back(tokens(128, 1));  // ends with a page of every size
+  prompts.push_back(tokens(128, 1));  // ends with a block of every size
   prompts.push_back(tokens(129, 1));
   for (int copy = 0; copy < 3; ++copy) prompts.push_back(tokens(70, 2));
-  // The same pages of every size, in another order: nothing to share.
+  // The same blocks of every size, in another order: nothing to share.
   prompts.push_back(joined(tokens(128, 3), tokens(140, 4)));
   prompts.push_back(joined(tokens(128, 4), tokens(140, 3)));
   prompts.push_back(tokens(3, 1));
@@ -71,11 +71,11 @@ TEST_CASE("shared prefixes do not show", "[layout][prefix]") {
     CHECK(stats.prefix_tokens_looked_up == 0);
     const std::int64_t all = stats.prefill_tokens;
 
-    for (const std::int64_t page : {16, 32, 128}) {
+    for (const std::int64_t kv_block : {16, 32, 128}) {
       for (const std::int64_t chunk : {0, 33}) {
-        INFO(family << ", pages of " << page << ", chunks of " << chunk);
+        INFO(family << ", pages of " << kv_block << ", chunks of " << chunk);
         ReplicaOptions options;
-        options.page_tokens = page;
+        options.block_tokens = kv_block;
         options.prefill_chunk = chunk;
         CHECK(run(model, options, *world, stats) == expected);
         CHECK(stats.preemptions == 0);
@@ -83,12 +83,12 @@ TEST_CASE("shared prefixes do not show", "[layout][prefix]") {
         CHECK(stats.prefill_tokens == all - stats.prefix_tokens_taken_over);
       }
     }
-    // Now with few pages, one sequence of 279 tokens at most: what is cached is evicted.
+    // Now with few blocks, one sequence of 279 tokens at most: what is cached is evicted.
     for (const std::int64_t sequences : {1, 3, 64}) {
       INFO(family << ", 18 pages, " << sequences << " sequences");
       ReplicaOptions tight;
-      tight.page_tokens = 16;
-      tight.pages = 18;
+      tight.block_tokens = 16;
+      tight.kv_blocks = 18;
       tight.max_sequences = sequences;
       tight.max_batch_tokens = 300;
       CHECK(run(model, tight, *world, stats) == expected);
@@ -109,7 +109,7 @@ TEST_CASE("copies of a prompt compute it once", "[prefix]") {
   for (request.index = 0; request.index < 20; ++request.index) requests.push_back(request);
   for (const bool sharing : {false, true}) {
     ReplicaOptions options;
-    options.page_tokens = 32;
+    options.block_tokens = 32;
     options.prefix_sharing = sharing;
     Replica replica(model.path(), options, *world);
     EngineStats stats;
@@ -117,7 +117,7 @@ TEST_CASE("copies of a prompt compute it once", "[prefix]") {
     for (const Completion& completion : completions) {
       CHECK(completion.logits_digest == completions[0].logits_digest);
     }
-    // Three full pages; the other four tokens are computed by every copy.
+    // Three full blocks; the other four tokens are computed by every copy.
     CHECK(stats.prefix_tokens_looked_up == (sharing ? 20 * 96 : 0));
     CHECK(stats.prefix_tokens_taken_over == (sharing ? 19 * 96 : 0));
     CHECK(stats.prefill_tokens == (sharing ? 100 + 19 * 4 : 20 * 100));

@@ -83,8 +83,8 @@ std::vector<float> through_region(Group& group, Transport transport, std::int64_
   REQUIRE(ops->memory().in_use() == region_bytes(shape));
   std::vector<float> nodes = nodes_of(leaves_of(rows), segments.owned(group.rank(), group.size()));
   std::vector<float> residual = residual_of(rows);
-  region->leave(tree, Tensor(nodes.data(), DType::f32, {shape.own_nodes, rows, kColumns}), Tensor(),
-                Tensor(residual.data(), DType::f32, {rows, kColumns}), {});
+  region->reduce(tree, Tensor(nodes.data(), DType::f32, {shape.own_nodes, rows, kColumns}),
+                 Tensor(), Tensor(residual.data(), DType::f32, {rows, kColumns}), {});
   return residual;
 }
 
@@ -200,9 +200,9 @@ TEST_CASE("rows of a spread table are joined in order", "[region]") {
   std::vector<float> x(50 * kColumns, -1.0F);
   const auto own_rows = static_cast<std::int64_t>(owned.size()) / kColumns;
   owned.resize(owned.size() + 1);  // never without an address
-  region->join_rows(Tensor(owned.data(), DType::f32, {own_rows, kColumns}), rows_of,
-                    Tensor(order.data(), DType::i32, {50}),
-                    Tensor(x.data(), DType::f32, {50, kColumns}));
+  region->gather_embeddings(Tensor(owned.data(), DType::f32, {own_rows, kColumns}), rows_of,
+                            Tensor(order.data(), DType::i32, {50}),
+                            Tensor(x.data(), DType::f32, {50, kColumns}));
   for (std::int64_t i = 0; i < 50 * kColumns; ++i) {
     REQUIRE(x[static_cast<std::size_t>(i)] == static_cast<float>(i / kColumns));
   }

@@ -118,26 +118,26 @@ class Replay {
   }
 
   Traffic traffic() {
-    std::deque<std::vector<Slice>> flights;
+    std::deque<std::vector<Slice>> in_flight;
     for (;;) {
-      while (static_cast<int>(flights.size()) < limits_.batches) {
+      while (static_cast<int>(in_flight.size()) < limits_.batches) {
         std::vector<Slice> slices = scheduler_.next();
         if (slices.empty()) break;
         StepRows step = rows_of(slices);
         if (distortion_ != nullptr) distortion_->apply(step);
-        total_ += step_traffic(model_.partition(), model_.shape(), model_.groups().place().sp, step,
-                               true);
-        flights.push_back(std::move(slices));
+        total_ += step_traffic(model_.partition(), model_.shape(), model_.groups().coordinates().sp,
+                               step, true);
+        in_flight.push_back(std::move(slices));
       }
-      if (flights.empty()) return total_;
-      for (const Slice& slice : flights.front()) land(slice);
-      flights.pop_front();
+      if (in_flight.empty()) return total_;
+      for (const Slice& slice : in_flight.front()) land(slice);
+      in_flight.pop_front();
     }
   }
 
  private:
   StepPart part(const std::vector<Slice>& slices, int sp_rank) const {
-    return part_of_step(slices, scheduler_, limits_.page_tokens, sp_rank, limits_.sp,
+    return part_of_step(slices, scheduler_, limits_.block_tokens, sp_rank, limits_.sp,
                         [&](std::int64_t id) -> const Sequence& {
                           return sequences_[static_cast<std::size_t>(id)];
                         });
@@ -145,8 +145,8 @@ class Replay {
 
   StepRows rows_of(const std::vector<Slice>& slices) {
     const Partition& mine = model_.partition();
-    const Place& place = model_.groups().place();
-    const StepPart own = part(slices, place.sp);
+    const RankCoordinates& coordinates = model_.groups().coordinates();
+    const StepPart own = part(slices, coordinates.sp);
     StepRows step;
     step.rows = own.batch.rows();
     step.looked_up = lookups_of(mine, own.batch.tokens);
@@ -154,8 +154,8 @@ class Replay {
     step.samples.assign(static_cast<std::size_t>(limits_.sp), 0);
     for (const Sample& sample : own.samples) ++step.samples[static_cast<std::size_t>(sample.owner)];
     if (!mine.config.has_experts()) return step;
-    const int domains = mine.moe.place.domains();
-    const int first = place.sp / domains * domains;
+    const int domains = mine.moe.coordinates.domains();
+    const int first = coordinates.sp / domains * domains;
     for (int domain = 0; domain < domains; ++domain) {
       step.domains.push_back(part(slices, first + domain).batch.rows());
     }
@@ -163,7 +163,7 @@ class Replay {
     for (std::int64_t layer = sparse_layers(mine); layer > 0; --layer, ++calls_) {
       std::vector<std::int32_t> chosen;
       for (int domain = 0; domain < domains; ++domain) {
-        const int rank = rank_of(model_.groups().layout(), {0, place.pp, first + domain, 0});
+        const int rank = rank_of(model_.groups().layout(), {0, coordinates.pp, first + domain, 0});
         const auto& theirs = routes_[static_cast<std::size_t>(rank)].at(calls_);
         chosen.insert(chosen.end(), theirs.begin(), theirs.end());
       }
@@ -177,7 +177,7 @@ class Replay {
     bool finished = false;
     if (slice.samples) {
       const auto& tokens = completions_[static_cast<std::size_t>(slice.sequence)].tokens;
-      Choice choice;
+      SampledToken choice;
       choice.token = tokens.at(static_cast<std::size_t>(sequence.generated()));
       finished = sequence.take(choice, true, {}, 1024).has_value();
     }
@@ -313,7 +313,7 @@ TEST_CASE("what travels is what the formula says", "[traffic]") {
       options.layout = layout;
       check_run(model, requests, options, facts.config.has_experts(), *world);
       options.prefill_chunk = 40;
-      options.share_from = 3;  // even the shortest prompts are split
+      options.sp_threshold = 3;  // even the shortest prompts are split
       options.max_sequences = 3;
       options.max_batch_tokens = 50;
       options.logit_rows = 2;  // tokens are chosen in more than one go

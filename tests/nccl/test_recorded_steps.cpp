@@ -166,7 +166,7 @@ TEST_CASE("steps run ahead over NCCL", "[nccl][ahead]") {
   for (const bool graphs : {false, true}) {
     const Outcome outcome = run(model, requests, Transport::all_gather, graphs, false, true, false);
     CHECK(outcome.digest == expected);
-    CHECK(outcome.stats.ahead_steps == outcome.stats.steps - 1);
+    CHECK(outcome.stats.async_steps == outcome.stats.steps - 1);
     CHECK((outcome.counts.replayed > 0) == graphs);
   }
 }

@@ -42,11 +42,11 @@ class RingAttentionOps final : public ReferenceOps {
   std::vector<float> keys_and_values(const BatchView& batch, std::int64_t b, std::int64_t keys,
                                      const KvLayer& cache) {
     std::vector<std::int32_t> slots;
-    const std::int32_t* const pages =
-        batch.page_table.as<std::int32_t>() + b * batch.page_table.row_stride();
+    const std::int32_t* const kv_blocks =
+        batch.block_table.as<std::int32_t>() + b * batch.block_table.row_stride();
     for (std::int64_t t = 0; t < keys; ++t) {
-      slots.push_back(static_cast<std::int32_t>(pages[t / cache.page_tokens] * cache.page_tokens +
-                                                t % cache.page_tokens));
+      slots.push_back(static_cast<std::int32_t>(
+          kv_blocks[t / cache.block_tokens] * cache.block_tokens + t % cache.block_tokens));
     }
     std::vector<float> wide(static_cast<std::size_t>(keys * 2 * cache.heads * cache.head_dim));
     require(cache.dtype == DType::f32, "a ring over keys of another type");

@@ -9,17 +9,17 @@ namespace weft::test {
 namespace {
 
 /// A region that ends products in a way of its own; lookups are as they should be.
-class MutantRegion : public Region {
+class MutantRegion : public TensorParallelRegion {
  public:
   MutantRegion(const RegionShape& shape, Ops& ops, Group& group)
       : sound_(make_region(shape, ops, group)), ops_(ops), group_(group) {}
 
-  void join_rows(const Tensor& owned, std::span<const std::int64_t> rows_of, const Tensor& order,
-                 const Tensor& x) override {
-    sound_->join_rows(owned, rows_of, order, x);
+  void gather_embeddings(const Tensor& owned, std::span<const std::int64_t> rows_of,
+                         const Tensor& order, const Tensor& x) override {
+    sound_->gather_embeddings(owned, rows_of, order, x);
   }
-  void leave(const ProductTree& /*tree*/, const Tensor& parts, const Tensor& bias,
-             const Tensor& residual, const NextNorm& next) override {
+  void reduce(const ProductTree& /*tree*/, const Tensor& parts, const Tensor& bias,
+              const Tensor& residual, const NextNorm& next) override {
     std::vector<float> sum = total(sum_of_nodes(parts));
     for (std::size_t i = 0; i < sum.size(); ++i) {
       if (bias.defined()) sum[i] += bias.as<float>()[i % static_cast<std::size_t>(bias.rows())];
@@ -60,7 +60,7 @@ class MutantRegion : public Region {
     return sum;
   }
 
-  std::unique_ptr<Region> sound_;
+  std::unique_ptr<TensorParallelRegion> sound_;
   Ops& ops_;
   Group& group_;
 };
@@ -156,19 +156,24 @@ class AllreduceRegion final : public MutantRegion {
 
 }  // namespace
 
-std::unique_ptr<Region> make_carry_region(const RegionShape& shape, Ops& ops, Group& group) {
+std::unique_ptr<TensorParallelRegion> make_carry_region(const RegionShape& shape, Ops& ops,
+                                                        Group& group) {
   return std::make_unique<CarryRegion>(shape, ops, group);
 }
-std::unique_ptr<Region> make_rounding_region(const RegionShape& shape, Ops& ops, Group& group) {
+std::unique_ptr<TensorParallelRegion> make_rounding_region(const RegionShape& shape, Ops& ops,
+                                                           Group& group) {
   return std::make_unique<RoundedRegion>(shape, ops, group);
 }
-std::unique_ptr<Region> make_rank_order_region(const RegionShape& shape, Ops& ops, Group& group) {
+std::unique_ptr<TensorParallelRegion> make_rank_order_region(const RegionShape& shape, Ops& ops,
+                                                             Group& group) {
   return std::make_unique<RankOrderRegion>(shape, ops, group);
 }
-std::unique_ptr<Region> make_ring_region(const RegionShape& shape, Ops& ops, Group& group) {
+std::unique_ptr<TensorParallelRegion> make_ring_region(const RegionShape& shape, Ops& ops,
+                                                       Group& group) {
   return std::make_unique<RingRegion>(shape, ops, group);
 }
-std::unique_ptr<Region> make_allreduce_region(const RegionShape& shape, Ops& ops, Group& group) {
+std::unique_ptr<TensorParallelRegion> make_allreduce_region(const RegionShape& shape, Ops& ops,
+                                                            Group& group) {
   return std::make_unique<AllreduceRegion>(shape, ops, group);
 }
 

@@ -33,8 +33,9 @@ std::vector<float> logits_of(Replica& replica, const std::vector<TokenId>& token
   }
   batch.query_begin = {0};
   if (count > 0) batch.query_begin.push_back(count);
-  batch.table_width = ceil_div(count, replica.model().shape().page_tokens);
-  for (std::int32_t page = 0; page < batch.table_width; ++page) batch.page_table.push_back(page);
+  batch.table_width = ceil_div(count, replica.model().shape().block_tokens);
+  for (std::int32_t kv_block = 0; kv_block < batch.table_width; ++kv_block)
+    batch.block_table.push_back(kv_block);
   replica.model().decoder().forward(batch);
   const Tensor logits = replica.model().decoder().logits(rows);
   std::vector<float> values(static_cast<std::size_t>(logits.elements()));

@@ -18,16 +18,16 @@ std::vector<Range> cut(std::int64_t vocab, int ranks) {
 
 }  // namespace
 
-RowChooser::RowChooser(std::int64_t vocab, Ops& ops, std::vector<TokenId> eos, Group* group)
+RowSampling::RowSampling(std::int64_t vocab, Ops& ops, std::vector<TokenId> eos, Group* group)
     : ops_(ops),
       alone_(make_self_group()),
       group_(group == nullptr ? *alone_ : *group),
       columns_(cut(vocab, group_.size())),
-      vocabulary_(columns_, kChooserRows, ops, group_),
-      chooser_(vocabulary_, std::move(eos), true) {}
+      vocabulary_(columns_, kSamplerRows, ops, group_),
+      sampler_(vocabulary_, std::move(eos), true) {}
 
-std::vector<Choice> RowChooser::choose(std::span<const float> logits,
-                                       std::span<const LogitRow> rows) {
+std::vector<SampledToken> RowSampling::sample(std::span<const float> logits,
+                                              std::span<const LogitRow> rows) {
   const Range own = columns_[static_cast<std::size_t>(group_.rank())];
   const auto width = static_cast<std::size_t>(columns_.back().end);
   std::vector<float> mine;
@@ -39,13 +39,13 @@ std::vector<Choice> RowChooser::choose(std::span<const float> logits,
   const Tensor tensor =
       buffer.tensor(DType::f32, {static_cast<std::int64_t>(rows.size()), own.size()});
   ops_.upload(std::as_bytes(std::span(mine)), tensor);
-  std::vector<Choice> choices = chooser_.choose(tensor, rows);
+  std::vector<SampledToken> sampled_tokens = sampler_.sample(tensor, rows);
   std::vector<float> after(mine.size());
   ops_.download(tensor, std::as_writable_bytes(std::span(after)));
   const bool unchanged = std::equal(mine.begin(), mine.end(), after.begin(),
                                     [](float a, float b) { return a == b || (a != a && b != b); });
   require(unchanged, "choosing tokens changed the logits");
-  return choices;
+  return sampled_tokens;
 }
 
 std::vector<SamplingParams> kinds_of_sampling() {

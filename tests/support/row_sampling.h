@@ -13,13 +13,13 @@
 namespace weft::test {
 
 /// A vocabulary of `vocab` tokens whose blocks are cut among the ranks of a group as a model's are.
-class RowChooser {
+class RowSampling {
  public:
   /// `ops` and `group` must outlive it. A null group is one of its own.
-  RowChooser(std::int64_t vocab, Ops& ops, std::vector<TokenId> eos = {}, Group* group = nullptr);
+  RowSampling(std::int64_t vocab, Ops& ops, std::vector<TokenId> eos = {}, Group* group = nullptr);
 
   /// What rows of whole logits [rows.size(), vocab] yield; every rank gives the same.
-  std::vector<Choice> choose(std::span<const float> logits, std::span<const LogitRow> rows);
+  std::vector<SampledToken> sample(std::span<const float> logits, std::span<const LogitRow> rows);
 
  private:
   Ops& ops_;
@@ -27,11 +27,11 @@ class RowChooser {
   Group& group_;
   std::vector<Range> columns_;
   Vocabulary vocabulary_;
-  TokenChooser chooser_;
+  Sampler sampler_;
 };
 
 /// Most rows of one call.
-inline constexpr std::int64_t kChooserRows = 160;
+inline constexpr std::int64_t kSamplerRows = 160;
 
 /// Parameters of every kind, for vocabularies of 300 tokens or more.
 std::vector<SamplingParams> kinds_of_sampling();

@@ -7,9 +7,9 @@
 namespace weft::testing {
 namespace {
 
-std::size_t features(const Scene& scene) {
-  return static_cast<std::size_t>((scene.heads.query_heads + 2 * scene.heads.kv_heads) *
-                                  scene.heads.head_dim);
+std::size_t features(const Fixture& fixture) {
+  return static_cast<std::size_t>((fixture.heads.query_heads + 2 * fixture.heads.kv_heads) *
+                                  fixture.heads.head_dim);
 }
 
 }  // namespace
@@ -28,9 +28,9 @@ HeadMap head_map(std::int64_t query_heads, std::int64_t kv_heads, std::int64_t h
   return heads;
 }
 
-void fill(Random& random, Scene& scene) {
-  const HeadMap& heads = scene.heads;
-  for (const Sequence& sequence : scene.sequences) {
+void fill(Random& random, Fixture& fixture) {
+  const HeadMap& heads = fixture.heads;
+  for (const Sequence& sequence : fixture.sequences) {
     std::vector<float> all;
     for (std::int64_t t = 0; t < sequence.length; ++t) {
       for (std::int64_t c = 0; c < (heads.query_heads + heads.kv_heads) * heads.head_dim; ++c) {
@@ -40,60 +40,62 @@ void fill(Random& random, Scene& scene) {
         all.push_back(random.wide());
       }
     }
-    scene.qkv.push_back(std::move(all));
+    fixture.qkv.push_back(std::move(all));
   }
 }
 
-std::vector<std::byte> attend(Ops& ops, const Scene& scene) {
-  const HeadMap& heads = scene.heads;
-  const auto columns = static_cast<std::int64_t>(features(scene));
-  const auto count = static_cast<std::int64_t>(scene.sequences.size());
+std::vector<std::byte> attend(Ops& ops, const Fixture& fixture) {
+  const HeadMap& heads = fixture.heads;
+  const auto columns = static_cast<std::int64_t>(features(fixture));
+  const auto count = static_cast<std::int64_t>(fixture.sequences.size());
   std::int64_t tokens = 0;
-  std::int64_t pages = 0;
+  std::int64_t kv_blocks = 0;
   std::int64_t widest = 1;
-  for (const Sequence& sequence : scene.sequences) {
-    const std::int64_t n = ceil_div(sequence.length, scene.page_tokens);
+  for (const Sequence& sequence : fixture.sequences) {
+    const std::int64_t n = ceil_div(sequence.length, fixture.block_tokens);
     tokens += sequence.length;
-    pages += n;
+    kv_blocks += n;
     widest = std::max(widest, n + 1);
   }
-  std::vector<std::int32_t> order(static_cast<std::size_t>(pages));
+  std::vector<std::int32_t> order(static_cast<std::size_t>(kv_blocks));
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), std::mt19937(5));
 
   std::vector<std::int32_t> positions;
   std::vector<std::int32_t> slots;
-  const auto padding = static_cast<std::size_t>(scene.padding);
-  std::vector<std::int32_t> table(static_cast<std::size_t>((count + scene.padding) * widest),
+  const auto padding = static_cast<std::size_t>(fixture.padding);
+  std::vector<std::int32_t> table(static_cast<std::size_t>((count + fixture.padding) * widest),
                                   0x7fffffff);
   std::vector<float> rows;
-  std::size_t next_page = 0;
-  for (std::size_t b = 0; b < scene.sequences.size(); ++b) {
-    for (std::int64_t t = 0; t < scene.sequences[b].length; ++t) {
-      auto& page = table[b * static_cast<std::size_t>(widest) +
-                         static_cast<std::size_t>(t / scene.page_tokens)];
-      if (t % scene.page_tokens == 0) page = order[next_page++];
+  std::size_t next_block = 0;
+  for (std::size_t b = 0; b < fixture.sequences.size(); ++b) {
+    for (std::int64_t t = 0; t < fixture.sequences[b].length; ++t) {
+      auto& kv_block = table[b * static_cast<std::size_t>(widest) +
+                             static_cast<std::size_t>(t / fixture.block_tokens)];
+      if (t % fixture.block_tokens == 0) kv_block = order[next_block++];
       positions.push_back(static_cast<std::int32_t>(t));
-      slots.push_back(static_cast<std::int32_t>(page * scene.page_tokens + t % scene.page_tokens));
+      slots.push_back(
+          static_cast<std::int32_t>(kv_block * fixture.block_tokens + t % fixture.block_tokens));
     }
-    rows.insert(rows.end(), scene.qkv[b].begin(), scene.qkv[b].end());
+    rows.insert(rows.end(), fixture.qkv[b].begin(), fixture.qkv[b].end());
   }
   slots.resize(slots.size() + padding, -1);
-  rows.resize(rows.size() + padding * features(scene), 1e30F);
-  KvLayer cache{nullptr,
-                ops.kv_page_bytes(heads.kv_heads, heads.head_dim, scene.page_tokens, scene.dtype),
-                scene.page_tokens,
-                heads.kv_heads,
-                heads.head_dim,
-                scene.dtype};
+  rows.resize(rows.size() + padding * features(fixture), 1e30F);
+  KvLayer cache{
+      nullptr,
+      ops.kv_block_bytes(heads.kv_heads, heads.head_dim, fixture.block_tokens, fixture.dtype),
+      fixture.block_tokens,
+      heads.kv_heads,
+      heads.head_dim,
+      fixture.dtype};
   const Array storage =
-      poisoned(ops, scene.dtype,
-               {pages, static_cast<std::int64_t>(cache.page_bytes / size_of(scene.dtype))});
+      poisoned(ops, fixture.dtype,
+               {kv_blocks, static_cast<std::int64_t>(cache.block_bytes / size_of(fixture.dtype))});
   cache.data = storage.tensor.data();
 
-  const Array all = array(ops, rows, DType::f32, {tokens + scene.padding, columns});
+  const Array all = array(ops, rows, DType::f32, {tokens + fixture.padding, columns});
   const Array q_all =
-      poisoned(ops, scene.dtype, {tokens + scene.padding, heads.query_heads * heads.head_dim});
+      poisoned(ops, fixture.dtype, {tokens + fixture.padding, heads.query_heads * heads.head_dim});
   const Array slot_array = ints(ops, slots);
   BatchView append;
   append.slots = slot_array.tensor;
@@ -106,7 +108,7 @@ std::vector<std::byte> attend(Ops& ops, const Scene& scene) {
   std::vector<std::int32_t> at;
   std::vector<std::int32_t> begins = {0};
   std::size_t base = 0;
-  for (const Sequence& sequence : scene.sequences) {
+  for (const Sequence& sequence : fixture.sequences) {
     for (const std::int32_t row : sequence.rows) {
       const auto from = q_values.begin() + static_cast<std::ptrdiff_t>(
                                                (base + static_cast<std::size_t>(row)) * q_width);
@@ -116,21 +118,22 @@ std::vector<std::byte> attend(Ops& ops, const Scene& scene) {
     base += static_cast<std::size_t>(sequence.length);
     begins.push_back(static_cast<std::int32_t>(at.size()));
   }
-  const std::size_t bytes = q.size() * size_of(scene.dtype);
+  const std::size_t bytes = q.size() * size_of(fixture.dtype);
   q.resize(q.size() + padding * q_width, 1e30F);
   at.resize(at.size() + padding, 0);
   begins.resize(begins.size() + padding, begins.back());
   const auto m = static_cast<std::int64_t>(at.size());
-  const Array queries = array(ops, q, scene.dtype, {m, heads.query_heads * heads.head_dim});
-  const Array out = poisoned(ops, scene.dtype, {m, heads.query_heads * heads.head_dim});
+  const Array queries = array(ops, q, fixture.dtype, {m, heads.query_heads * heads.head_dim});
+  const Array out = poisoned(ops, fixture.dtype, {m, heads.query_heads * heads.head_dim});
   const Array at_array = ints(ops, at);
   const Array begin_array = ints(ops, begins);
   const Array table_array = ints(ops, table);
   BatchView batch;
   batch.positions = at_array.tensor;
   batch.query_begin = begin_array.tensor;
-  batch.page_table = Tensor(table_array.tensor.data(), DType::i32, {count + scene.padding, widest});
-  ops.attention(queries.tensor, heads, batch, cache, scene.scale, scene.window, out.tensor);
+  batch.block_table =
+      Tensor(table_array.tensor.data(), DType::i32, {count + fixture.padding, widest});
+  ops.attention(queries.tensor, heads, batch, cache, fixture.scale, fixture.window, out.tensor);
   std::vector<std::byte> result = bytes_of(ops, out);
   result.resize(bytes);
   return result;

@@ -14,10 +14,10 @@ struct Sequence {
   std::vector<std::int32_t> rows;
 };
 
-struct Scene {
+struct Fixture {
   HeadMap heads;
   DType dtype = DType::bf16;
-  std::int64_t page_tokens = 16;
+  std::int64_t block_tokens = 16;
   std::int64_t window = 0;
   float scale = 0.25F;
   std::vector<Sequence> sequences;
@@ -32,10 +32,10 @@ std::vector<std::int32_t> last(std::int64_t length, std::int64_t count);
 HeadMap head_map(std::int64_t query_heads, std::int64_t kv_heads, std::int64_t head_dim);
 
 /// Queries and keys of moderate size (so that several keys count), values of wide exponents.
-void fill(Random& random, Scene& scene);
+void fill(Random& random, Fixture& fixture);
 
-/// Writes all tokens to a cache that was full of NaN, on pages in disorder, then attends: what
+/// Writes all tokens to a cache that was full of NaN, on blocks in disorder, then attends: what
 /// comes out, [queries, query_heads * head_dim].
-std::vector<std::byte> attend(Ops& ops, const Scene& scene);
+std::vector<std::byte> attend(Ops& ops, const Fixture& fixture);
 
 }  // namespace weft::testing

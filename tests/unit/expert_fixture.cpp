@@ -105,7 +105,7 @@ std::vector<std::int32_t> choices(Random& random, std::int64_t rows, std::int64_
   return chosen;
 }
 
-void choose_none(Random& random, std::vector<std::int32_t>& chosen, std::int64_t k) {
+void sample_none(Random& random, std::vector<std::int32_t>& chosen, std::int64_t k) {
   const auto rows = static_cast<std::int64_t>(chosen.size()) / k;
   for (std::int64_t row = 0; row < rows; ++row) {
     if (row < rows - 1 && random.between(0, 3) > 0) continue;

@@ -71,7 +71,7 @@ Sorted sorted(Ops& ops, const std::vector<std::int32_t>& chosen, std::int64_t k,
               std::int64_t experts, std::int64_t copies);
 
 /// Some rows of [rows, k] choose none any more: at least one, and the last.
-void choose_none(Random& random, std::vector<std::int32_t>& chosen, std::int64_t k);
+void sample_none(Random& random, std::vector<std::int32_t>& chosen, std::int64_t k);
 
 std::vector<std::byte> combined(Ops& ops, const std::vector<TreeNode>& nodes,
                                 const std::vector<float>& parts, std::int64_t columns,

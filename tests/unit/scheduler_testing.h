@@ -13,8 +13,8 @@
 namespace weft {
 
 inline SchedulerLimits limits(std::int64_t rows, std::int64_t sequences, std::int64_t chunk,
-                              std::int64_t page_tokens, std::int64_t pages) {
-  return {rows, sequences, chunk, page_tokens, pages};
+                              std::int64_t block_tokens, std::int64_t kv_blocks) {
+  return {rows, sequences, chunk, block_tokens, kv_blocks};
 }
 
 /// "0[0,8) 1[0,4)*": sequence, positions, and a star where a token is sampled. With more than one
@@ -30,9 +30,9 @@ inline std::string describe(const std::vector<Slice>& step, bool homes = false) 
   return text;
 }
 
-/// Hashes of pages with this content: "ab" and "ac" have the first page in common. Chained, so
+/// Hashes of blocks with this content: "ab" and "ac" have the first block in common. Chained, so
 /// that "ba" and "ca" have none.
-inline std::vector<BlockHash> pages_named(const std::string& content) {
+inline std::vector<BlockHash> blocks_named(const std::string& content) {
   std::vector<BlockHash> hashes;
   for (std::size_t end = 1; end <= content.size(); ++end) {
     hashes.push_back(digest_of(content.substr(0, end)));
@@ -44,7 +44,7 @@ inline std::vector<BlockHash> pages_named(const std::string& content) {
 struct Plan {
   std::int64_t length;
   std::int64_t end;
-  std::string prefix = {};  ///< content of its full pages
+  std::string prefix = {};  ///< content of its full blocks
 };
 
 /// Keeps the lengths of sequences and completes steps.
@@ -53,7 +53,7 @@ class Driver {
   explicit Driver(const SchedulerLimits& limits) : scheduler(limits), homes_(limits.sp > 1) {}
 
   void add(const Plan& plan) {
-    scheduler.add(next_, plan.length, plan.end, pages_named(plan.prefix));
+    scheduler.add(next_, plan.length, plan.end, blocks_named(plan.prefix));
     lengths_[next_] = plan.length;
     ends_[next_++] = plan.end;
   }

@@ -108,7 +108,7 @@ run: {time_limit: 1h, progress_seconds: 0}
   CHECK(job.parallel.dp == 6);
   CHECK(job.engine.device == Device::cpu);
   CHECK(job.engine.cuda_graphs == false);
-  CHECK_FALSE(job.engine.run_ahead);
+  CHECK_FALSE(job.engine.async_scheduling);
   CHECK(job.engine.isa == Isa::avx2);
   CHECK(job.engine.threads == 3);
   CHECK(job.engine.kv_memory.bytes == Bytes{2} << 30);

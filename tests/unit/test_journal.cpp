@@ -256,11 +256,11 @@ TEST_CASE("the reading of a journal hears of a stop, at each line", "[journal]")
   for (int stop = 1; stop <= 6; ++stop) {
     int asked = 0;
     const auto now = [&] { return ++asked == stop; };
-    CHECK_THROWS_AS(Journal(dir.path(), kIdentity, 7, now), Stopped);
+    CHECK_THROWS_AS(Journal(dir.path(), kIdentity, 7, now), Cancelled);
     CHECK(asked == stop);
     asked = 0;
     Journal journal(dir.path(), kIdentity, 7);
-    CHECK_THROWS_AS(journal.forget_failed(now), Stopped);
+    CHECK_THROWS_AS(journal.forget_failed(now), Cancelled);
     CHECK(asked == stop);
     CHECK(contents_of(dir / "journal/part-0001.jsonl") == first);
     CHECK(contents_of(dir / "journal/part-0002.jsonl") == second);

@@ -36,15 +36,15 @@ TEST_CASE("ranks and places are one to one, tp varying fastest", "[grid]") {
       for (int pp = 0; pp < grid.pp; ++pp) {
         for (int sp = 0; sp < grid.sp; ++sp) {
           for (int tp = 0; tp < grid.tp; ++tp, ++rank) {
-            const Place place{dp, pp, sp, tp};
-            REQUIRE(place_of(grid, rank) == place);
-            REQUIRE(rank_of(grid, place) == rank);
+            const RankCoordinates coordinates{dp, pp, sp, tp};
+            REQUIRE(coordinates_of(grid, rank) == coordinates);
+            REQUIRE(rank_of(grid, coordinates) == rank);
           }
         }
       }
     }
-    CHECK_THROWS_AS(place_of(grid, rank), Error);
-    CHECK_THROWS_AS(place_of(grid, -1), Error);
+    CHECK_THROWS_AS(coordinates_of(grid, rank), Error);
+    CHECK_THROWS_AS(coordinates_of(grid, -1), Error);
   }
   CHECK(to_string(layout(2, 4)) == "tp=2 pp=1 sp=1 ep=1 dp=4");
 }

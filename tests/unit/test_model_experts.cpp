@@ -221,7 +221,7 @@ TEST_CASE("loading reads only the experts of the rank", "[model][experts]") {
     ModelReader reader(directory.path() / "model");
     const auto ops = make_cpu_ops(1);
     const Partition part = Partition::of(reader.config(), reader.caps(), reader.dtype(), rank % tp,
-                                         tp, 0, ExpertPlace{rank, std::max(tp, ep), ep, tp});
+                                         tp, 0, ExpertCoordinates{rank, std::max(tp, ep), ep, tp});
     const Weights weights = load_weights(reader, part, *ops);
     CHECK(ops->memory().in_use() == weight_bytes(part, *ops));
     return reader.bytes_read();
@@ -240,11 +240,11 @@ TEST_CASE("experts of ranks", "[layout][experts]") {
   layout.tp = 2;
   layout.sp = 6;
   layout.ep = 4;
-  CHECK(expert_place(layout, {0, 0, 3, 1}).rank == 3);
-  CHECK(expert_place(layout, {0, 0, 3, 1}).domains() == 2);
+  CHECK(expert_coordinates(layout, {0, 0, 3, 1}).rank == 3);
+  CHECK(expert_coordinates(layout, {0, 0, 3, 1}).domains() == 2);
   CHECK(expert_group_of(layout, {0, 0, 3, 1}) == 1);
   layout.ep = 1;
-  const ExpertPlace shared = expert_place(layout, {0, 0, 5, 1});
+  const ExpertCoordinates shared = expert_coordinates(layout, {0, 0, 5, 1});
   CHECK(shared.rank == 1);
   CHECK(shared.sharers() == 2);
   CHECK(shared.domains() == 1);

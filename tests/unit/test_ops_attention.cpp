@@ -1,4 +1,4 @@
-// The key/value cache and attention: CPU kernels against the plain twins.
+// The key/value cache and attention: CPU kernels against the reference implementations.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -12,13 +12,13 @@
 namespace weft::testing {
 namespace {
 
-void compare(const Scene& scene) {
-  const std::vector<std::byte> expected = attend(reference(), scene);
+void compare(const Fixture& fixture) {
+  const std::vector<std::byte> expected = attend(reference(), fixture);
   for (const auto& ops : implementations()) {
-    INFO(ops->description() << ": " << scene.heads.query_heads << " heads of "
-                            << scene.heads.head_dim << ", window " << scene.window << " "
-                            << name(scene.dtype));
-    CHECK((attend(*ops, scene) == expected));
+    INFO(ops->description() << ": " << fixture.heads.query_heads << " heads of "
+                            << fixture.heads.head_dim << ", window " << fixture.window << " "
+                            << name(fixture.dtype));
+    CHECK((attend(*ops, fixture) == expected));
   }
 }
 
@@ -34,12 +34,12 @@ TEST_CASE("attention equals its plain twin bit for bit: head shapes", "[ops][att
                                                           {4, 1, 80},
                                                           {5, 2, 48},
                                                           {100, 1, 16}}) {
-      Scene scene;
-      scene.heads = head_map(query_heads, kv_heads, head_dim);
-      scene.dtype = dtype;
-      scene.sequences = {{1, {0}}, {5, {}}, {40, last(40, 1)}, {150, last(150, 9)}};
-      fill(random, scene);
-      compare(scene);
+      Fixture fixture;
+      fixture.heads = head_map(query_heads, kv_heads, head_dim);
+      fixture.dtype = dtype;
+      fixture.sequences = {{1, {0}}, {5, {}}, {40, last(40, 1)}, {150, last(150, 9)}};
+      fill(random, fixture);
+      compare(fixture);
     }
   }
 }
@@ -48,19 +48,19 @@ TEST_CASE("attention equals its plain twin bit for bit: lengths, pages, windows"
           "[ops][attention]") {
   Random random(22);
   for (const DType dtype : {DType::bf16, DType::f32}) {
-    for (const std::int64_t page_tokens : {16, 48, 128, 256}) {
+    for (const std::int64_t block_tokens : {16, 48, 128, 256}) {
       for (const std::int64_t window : {0, 1, 5, 128, 200}) {
-        Scene scene;
-        scene.heads = head_map(4, 2, 16);
-        scene.dtype = dtype;
-        scene.page_tokens = page_tokens;
-        scene.window = window;
-        scene.sequences = {{300, last(300, 150)},
-                           {128, last(128, 1)},
-                           {129, last(129, 2)},
-                           {520, {0, 3, 127, 128, 255, 256, 300, 511, 519}}};
-        fill(random, scene);
-        compare(scene);
+        Fixture fixture;
+        fixture.heads = head_map(4, 2, 16);
+        fixture.dtype = dtype;
+        fixture.block_tokens = block_tokens;
+        fixture.window = window;
+        fixture.sequences = {{300, last(300, 150)},
+                             {128, last(128, 1)},
+                             {129, last(129, 2)},
+                             {520, {0, 3, 127, 128, 255, 256, 300, 511, 519}}};
+        fill(random, fixture);
+        compare(fixture);
       }
     }
   }
@@ -68,44 +68,44 @@ TEST_CASE("attention equals its plain twin bit for bit: lengths, pages, windows"
 
 TEST_CASE("attention gives signs of life for each sequence and KV head", "[ops][attention]") {
   Random random(26);
-  Scene scene;
-  scene.heads = head_map(4, 2, 16);
-  scene.sequences = {{40, last(40, 20)}, {30, last(30, 1)}, {20, last(20, 20)}};
-  fill(random, scene);
+  Fixture fixture;
+  fixture.heads = head_map(4, 2, 16);
+  fixture.sequences = {{40, last(40, 20)}, {30, last(30, 1)}, {20, last(20, 20)}};
+  fill(random, fixture);
   for (const auto& ops : implementations()) {
-    const std::int64_t before = beats();
-    attend(*ops, scene);
-    CHECK(beats() - before >= 6);
+    const std::int64_t before = progress_count();
+    attend(*ops, fixture);
+    CHECK(progress_count() - before >= 6);
   }
 }
 
 TEST_CASE("attention accepts an empty batch", "[ops][attention]") {
   Random random(23);
-  Scene scene;
-  scene.heads = head_map(2, 1, 16);
-  scene.sequences = {{4, {}}, {0, {}}};
-  fill(random, scene);
-  compare(scene);
+  Fixture fixture;
+  fixture.heads = head_map(2, 1, 16);
+  fixture.sequences = {{4, {}}, {0, {}}};
+  fill(random, fixture);
+  compare(fixture);
 }
 
 TEST_CASE("rows of no sequence change nothing", "[ops][attention]") {
   Random random(25);
   for (const DType dtype : {DType::bf16, DType::f32}) {
-    Scene scene;
-    scene.heads = head_map(6, 2, 16);
-    scene.dtype = dtype;
-    scene.sequences = {{140, last(140, 1)}, {17, last(17, 1)}};
-    fill(random, scene);
-    const std::vector<std::byte> expected = attend(reference(), scene);
-    scene.padding = 3;
-    CHECK((attend(reference(), scene) == expected));
-    for (const auto& ops : implementations()) CHECK((attend(*ops, scene) == expected));
+    Fixture fixture;
+    fixture.heads = head_map(6, 2, 16);
+    fixture.dtype = dtype;
+    fixture.sequences = {{140, last(140, 1)}, {17, last(17, 1)}};
+    fill(random, fixture);
+    const std::vector<std::byte> expected = attend(reference(), fixture);
+    fixture.padding = 3;
+    CHECK((attend(reference(), fixture) == expected));
+    for (const auto& ops : implementations()) CHECK((attend(*ops, fixture) == expected));
   }
 }
 
 TEST_CASE("a query does not depend on the rest of the batch", "[ops][attention]") {
   Random random(24);
-  Scene whole;
+  Fixture whole;
   whole.heads = head_map(6, 2, 32);
   whole.window = 140;
   whole.sequences = {{290, last(290, 290)}, {200, last(200, 65)}};
@@ -115,8 +115,8 @@ TEST_CASE("a query does not depend on the rest of the batch", "[ops][attention]"
     INFO(ops->description());
     const std::vector<std::byte> together = attend(*ops, whole);
     for (const std::int32_t row : {0, 1, 64, 127, 128, 200, 289}) {
-      Scene one = whole;
-      one.page_tokens = 32;
+      Fixture one = whole;
+      one.block_tokens = 32;
       one.sequences = {{290, {row}}};
       one.qkv.pop_back();
       const std::vector<std::byte> alone = attend(*ops, one);
@@ -129,15 +129,15 @@ TEST_CASE("attention is accurate, and not the usual running form", "[ops][attent
   Random random(25);
   const std::int64_t length = 400;
   constexpr std::size_t dim = 16;
-  Scene scene;
-  scene.heads = head_map(1, 1, dim);
-  scene.dtype = DType::f32;
-  scene.sequences = {{length, last(length, length)}};
-  fill(random, scene);
+  Fixture fixture;
+  fixture.heads = head_map(1, 1, dim);
+  fixture.dtype = DType::f32;
+  fixture.sequences = {{length, last(length, length)}};
+  fill(random, fixture);
   std::vector<float> out(static_cast<std::size_t>(length) * dim);
-  const std::vector<std::byte> bytes = attend(*implementations().front(), scene);
+  const std::vector<std::byte> bytes = attend(*implementations().front(), fixture);
   std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(std::span(out)).begin());
-  const std::vector<float>& x = scene.qkv[0];
+  const std::vector<float>& x = fixture.qkv[0];
   int running_differs = 0;
   for (std::size_t m = 0; m < static_cast<std::size_t>(length); m += 13) {
     std::vector<double> scores;
@@ -149,8 +149,8 @@ TEST_CASE("attention is accurate, and not the usual running form", "[ops][attent
         exact += double{x[m * 48 + d]} * x[j * 48 + 16 + d];
         dot = std::fma(x[m * 48 + d], x[j * 48 + 16 + d], dot);
       }
-      scores.push_back(exact * double{scene.scale});
-      dots.push_back(dot * scene.scale);
+      scores.push_back(exact * double{fixture.scale});
+      dots.push_back(dot * fixture.scale);
     }
     const double maximum = *std::max_element(scores.begin(), scores.end());
     const float top = *std::max_element(dots.begin(), dots.end());
@@ -209,9 +209,9 @@ TEST_CASE("finish_qkv equals its plain twin bit for bit", "[ops][qkv]") {
             tail.sines =
                 Tensor(angle.tensor.as<float>() + rows * (dim / 2), DType::f32, {rows, dim / 2});
           }
-          KvLayer cache{nullptr, ops.kv_page_bytes(2, dim, 32, dtype), 32, 2, dim, dtype};
+          KvLayer cache{nullptr, ops.kv_block_bytes(2, dim, 32, dtype), 32, 2, dim, dtype};
           const Array storage = poisoned(
-              ops, dtype, {3, static_cast<std::int64_t>(cache.page_bytes / size_of(dtype))});
+              ops, dtype, {3, static_cast<std::int64_t>(cache.block_bytes / size_of(dtype))});
           cache.data = storage.tensor.data();
           const Array q = poisoned(ops, dtype, {rows, 5 * dim});
           BatchView batch;

@@ -1,4 +1,4 @@
-// Operators for experts: CPU kernels against the plain twins.
+// Operators for experts: CPU kernels against the reference implementations.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -190,7 +190,7 @@ TEST_CASE("sort_pairs keeps the rows' order and says where each pair went", "[op
     if (rows == 0) continue;
     // Rows that choose no expert have no place, and take none of others.
     std::vector<std::int32_t> fewer = chosen;
-    choose_none(random, fewer, k);
+    sample_none(random, fewer, k);
     std::vector<std::int32_t> rest;
     std::copy_if(fewer.begin(), fewer.end(), std::back_inserter(rest),
                  [](std::int32_t expert) { return expert >= 0; });

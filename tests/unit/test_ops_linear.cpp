@@ -1,4 +1,4 @@
-// Products with packed matrices, and embedding: CPU kernels against the plain twin.
+// Products with packed matrices, and embedding: CPU kernels against the reference implementation.
 #include <algorithm>
 #include <cmath>
 
@@ -289,7 +289,7 @@ TEST_CASE("wrong shapes and types are refused", "[ops]") {
   CHECK_THROWS_AS(ops.linear(narrow.tensor, w, out.tensor), Error);
   CHECK_THROWS_AS(ops.linear(x.tensor, w, small.tensor), Error);
   CHECK_THROWS_AS(ops.pack(w, 38, 0, x.tensor), Error);
-  CHECK_THROWS_AS(ops.kv_page_bytes(1, 64, 24, DType::bf16), Error);
+  CHECK_THROWS_AS(ops.kv_block_bytes(1, 64, 24, DType::bf16), Error);
   CHECK_THROWS_AS(isa_from_name("sse"), UserError);
   CHECK(isa_from_name("avx2") == Isa::avx2);
 }

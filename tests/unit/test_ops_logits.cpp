@@ -1,4 +1,4 @@
-// Operators that choose tokens: CPU kernels against the plain twins.
+// Operators that choose tokens: CPU kernels against the reference implementations.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -15,23 +15,24 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 /// Masses [rows, blocks] of logits whose maxima the operators find themselves.
-std::vector<std::byte> masses_of(Ops& ops, const std::vector<float>& logits, std::int64_t rows,
-                                 std::int64_t columns, const std::vector<float>& scales,
-                                 const std::vector<float>& before, const std::vector<float>& behind,
-                                 const std::vector<std::int32_t>& splits) {
+std::vector<std::byte> weight_sums_of(Ops& ops, const std::vector<float>& logits, std::int64_t rows,
+                                      std::int64_t columns, const std::vector<float>& scales,
+                                      const std::vector<float>& before,
+                                      const std::vector<float>& behind,
+                                      const std::vector<std::int32_t>& splits) {
   const std::int64_t blocks = ceil_div(columns, 256);
   const Array x = array(ops, logits, DType::f32, {rows, columns});
   const Array values = poisoned(ops, DType::f32, {rows, blocks});
   const Array at = poisoned(ops, DType::i32, {rows, blocks});
-  const Array masses = poisoned(ops, DType::f32, {rows, blocks});
+  const Array weight_sums = poisoned(ops, DType::f32, {rows, blocks});
   ops.block_maxima(x.tensor, values.tensor, at.tensor);
   const Array s = array(ops, scales, DType::f32, {rows});
   const Array b = array(ops, before, DType::f32, {rows});
   const Array a = array(ops, behind, DType::f32, {rows});
   const Array p = ints(ops, splits);
-  ops.block_masses(x.tensor, values.tensor, {s.tensor, b.tensor, a.tensor, p.tensor},
-                   masses.tensor);
-  return bytes_of(ops, masses);
+  ops.block_weight_sums(x.tensor, values.tensor, {s.tensor, b.tensor, a.tensor, p.tensor},
+                        weight_sums.tensor);
+  return bytes_of(ops, weight_sums);
 }
 
 TEST_CASE("block_masses equals its plain twin bit for bit", "[ops][masses]") {
@@ -61,7 +62,7 @@ TEST_CASE("block_masses equals its plain twin bit for bit", "[ops][masses]") {
         splits.push_back(static_cast<std::int32_t>(random.between(0, columns)));
       }
       const auto run = [&](Ops& ops) {
-        return masses_of(ops, logits, rows, columns, scales, before, behind, splits);
+        return weight_sums_of(ops, logits, rows, columns, scales, before, behind, splits);
       };
       const std::vector<std::byte> expected = run(reference());
       for (const auto& ops : implementations()) {
@@ -78,10 +79,10 @@ TEST_CASE("block_masses are accurate, and count what they should", "[ops][masses
   logits[40] = logits[41] = logits[300] = 2.5F;
   // Everything before token 41 in the order of logits, then ids: 40 counts, 41 and 300 do not.
   for (const auto& ops : implementations()) {
-    const std::vector<std::byte> bytes =
-        masses_of(*ops, logits, 1, 600, {0.5F}, {std::nextafter(2.5F, -kInfinity)}, {2.5F}, {41});
-    std::vector<float> masses(3);
-    std::memcpy(masses.data(), bytes.data(), bytes.size());
+    const std::vector<std::byte> bytes = weight_sums_of(
+        *ops, logits, 1, 600, {0.5F}, {std::nextafter(2.5F, -kInfinity)}, {2.5F}, {41});
+    std::vector<float> weight_sums(3);
+    std::memcpy(weight_sums.data(), bytes.data(), bytes.size());
     for (std::size_t b = 0; b < 3; ++b) {
       const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(b * 256);
       const auto end = b == 2 ? logits.end() : begin + 256;
@@ -90,7 +91,7 @@ TEST_CASE("block_masses are accurate, and count what they should", "[ops][masses
       for (auto at = begin; at != end; ++at) {
         if (*at > 2.5F || at - logits.begin() == 40) sum += std::exp((*at - largest) * 0.5);
       }
-      CHECK(std::abs(masses[b] - sum) < 1e-5 * sum);
+      CHECK(std::abs(weight_sums[b] - sum) < 1e-5 * sum);
     }
   }
 }

@@ -1,4 +1,4 @@
-// Operators that work row by row: CPU kernels against the plain twins.
+// Operators that work row by row: CPU kernels against the reference implementations.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr DType kTypes[] = {DType::bf16, DType::f32};
 
-/// Runs on every implementation and demands the plain twin's bits.
+/// Runs on every implementation and demands the reference implementation's bits.
 template <class Run>
 void same_bits(Run run) {
   const std::vector<std::byte> expected = run(reference());

@@ -67,7 +67,7 @@ TEST_CASE("work is shared out: every item once, the first failure thrown", "[lan
          {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{200}}) {
       std::vector<std::atomic<int>> done(items);
       std::atomic<bool> wrong_lane = false;
-      share_out(lanes, items, [&](int lane, std::size_t item) {
+      parallel_for(lanes, items, [&](int lane, std::size_t item) {
         if (lane < 0 || lane >= lanes) wrong_lane = true;
         ++done[item];
       });
@@ -79,7 +79,7 @@ TEST_CASE("work is shared out: every item once, the first failure thrown", "[lan
       ++begun;
       if (item == 7 || item >= 9) fail_user("item {}", item);
     };
-    CHECK_THROWS_WITH(share_out(lanes, 1000, failing), "item 7");
+    CHECK_THROWS_WITH(parallel_for(lanes, 1000, failing), "item 7");
     CHECK(begun <= 8 + lanes);
   }
 }
@@ -264,7 +264,7 @@ TEST_CASE("weights packed piece by piece, from several threads, come back", "[op
           pieces.push_back({row, end});
           row = end;
         }
-        share_out(3, pieces.size(), [&](int, std::size_t i) {
+        parallel_for(3, pieces.size(), [&](int, std::size_t i) {
           ops->pack(stack, 1, pieces[i].begin, 0,
                     whole.tensor.slice(pieces[i].begin, pieces[i].end));
         });

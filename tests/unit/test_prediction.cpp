@@ -122,9 +122,9 @@ TEST_CASE("planned steps fill what the engine takes", "[prediction]") {
   sizes.max_sequence_length = 101;
   sizes.limits.max_batch_tokens = 200;
   sizes.limits.max_sequences = 8;
-  sizes.limits.page_tokens = 16;
-  sizes.limits.pages = 1000;
-  sizes.limits.share_from = 50;
+  sizes.limits.block_tokens = 16;
+  sizes.limits.kv_blocks = 1000;
+  sizes.limits.sp_threshold = 50;
   Layout layout;
   const auto same = [](const StepCase& found, const StepCase& expected) {
     CHECK(found.sequences == expected.sequences);
@@ -138,9 +138,9 @@ TEST_CASE("planned steps fill what the engine takes", "[prediction]") {
   CHECK(prefill_step(sizes, layout).shared);
   same(prefill_step(sizes, layout).on_rank, {4, 50, 25});
   CHECK(prefill_step(sizes, layout).tokens(layout) == 400);
-  sizes.limits.share_from = 500;
+  sizes.limits.sp_threshold = 500;
   CHECK_FALSE(prefill_step(sizes, layout).shared);
-  sizes.limits.pages = 10;  // room for 20 tokens of each
+  sizes.limits.kv_blocks = 10;  // room for 20 tokens of each
   same(decode_step(sizes, layout).on_rank, {8, 1, 19});
   layout.pp = 4;
   same(decode_step(sizes, layout).on_rank, {2, 1, 19});
@@ -151,8 +151,8 @@ TEST_CASE("planned steps stay within every limit", "[prediction]") {
   sizes.max_sequence_length = 101;
   sizes.limits.max_batch_tokens = 200;
   sizes.limits.max_sequences = 8;
-  sizes.limits.page_tokens = 16;
-  sizes.limits.pages = 10;  // room for 20 tokens of each
+  sizes.limits.block_tokens = 16;
+  sizes.limits.kv_blocks = 10;  // room for 20 tokens of each
   Layout layout;
   const auto same = [](const StepCase& found, const StepCase& expected) {
     CHECK(found.sequences == expected.sequences);
@@ -173,8 +173,8 @@ TEST_CASE("planned steps stay within every limit", "[prediction]") {
   sizes.max_sequence_length = 1;
   same(prefill_step(sizes, layout).on_rank, {2, 1, 0});
   sizes.max_sequence_length = 3;
-  sizes.limits.share_from = 2;  // just reached
-  layout.sp = 4;                // of two tokens
+  sizes.limits.sp_threshold = 2;  // just reached
+  layout.sp = 4;                  // of two tokens
   CHECK(prefill_step(sizes, layout).shared);
   same(prefill_step(sizes, layout).on_rank, {2, 1, 1});
   layout.sp = 1;

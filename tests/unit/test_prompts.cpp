@@ -371,7 +371,7 @@ TEST_CASE("duplicate ids are refused with both lines", "[prompts]") {
         file.string() + ":7: custom_id 'b' was already given on line 3; 2 such lines in all");
   for (const int stop : {1, 7, 8}) {  // the eighth is read for its id, a second time
     int asked = 0;
-    CHECK_THROWS_AS(survey_prompts(file, {}, [&] { return ++asked == stop; }), Stopped);
+    CHECK_THROWS_AS(survey_prompts(file, {}, [&] { return ++asked == stop; }), Cancelled);
     CHECK(asked == stop);
   }
   const auto fine = dir.write("q.jsonl", line("a") + line("b") + "{\n{\n");

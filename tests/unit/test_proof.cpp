@@ -73,20 +73,20 @@ std::int64_t preemptions(const Schedule& schedule, const Layout& layout,
     const auto length = static_cast<std::int64_t>(request.prompt.size());
     left[request.index] = request.sampling.max_tokens;
     scheduler.add(request.index, length, length + request.sampling.max_tokens,
-                  prefix_hashes(request.prompt, limits.page_tokens));
+                  prefix_hashes(request.prompt, limits.block_tokens));
   }
-  std::deque<std::vector<Slice>> flights;
-  while (!scheduler.idle() || !flights.empty()) {
-    while (flights.size() < static_cast<std::size_t>(layout.pp)) {
+  std::deque<std::vector<Slice>> in_flight;
+  while (!scheduler.idle() || !in_flight.empty()) {
+    while (in_flight.size() < static_cast<std::size_t>(layout.pp)) {
       std::vector<Slice> step = scheduler.next();
       if (step.empty()) break;
-      flights.push_back(std::move(step));
+      in_flight.push_back(std::move(step));
     }
-    REQUIRE_FALSE(flights.empty());
-    for (const Slice& slice : flights.front()) {
+    REQUIRE_FALSE(in_flight.empty());
+    for (const Slice& slice : in_flight.front()) {
       scheduler.complete(slice, slice.samples && --left[slice.sequence] == 0);
     }
-    flights.pop_front();
+    in_flight.pop_front();
   }
   return scheduler.preemptions();
 }
@@ -127,7 +127,7 @@ TEST_CASE("the proof's schedules cover batches, chunks, orders and a cache too s
     values["batch"].insert(schedule.options.max_sequences);
     values["chunk"].insert(schedule.options.prefill_chunk);
     values["order"].insert(static_cast<std::int64_t>(schedule.order));
-    values["pages"].insert(schedule.options.pages);
+    values["pages"].insert(schedule.options.kv_blocks);
   }
   CHECK(values["batch"] == std::set<std::int64_t>{1, 2, 17, 65});
   CHECK(values["chunk"] == std::set<std::int64_t>{0, 1, 7, 127, 128, 129});
@@ -310,15 +310,15 @@ TEST_CASE(
         for (; layout.world_size() <= kRanks; ++layout.dp) {
           for (const auto& [vocab, requests] : requests_of) {
             const auto ordered = requests_in_order(requests, schedule.order);
-            std::int64_t thrown_out = 0;
+            std::int64_t preempted = 0;
             for (int replica = 0; replica < layout.dp; ++replica) {
               const auto share = share_of(ordered, replica, layout.dp, seed);
-              thrown_out += preemptions(schedule, layout, share);
+              preempted += preemptions(schedule, layout, share);
             }
             ++seed;
-            if (layout.dp == 1) CHECK(thrown_out > 0);
+            if (layout.dp == 1) CHECK(preempted > 0);
             if (layout.dp > 1) ++shared;
-            if (layout.dp > 1 && thrown_out == 0) ++roomy;
+            if (layout.dp > 1 && preempted == 0) ++roomy;
           }
         }
       }

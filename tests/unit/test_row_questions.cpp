@@ -21,11 +21,11 @@ SamplingParams params_of(double temperature) {
 constexpr SamplerLimits kLimits{
     .candidates = 4, .top = 5, .edits = 3, .listed = 6, .columns = 1000};
 
-RowQuestions ask(const std::vector<Sequence>& sequences, std::int64_t position = 3,
-                 std::int64_t vocab = 900) {
+SplitRequests ask(const std::vector<Sequence>& sequences, std::int64_t position = 3,
+                  std::int64_t vocab = 900) {
   std::vector<LogitRow> rows;
   for (const Sequence& sequence : sequences) rows.push_back({&sequence, position});
-  return questions_about(rows, {}, vocab, kLimits);
+  return split_requests(rows, {}, vocab, kLimits);
 }
 
 using Rows = std::vector<std::int32_t>;
@@ -51,7 +51,7 @@ TEST_CASE("rows that pass a sampler's limits are left", "[questions]") {
   params = params_of(1);
   params.allowed_token_ids = {9, 8, 7, 6, 5};
   add(params);  // 6: too long a list
-  const RowQuestions asked = ask(sequences);
+  const SplitRequests asked = ask(sequences);
   CHECK(asked.left == Rows{1, 4, 6});
   CHECK(asked.rows == Rows{0, 2, 3, 5});
   CHECK(asked.query.rows[0].kind == RowKind::greedy);
@@ -72,7 +72,7 @@ TEST_CASE("edits and lists that find no room are left", "[questions]") {
   for (const SamplingParams& params : {biased, biased, once, listed, listed}) {
     sequences.push_back(sequence_of({1, 2, 3}, params));
   }
-  const RowQuestions asked = ask(sequences);
+  const SplitRequests asked = ask(sequences);
   CHECK(asked.rows == Rows{0, 2, 3});
   CHECK(asked.left == Rows{1, 4});
   REQUIRE(asked.query.edits.size() == 3);
@@ -89,7 +89,7 @@ TEST_CASE("known tokens are asked about for their log-probabilities only", "[que
   sequences.push_back(sequence_of({1, 2, 3}, params));
   params.logprobs = 0;
   sequences.push_back(sequence_of({1, 2, 3}, params));
-  const RowQuestions asked = ask(sequences, 2);
+  const SplitRequests asked = ask(sequences, 2);
   CHECK(asked.left.empty());
   REQUIRE(asked.rows == Rows{1});
   CHECK(asked.query.rows[0].kind == RowKind::known);
@@ -98,8 +98,8 @@ TEST_CASE("known tokens are asked about for their log-probabilities only", "[que
 }
 
 TEST_CASE("a rank's part of a query", "[questions]") {
-  OwnedRowQuery query;
-  RowAsked asked;
+  OwnedSamplingRequests query;
+  SamplingRequest asked;
   for (std::int32_t row = 0; row < 3; ++row) {
     std::vector<LogitEdit> edits(3);
     for (std::int32_t i = 0; i < 3; ++i) edits[static_cast<std::size_t>(i)].token = 100 * i + row;
@@ -110,7 +110,7 @@ TEST_CASE("a rank's part of a query", "[questions]") {
   }
   CHECK(widest_top(query.view()) == 2);
   const std::vector<std::size_t> which = {2, 0};
-  const OwnedRowQuery part = part_of(query.view(), which, {100, 201});
+  const OwnedSamplingRequests part = part_of(query.view(), which, {100, 201});
   REQUIRE(part.rows.size() == 2);
   CHECK(part.rows[0].row == 2);
   REQUIRE(part.edits.size() == 3);  // 102 of row 2, 100 and 200 of row 0

@@ -1,4 +1,4 @@
-// Choosing tokens: the rules one by one, and the distribution against a plain twin.
+// Choosing tokens: the rules one by one, and the distribution against a reference implementation.
 #include "engine/row_draw.h"
 
 #include <algorithm>
@@ -51,18 +51,18 @@ Ops& ops() {
 std::vector<TokenId> sample_tokens(const Logits& logits, const SamplingParams& params,
                                    std::int64_t first_position, std::int64_t count,
                                    std::int64_t choice) {
-  test::RowChooser chooser(static_cast<std::int64_t>(logits.size()), ops());
+  test::RowSampling chooser(static_cast<std::int64_t>(logits.size()), ops());
   const Sequence sequence = test::sequence_of({}, params, choice);
   std::vector<TokenId> tokens;
-  for (std::int64_t done = 0; done < count; done += test::kChooserRows) {
-    const std::int64_t n = std::min(test::kChooserRows, count - done);
+  for (std::int64_t done = 0; done < count; done += test::kSamplerRows) {
+    const std::int64_t n = std::min(test::kSamplerRows, count - done);
     std::vector<LogitRow> rows;
     Logits all;
     for (std::int64_t i = 0; i < n; ++i) {
       rows.push_back({&sequence, first_position + done + i});
       all.insert(all.end(), logits.begin(), logits.end());
     }
-    for (const Choice& one : chooser.choose(all, rows)) tokens.push_back(one.token);
+    for (const SampledToken& one : chooser.sample(all, rows)) tokens.push_back(one.token);
   }
   return tokens;
 }
@@ -125,10 +125,10 @@ std::vector<double> distribution(const Logits& logits, const SamplingParams& par
     for (auto i = static_cast<std::size_t>(params.top_k); i < order.size(); ++i) p[order[i]] = 0;
   }
   normalise();
-  double mass = 0;
+  double weight_sum = 0;
   for (const std::size_t token : order) {
-    if (mass >= params.top_p) p[token] = 0;
-    mass += p[token];
+    if (weight_sum >= params.top_p) p[token] = 0;
+    weight_sum += p[token];
   }
   normalise();
   return p;
@@ -224,9 +224,9 @@ TEST_CASE("the test of the distribution sees small errors", "[sampler]") {
 
 /// The documented algorithm, plainly: double precision, sorting, whole rows. It tells when a
 /// decision was too near to call.
-class Twin {
+class Reference {
  public:
-  Twin(const Logits& logits, const SamplingParams& params) : logits_(logits), params_(params) {
+  Reference(const Logits& logits, const SamplingParams& params) : logits_(logits), params_(params) {
     for (std::size_t id = 0; id < logits.size(); ++id) {
       if (logits[id] > -kInfinity) order_.push_back(id);
     }
@@ -350,9 +350,9 @@ TEST_CASE("draws are those of the plain twin", "[sampler]") {
     params.seed = static_cast<std::uint64_t>(trial) << 33 | 7;
     const std::int64_t position = (below(3) << 32) + below(100'000);
     const std::int64_t choice = below(5);
-    Twin twin(logits, params);
-    const TokenId expected = twin.token(position, choice);
-    if (twin.unsure()) continue;
+    Reference reference(logits, params);
+    const TokenId expected = reference.token(position, choice);
+    if (reference.unsure()) continue;
     ++told;
     ties += tied ? 1 : 0;
     CAPTURE(trial, vocab, params.temperature, params.top_k, params.top_p, params.min_p);
@@ -374,13 +374,13 @@ double dependence(First first, Second second) {
 
 TEST_CASE("draws of other seeds, positions and choices are independent", "[sampler]") {
   const Logits equal(4, 1.0F);
-  test::RowChooser chooser(4, ops());
+  test::RowSampling chooser(4, ops());
   const auto draw = [&](std::uint64_t seed, std::int64_t position, std::int64_t choice) {
     SamplingParams params = sampling(1);
     params.seed = seed;
     const Sequence sequence = test::sequence_of({}, params, choice);
     const LogitRow row{&sequence, position};
-    return chooser.choose(equal, std::span(&row, 1)).front().token;
+    return chooser.sample(equal, std::span(&row, 1)).front().token;
   };
   const auto base = [&](std::int64_t step) { return draw(1, step, 0); };
   const auto seed_of = [](std::int64_t step) { return static_cast<std::uint64_t>(step); };

@@ -55,14 +55,14 @@ TEST_CASE("steps follow the rules", "[scheduler]") {
        limits(16, 4, 0, 4, 2),
        {{8, 9}},
        {"0[0,8)*"}},
-      // Two pages of two tokens: at position 2 the older one needs the younger one's page. What was
-      // thrown out keeps its sampled token and is computed again from position 0.
+      // Two blocks of two tokens: at position 2 the older one needs the younger one's block. What
+      // was preempted keeps its sampled token and is computed again from position 0.
       {"the youngest gives way and comes back when there is room",
        limits(8, 4, 0, 2, 2),
        {{2, 5}, {2, 4}},
        {"0[0,2)* 1[0,2)*", "0[2,3)*", "0[3,4)*", "1[0,3)*"},
        1},
-      // Three pages: 0 takes the third, and 1 has nobody to take from.
+      // Three blocks: 0 takes the third, and 1 has nobody to take from.
       {"the youngest keeps its pages and waits for one more",
        limits(8, 4, 0, 2, 3),
        {{2, 5}, {2, 4}},
@@ -86,7 +86,7 @@ TEST_CASE("steps follow the rules", "[scheduler]") {
     CHECK(steps_of(driver, c.plans) == c.steps);
     CHECK(driver.scheduler.preemptions() == c.preemptions);
     CHECK(driver.scheduler.idle());
-    CHECK(driver.scheduler.available() == c.limits.pages);
+    CHECK(driver.scheduler.available() == c.limits.kv_blocks);
   }
 }
 
@@ -95,26 +95,26 @@ TEST_CASE("pages follow positions and are freed at the end", "[scheduler]") {
   scheduler.add(7, 5, 12);
   CHECK(scheduler.waiting() == 1);
   CHECK(scheduler.running() == 0);
-  CHECK_THROWS_AS(scheduler.pages_of(7), Error);
+  CHECK_THROWS_AS(scheduler.blocks_of(7), Error);
   std::vector<Slice> step = scheduler.next();
   CHECK(scheduler.waiting() == 0);
   CHECK(scheduler.running() == 1);
-  CHECK(scheduler.pages_of(7) == std::vector<PageId>{0, 1});
+  CHECK(scheduler.blocks_of(7) == std::vector<BlockId>{0, 1});
   for (int token = 0; token < 3; ++token) {
     scheduler.complete(step.front(), false);
     step = scheduler.next();
-    CHECK(scheduler.pages_of(7) == std::vector<PageId>{0, 1});
+    CHECK(scheduler.blocks_of(7) == std::vector<BlockId>{0, 1});
   }
   scheduler.complete(step.front(), false);
   step = scheduler.next();
   CHECK(describe(step) == "7[8,9)*");
-  CHECK(scheduler.pages_of(7) == std::vector<PageId>{0, 1, 2});
+  CHECK(scheduler.blocks_of(7) == std::vector<BlockId>{0, 1, 2});
   scheduler.complete(step.front(), true);
   CHECK(scheduler.idle());
-  CHECK_THROWS_AS(scheduler.pages_of(7), Error);
+  CHECK_THROWS_AS(scheduler.blocks_of(7), Error);
   scheduler.add(8, 16, 17);
   scheduler.next();
-  CHECK(scheduler.pages_of(8) == std::vector<PageId>{0, 1, 2, 3});
+  CHECK(scheduler.blocks_of(8) == std::vector<BlockId>{0, 1, 2, 3});
 }
 
 TEST_CASE("the scheduler refuses what it cannot do", "[scheduler]") {
@@ -130,7 +130,7 @@ TEST_CASE("the scheduler refuses what it cannot do", "[scheduler]") {
   CHECK_THROWS_AS(scheduler.add(0, 0, 4), Error);
   CHECK_THROWS_AS(scheduler.add(0, 5, 4), Error);
   CHECK_THROWS_AS(scheduler.add(0, 1, 10), Error);
-  CHECK_THROWS_AS(scheduler.add(0, 9, 9), Error);  // its prompt alone needs a third page
+  CHECK_THROWS_AS(scheduler.add(0, 9, 9), Error);  // its prompt alone needs a third block
   CHECK_NOTHROW(scheduler.add(0, 8, 8));
   CHECK_THROWS_AS(scheduler.complete({0, 0, 8, true}, true), Error);  // still waiting
   const std::vector<Slice> step = scheduler.next();

@@ -28,7 +28,7 @@ class AheadDriver {
   explicit AheadDriver(const SchedulerLimits& limits) : scheduler(limits) {}
 
   void add(const Late& plan) {
-    scheduler.add(next_, plan.length, plan.longest, pages_named(plan.prefix));
+    scheduler.add(next_, plan.length, plan.longest, blocks_named(plan.prefix));
     plans_.emplace(next_++, plan);
   }
 
@@ -100,7 +100,7 @@ TEST_CASE("ends that are known a step late", "[scheduler][ahead]") {
        limits(64, 1, 0, 4, 20),
        {{3, 4, 4}, {2, 3, 3}},
        {"0[0,3)*", "1[0,2)*"}},
-      // 0 takes a page for a row too many, from 1.
+      // 0 takes a block for a row too many, from 1.
       {"a row too many throws another one out",
        limits(64, 8, 0, 2, 4),
        {{4, 9, 5}, {3, 5, 5}},
@@ -128,7 +128,7 @@ TEST_CASE("ends that are known a step late", "[scheduler][ahead]") {
     CHECK(driver.steps() == c.steps);
     CHECK(driver.scheduler.preemptions() == c.preemptions);
     CHECK(driver.scheduler.idle());
-    CHECK(driver.scheduler.available() == c.limits.pages);
+    CHECK(driver.scheduler.available() == c.limits.kv_blocks);
   }
 }
 
@@ -158,22 +158,22 @@ void simulate(std::uint32_t seed, const SchedulerLimits& limits, bool hashed) {
     bool gone = false;  ///< for the scheduler
   };
   std::map<std::int64_t, Live> live;
-  std::vector<std::string> cache(static_cast<std::size_t>(limits.pages * limits.page_tokens));
+  std::vector<std::string> cache(static_cast<std::size_t>(limits.kv_blocks * limits.block_tokens));
   std::vector<std::int64_t> ending;
   std::int64_t left = 40;
   std::int64_t next = 0;
   while (left > 0 || !live.empty()) {
     for (; left > 0 && (live.empty() || pick(0, 2) == 0); --left, ++next) {
       Live sequence;
-      const std::int64_t most = limits.pages * limits.page_tokens;
+      const std::int64_t most = limits.kv_blocks * limits.block_tokens;
       const std::int64_t length = pick(1, most - 1);
       sequence.longest = pick(length + 1, most);
       for (std::int64_t i = 0; i < length; ++i) {
         sequence.tokens += static_cast<char>('a' + pick(0, 40) / 40);
       }
       std::vector<BlockHash> hashes;
-      for (std::int64_t end = limits.page_tokens; hashed && end <= length;
-           end += limits.page_tokens) {
+      for (std::int64_t end = limits.block_tokens; hashed && end <= length;
+           end += limits.block_tokens) {
         hashes.push_back(digest_of(sequence.tokens.substr(0, static_cast<std::size_t>(end))));
       }
       scheduler.add(next, length, sequence.longest, hashes);
@@ -185,11 +185,11 @@ void simulate(std::uint32_t seed, const SchedulerLimits& limits, bool hashed) {
     for (const Slice& slice : slices) {
       Live& sequence = live.at(slice.sequence);
       REQUIRE_FALSE(sequence.gone);
-      const std::vector<PageId>& pages = scheduler.pages_of(slice.sequence);
+      const std::vector<BlockId>& kv_blocks = scheduler.blocks_of(slice.sequence);
       for (std::int64_t i = 0; i < slice.begin + slice.count; ++i) {
-        const PageId page = pages[static_cast<std::size_t>(i / limits.page_tokens)];
-        std::string& slot =
-            cache[static_cast<std::size_t>(page * limits.page_tokens + i % limits.page_tokens)];
+        const BlockId kv_block = kv_blocks[static_cast<std::size_t>(i / limits.block_tokens)];
+        std::string& slot = cache[static_cast<std::size_t>(kv_block * limits.block_tokens +
+                                                           i % limits.block_tokens)];
         const std::string written = sequence.tokens.substr(0, static_cast<std::size_t>(i) + 1);
         if (i >= slice.begin) slot = written;
         REQUIRE(slot == written);
@@ -210,7 +210,7 @@ void simulate(std::uint32_t seed, const SchedulerLimits& limits, bool hashed) {
     ending = ended;
   }
   REQUIRE(scheduler.idle());
-  REQUIRE(scheduler.available() == limits.pages);
+  REQUIRE(scheduler.available() == limits.kv_blocks);
 }
 
 TEST_CASE("random loads whose ends are known a step late", "[scheduler][ahead]") {

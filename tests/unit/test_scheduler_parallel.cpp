@@ -11,9 +11,9 @@
 namespace weft {
 namespace {
 
-SchedulerLimits with_sp(SchedulerLimits limits, int sp, std::int64_t share_from) {
+SchedulerLimits with_sp(SchedulerLimits limits, int sp, std::int64_t sp_threshold) {
   limits.sp = sp;
-  limits.share_from = share_from;
+  limits.sp_threshold = sp_threshold;
   return limits;
 }
 
@@ -23,7 +23,7 @@ SchedulerLimits with_batches(SchedulerLimits limits, int batches) {
 }
 
 TEST_CASE("a step's room is counted on every rank", "[scheduler]") {
-  StepRoom room({{10, 3, 3}, {7, 3, 3}});
+  StepBudget room({{10, 3, 3}, {7, 3, 3}});
   CHECK(room.rows(0, false) == 10);
   CHECK(room.rows(1, false) == 7);
   CHECK(room.rows(0, true) == 14);
@@ -39,7 +39,7 @@ TEST_CASE("a step's room is counted on every rank", "[scheduler]") {
   room.take(0, false, 1);
   CHECK(room.rows(0, false) == 0);  // three slices
   CHECK(room.full());
-  StepRoom turns({{10, 3, 1}, {7, 3, 2}});
+  StepBudget turns({{10, 3, 1}, {7, 3, 2}});
   turns.take(0, true, 2);
   CHECK(turns.rows(0, true) == 0);
   CHECK(turns.rows(1, true) == 12);
@@ -78,7 +78,7 @@ TEST_CASE("sequences have a home, long prompts the whole group", "[scheduler]") 
        with_sp(limits(64, 4, 0, 4, 4), 2, 10),
        {{8, 10}, {12, 13}},
        {"0@0[0,8)*", "0@0[8,9)*", "1@0+[0,12)*"}},
-      // 0 ends at home 0 with the second page; 1 is shared and has pages on both ranks.
+      // 0 ends at home 0 with the second block; 1 is shared and has blocks on both ranks.
       {"a decode may throw out a shared prompt, which may come back elsewhere",
        with_sp(limits(3, 4, 0, 2, 7), 2, 10),
        {{1, 4}, {12, 13}},
@@ -92,7 +92,7 @@ TEST_CASE("sequences have a home, long prompts the whole group", "[scheduler]") 
     CHECK(driver.scheduler.preemptions() == c.preemptions);
     CHECK(driver.scheduler.idle());
     for (int rank = 0; rank < c.limits.sp; ++rank) {
-      CHECK(driver.scheduler.available(rank) == c.limits.pages);
+      CHECK(driver.scheduler.available(rank) == c.limits.kv_blocks);
     }
   }
 }
@@ -103,12 +103,12 @@ TEST_CASE("a shared prompt has pages everywhere until its end", "[scheduler]") {
   const Scheduler& scheduler = driver.scheduler;
   driver.step();
   for (const int rank : {0, 1}) {
-    CHECK(scheduler.pages_of(0, rank) == std::vector<PageId>{0, 1, 2});
+    CHECK(scheduler.blocks_of(0, rank) == std::vector<BlockId>{0, 1, 2});
     CHECK(scheduler.available(rank) == 5);
   }
   driver.step();
-  CHECK(scheduler.pages_of(0, 0).size() == 3);
-  CHECK(scheduler.pages_of(0, 1).empty());
+  CHECK(scheduler.blocks_of(0, 0).size() == 3);
+  CHECK(scheduler.blocks_of(0, 1).empty());
   CHECK(scheduler.available(1) == 8);
 }
 
@@ -184,7 +184,7 @@ TEST_CASE("what will not be admitted does not count", "[scheduler]") {
 }
 
 TEST_CASE("pages of a sequence in flight are not taken", "[scheduler]") {
-  // Four pages of two tokens; 0 and 1 prefill in different steps.
+  // Four blocks of two tokens; 0 and 1 prefill in different steps.
   Driver driver(with_batches(limits(64, 8, 0, 2, 4), 2));
   driver.add({4, 7});
   driver.add({4, 7});
@@ -194,9 +194,9 @@ TEST_CASE("pages of a sequence in flight are not taken", "[scheduler]") {
   CHECK(describe(first) == "0[0,4)*");
   CHECK(describe(second) == "1[0,4)*");
   driver.complete(first);
-  const std::vector<PageId> pages = scheduler.pages_of(1);
-  CHECK(scheduler.next().empty());  // 0 needs a page, and 1 is in flight
-  CHECK(scheduler.pages_of(1) == pages);
+  const std::vector<BlockId> kv_blocks = scheduler.blocks_of(1);
+  CHECK(scheduler.next().empty());  // 0 needs a block, and 1 is in flight
+  CHECK(scheduler.blocks_of(1) == kv_blocks);
   CHECK(scheduler.preemptions() == 0);
   driver.complete(second);
   CHECK(describe(scheduler.next()) == "0[4,5)*");  // now it takes one
@@ -205,7 +205,7 @@ TEST_CASE("pages of a sequence in flight are not taken", "[scheduler]") {
 }
 
 TEST_CASE("what is thrown out starts nowhere in the same step", "[scheduler][ahead]") {
-  // 2 loses its page at rank 0 to 0, while rank 1 is free again: its last token may not be known.
+  // 2 loses its block at rank 0 to 0, while rank 1 is free again: its last token may not be known.
   Driver driver(with_sp(limits(16, 4, 0, 4, 2), 2, 100));
   CHECK(steps_of(driver, {{4, 8}, {4, 5}, {4, 6}}) ==
         std::vector<std::string>{"0@0[0,4)* 1@1[0,4)* 2@0[0,4)*", "0@0[4,5)*",
@@ -222,7 +222,7 @@ TEST_CASE("only what is in flight can be completed", "[scheduler]") {
   CHECK_THROWS_AS(scheduler.complete({0, 2, 2, false}, false), Error);
   scheduler.complete(slice, false);
   CHECK_THROWS_AS(scheduler.complete(slice, false), Error);
-  CHECK_THROWS_AS(scheduler.pages_of(0, 1), std::out_of_range);
+  CHECK_THROWS_AS(scheduler.blocks_of(0, 1), std::out_of_range);
 }
 
 }  // namespace

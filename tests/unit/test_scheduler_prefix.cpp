@@ -15,7 +15,7 @@ namespace {
 TEST_CASE("a page's hash covers all tokens up to its end", "[prefix]") {
   const std::vector<TokenId> tokens = {1, 2, 3, 4, 1, 2, 3, 4, 5};
   const auto hashes = prefix_hashes(tokens, 2);
-  REQUIRE(hashes.size() == 4);  // the fifth page is not full
+  REQUIRE(hashes.size() == 4);  // the fifth block is not full
   for (std::size_t a = 0; a < 4; ++a) {
     for (std::size_t b = a + 1; b < 4; ++b) CHECK_FALSE(hashes[a] == hashes[b]);
   }
@@ -26,8 +26,8 @@ TEST_CASE("a page's hash covers all tokens up to its end", "[prefix]") {
     std::vector<TokenId> others = tokens;
     others[changed] += 1 << 16;
     const auto other = prefix_hashes(others, 2);
-    for (std::size_t page = 0; page < 4; ++page) {
-      CHECK((other[page] == hashes[page]) == (page < changed / 2));
+    for (std::size_t kv_block = 0; kv_block < 4; ++kv_block) {
+      CHECK((other[kv_block] == hashes[kv_block]) == (kv_block < changed / 2));
     }
   }
   CHECK(prefix_hashes(tokens, 10).empty());
@@ -36,18 +36,18 @@ TEST_CASE("a page's hash covers all tokens up to its end", "[prefix]") {
 }
 
 TEST_CASE("promises wake those who wait, in their order", "[prefix]") {
-  PromisedPages pages;
+  ReservedBlocks kv_blocks;
   const BlockHash a = digest_of("a");
-  CHECK_THROWS_AS(pages.await(a, 1), Error);
-  CHECK_THROWS_AS(pages.settle(a), Error);
-  pages.promise(a);
-  pages.promise(a);
-  for (const std::int64_t sequence : {5, 3, 4}) pages.await(a, sequence);
-  CHECK(pages.settle(a) == std::vector<std::int64_t>{5, 3, 4});
-  CHECK(pages.has(a));  // by the other one
-  CHECK(pages.settle(a).empty());
-  CHECK_FALSE(pages.has(a));
-  CHECK(pages.empty());
+  CHECK_THROWS_AS(kv_blocks.await(a, 1), Error);
+  CHECK_THROWS_AS(kv_blocks.settle(a), Error);
+  kv_blocks.promise(a);
+  kv_blocks.promise(a);
+  for (const std::int64_t sequence : {5, 3, 4}) kv_blocks.await(a, sequence);
+  CHECK(kv_blocks.settle(a) == std::vector<std::int64_t>{5, 3, 4});
+  CHECK(kv_blocks.has(a));  // by the other one
+  CHECK(kv_blocks.settle(a).empty());
+  CHECK_FALSE(kv_blocks.has(a));
+  CHECK(kv_blocks.empty());
 }
 
 TEST_CASE("full pages of prompts are computed once", "[prefix]") {
@@ -105,12 +105,12 @@ TEST_CASE("full pages of prompts are computed once", "[prefix]") {
         {10, 11, "ab"},
         {12, 13, "cde"},
         {10, 11, "ab"}},
-       // The one free page and the cached page that was given back first, the later one of "ab", go
-       // to 2; 3 still finds the first.
+       // The one free block and the cached block that was given back first, the later one of "ab",
+       // go to 2; 3 still finds the first.
        {"0[0,10)*", "1[8,10)*", "2[0,5)*", "3[4,10)*", "4[0,12)*", "5[0,10)*"},
        8 + 8 + 4 + 8 + 8 + 8,
        8 + 4},
-      // Two pages of prompt each, the first in common; a decode needs the fourth page.
+      // Two blocks of prompt each, the first in common; a decode needs the fourth block.
       {"who was preempted finds its own pages again",
        limits(64, 8, 0, 2, 5),
        {{4, 7, "ab"}, {4, 7, "ac"}},
@@ -133,7 +133,7 @@ TEST_CASE("full pages of prompts are computed once", "[prefix]") {
     CHECK(driver.scheduler.prefix_tokens_taken_over() == c.taken_over);
     CHECK(driver.scheduler.preemptions() == c.preemptions);
     CHECK(driver.scheduler.idle());
-    CHECK(driver.scheduler.available() == c.limits.pages);
+    CHECK(driver.scheduler.available() == c.limits.kv_blocks);
   }
 }
 
@@ -143,9 +143,9 @@ TEST_CASE("shared pages are the same pages", "[prefix]") {
   driver.step();
   driver.step();
   const Scheduler& scheduler = driver.scheduler;
-  CHECK(scheduler.pages_of(0) == std::vector<PageId>{0, 1, 2});
-  CHECK(scheduler.pages_of(1) == std::vector<PageId>{0, 1, 3});
-  CHECK(scheduler.pages_of(2) == std::vector<PageId>{0, 1, 4});
+  CHECK(scheduler.blocks_of(0) == std::vector<BlockId>{0, 1, 2});
+  CHECK(scheduler.blocks_of(1) == std::vector<BlockId>{0, 1, 3});
+  CHECK(scheduler.blocks_of(2) == std::vector<BlockId>{0, 1, 4});
   CHECK(scheduler.available() == 1);
   driver.steps();
   CHECK(scheduler.available() == 6);
@@ -165,20 +165,20 @@ TEST_CASE("a promise that is withdrawn lets the next one compute", "[prefix]") {
   for (const Plan& plan : {Plan{2, 5}, Plan{6, 7, "abc"}, Plan{6, 7, "abc"}}) tight.add(plan);
   CHECK(tight.step() == "0[0,2)* 1[0,2)");
   CHECK(tight.scheduler.waiting() == 1);
-  CHECK(tight.step() == "0[2,3)*");  // with a page of 1's, which had promised "b" and "c"
+  CHECK(tight.step() == "0[2,3)*");  // with a block of 1's, which had promised "b" and "c"
   CHECK(tight.scheduler.preemptions() == 1);
   CHECK(tight.scheduler.waiting() == 2);
   CHECK(tight.step() == "0[3,4)*");
   CHECK(tight.steps() == std::vector<std::string>{"1[2,6)*", "2[4,6)*"});
-  // First admissions alone count: not the page of its own that 1 has found again.
+  // First admissions alone count: not the block of its own that 1 has found again.
   CHECK(tight.scheduler.prefix_tokens_looked_up() == 4 + 4);
   CHECK(tight.scheduler.prefix_tokens_taken_over() == 0 + 4);
 }
 
 TEST_CASE("hashes must belong to full pages", "[prefix]") {
   Scheduler scheduler(limits(64, 8, 0, 4, 20));
-  CHECK_THROWS_AS(scheduler.add(0, 7, 9, pages_named("ab")), Error);
-  CHECK_NOTHROW(scheduler.add(0, 8, 9, pages_named("ab")));
+  CHECK_THROWS_AS(scheduler.add(0, 7, 9, blocks_named("ab")), Error);
+  CHECK_NOTHROW(scheduler.add(0, 8, 9, blocks_named("ab")));
   CHECK_THROWS_AS(scheduler.add(0, 8, 9), Error);  // there is one
 }
 

@@ -38,10 +38,11 @@ class Simulation {
         load_(load),
         limits_(load.limits),
         scheduler_(limits_),
-        twin_(limits_),
+        reference_(limits_),
         caches_(static_cast<std::size_t>(limits_.sp),
-                std::vector<Content>(static_cast<std::size_t>(limits_.pages * limits_.page_tokens),
-                                     kNothing)) {}
+                std::vector<Content>(
+                    static_cast<std::size_t>(limits_.kv_blocks * limits_.block_tokens), kNothing)) {
+  }
 
   void run() {
     for (int left = load_.sequences; left > 0 || !live_.empty();) {
@@ -57,7 +58,7 @@ class Simulation {
     REQUIRE(scheduler_.idle());
     REQUIRE(scheduler_.next().empty());
     for (int rank = 0; rank < limits_.sp; ++rank) {
-      REQUIRE(scheduler_.available(rank) == limits_.pages);
+      REQUIRE(scheduler_.available(rank) == limits_.kv_blocks);
     }
     // Every token but the last of each sequence was computed or taken over, and none twice.
     if (preemptions() == 0) REQUIRE(rows_ + scheduler_.prefix_tokens_taken_over() == tokens_);
@@ -83,7 +84,7 @@ class Simulation {
   }
 
   void add() {
-    const std::int64_t most = limits_.pages * limits_.page_tokens;
+    const std::int64_t most = limits_.kv_blocks * limits_.block_tokens;
     const std::int64_t length = pick(1, pick(1, most));
     const std::int64_t longest = pick(length + 1, most + 1);
     const std::int64_t like = pick(0, std::max(load_.templates - 1, 0));
@@ -97,12 +98,12 @@ class Simulation {
     }
     std::vector<BlockHash> hashes;
     if (load_.templates > 0 && pick(0, 9) > 0) {
-      for (std::int64_t end = limits_.page_tokens; end <= length; end += limits_.page_tokens) {
+      for (std::int64_t end = limits_.block_tokens; end <= length; end += limits_.block_tokens) {
         hashes.push_back({1, live.contents[static_cast<std::size_t>(end - 1)]});
       }
     }
     scheduler_.add(next_, length, longest, hashes);
-    twin_.add(next_, length, longest, hashes);
+    reference_.add(next_, length, longest, hashes);
     tokens_ += live.end - 1;
     live_.emplace(next_++, std::move(live));
   }
@@ -111,14 +112,14 @@ class Simulation {
   void fill() {
     while (static_cast<int>(steps_.size()) < limits_.batches) {
       const std::vector<Slice> slices = scheduler_.next();
-      REQUIRE(slices == twin_.next());
+      REQUIRE(slices == reference_.next());
       if (slices.empty()) {
         REQUIRE_FALSE(steps_.empty());
         return;
       }
       check_budgets(slices);
       for (const Slice& slice : slices) begin(slice);
-      check_pages();
+      check_blocks();
       steps_.push_back(slices);
       together_ = std::max(together_, static_cast<std::int64_t>(steps_.size()));
       if (pick(0, 7) == 0) return;
@@ -152,7 +153,7 @@ class Simulation {
     if (slice.shared) {
       REQUIRE(limits_.sp > 1);
       REQUIRE_FALSE(live.decoding);
-      REQUIRE(live.length() >= limits_.share_from);
+      REQUIRE(live.length() >= limits_.sp_threshold);
       ++shared_slices_;
     }
     live.in_flight = true;
@@ -169,17 +170,17 @@ class Simulation {
       if (slice.shared || slice.home == rank) {
         act(rank);
       } else {
-        REQUIRE(scheduler_.pages_of(slice.sequence, rank).empty());
+        REQUIRE(scheduler_.blocks_of(slice.sequence, rank).empty());
       }
     }
   }
 
   Content& slot(const Slice& slice, int rank, std::int64_t position) {
-    const auto page = scheduler_.pages_of(slice.sequence, rank)
-                          .at(static_cast<std::size_t>(position / limits_.page_tokens));
-    REQUIRE(page >= 0);
-    return caches_[static_cast<std::size_t>(rank)].at(
-        static_cast<std::size_t>(page * limits_.page_tokens + position % limits_.page_tokens));
+    const auto kv_block = scheduler_.blocks_of(slice.sequence, rank)
+                              .at(static_cast<std::size_t>(position / limits_.block_tokens));
+    REQUIRE(kv_block >= 0);
+    return caches_[static_cast<std::size_t>(rank)].at(static_cast<std::size_t>(
+        kv_block * limits_.block_tokens + position % limits_.block_tokens));
   }
 
   void check_reads(const Slice& slice, int rank) {
@@ -196,11 +197,11 @@ class Simulation {
     }
   }
 
-  /// Pages are held or available, and places are kept to.
-  void check_pages() {
+  /// Blocks are held or available, and places are kept to.
+  void check_blocks() {
     std::int64_t running = 0;
-    std::vector<std::int64_t> at_home(static_cast<std::size_t>(limits_.sp), 0);
-    std::vector<std::set<PageId>> held(static_cast<std::size_t>(limits_.sp));
+    std::vector<std::int64_t> homed(static_cast<std::size_t>(limits_.sp), 0);
+    std::vector<std::set<BlockId>> held(static_cast<std::size_t>(limits_.sp));
     for (auto& [sequence, live] : live_) {
       if (!scheduler_.is_running(sequence)) {
         REQUIRE_FALSE(live.in_flight);
@@ -211,11 +212,11 @@ class Simulation {
       int homes = 0;
       for (int rank = 0; rank < limits_.sp; ++rank) {
         const auto i = static_cast<std::size_t>(rank);
-        const std::vector<PageId>& pages = scheduler_.pages_of(sequence, rank);
-        REQUIRE(pages == twin_.pages_of(sequence, rank));
-        held[i].insert(pages.begin(), pages.end());
-        homes += pages.empty() ? 0 : 1;
-        if (!pages.empty() && (homes == 1)) ++at_home[i];
+        const std::vector<BlockId>& kv_blocks = scheduler_.blocks_of(sequence, rank);
+        REQUIRE(kv_blocks == reference_.blocks_of(sequence, rank));
+        held[i].insert(kv_blocks.begin(), kv_blocks.end());
+        homes += kv_blocks.empty() ? 0 : 1;
+        if (!kv_blocks.empty() && (homes == 1)) ++homed[i];
       }
       REQUIRE((homes == 1 || homes == limits_.sp));
     }
@@ -223,10 +224,11 @@ class Simulation {
     REQUIRE(running + scheduler_.waiting() == static_cast<std::int64_t>(live_.size()));
     REQUIRE(running <= limits_.sp * limits_.max_sequences);
     for (int rank = 0; rank < limits_.sp; ++rank) {
-      const std::set<PageId>& pages = held[static_cast<std::size_t>(rank)];
+      const std::set<BlockId>& kv_blocks = held[static_cast<std::size_t>(rank)];
       REQUIRE(scheduler_.available(rank) ==
-              limits_.pages - static_cast<std::int64_t>(pages.size()));
-      REQUIRE((pages.empty() || (*pages.begin() >= 0 && *pages.rbegin() < limits_.pages)));
+              limits_.kv_blocks - static_cast<std::int64_t>(kv_blocks.size()));
+      REQUIRE((kv_blocks.empty() ||
+               (*kv_blocks.begin() >= 0 && *kv_blocks.rbegin() < limits_.kv_blocks)));
     }
   }
 
@@ -257,7 +259,7 @@ class Simulation {
     }
     const bool finished = live.length() >= live.end;
     scheduler_.complete(slice, finished);
-    twin_.complete(slice, finished);
+    reference_.complete(slice, finished);
     if (finished) live_.erase(slice.sequence);
   }
 
@@ -265,7 +267,7 @@ class Simulation {
   Load load_;
   SchedulerLimits limits_;
   Scheduler scheduler_;
-  Scheduler twin_;
+  Scheduler reference_;
   std::vector<std::vector<Content>> caches_;  ///< by sp rank, by slot
   std::map<std::int64_t, Live> live_;
   std::deque<std::vector<Slice>> steps_;  ///< in flight
@@ -292,7 +294,7 @@ TEST_CASE("random loads keep every promise", "[scheduler]") {
     load.limits = {pick(1, 40), pick(1, 12), pick(0, 1) == 0 ? 0 : pick(1, 10), pick(1, 6),
                    pick(2, 24)};
     load.limits.sp = static_cast<int>(pick(1, 4));
-    load.limits.share_from = pick(1, 40);
+    load.limits.sp_threshold = pick(1, 40);
     load.limits.batches = static_cast<int>(pick(1, 4));
     load.limits.prefix_sharing = pick(0, 5) > 0;
     load.sequences = static_cast<int>(pick(1, 30));

@@ -25,10 +25,10 @@ ModelFacts facts(std::int64_t hidden, std::int64_t kv_heads) {
 }
 
 EngineSizes size(const ModelFacts& model, const Layout& layout, std::int64_t rows) {
-  EngineWishes wishes;
-  wishes.max_batch_tokens = rows;
+  EngineConfig engine_config;
+  engine_config.max_batch_tokens = rows;
   const auto ops = make_cpu_ops(1);
-  return size_engine(wishes, layout, partitions_of(model, layout, 0), Bytes{1} << 50U, *ops);
+  return size_engine(engine_config, layout, partitions_of(model, layout, 0), Bytes{1} << 50U, *ops);
 }
 
 TEST_CASE("messages of 2 GiB and more are refused", "[sizing]") {

@@ -17,7 +17,7 @@ Batch three_decodes() {
   batch.positions = {40, 3, 17};
   batch.slots = {72, 35, 17};
   batch.query_begin = {0, 1, 2, 3};
-  batch.page_table = {9, 2, 1, 0, 0, 0};
+  batch.block_table = {9, 2, 1, 0, 0, 0};
   batch.table_width = 2;
   return batch;
 }
@@ -30,16 +30,16 @@ TEST_CASE("rows of the embedding table by rank", "[step]") {
   CHECK(lookup.table_rows == Numbers{4, 4});
   CHECK(lookup.order == Numbers{0, 3, 2, 4, 1});
   CHECK(TableLookup::of(tokens, ranks, 0).table_rows == Numbers{5, 0});
-  CHECK(lookup.kept == 0);
+  CHECK(lookup.device_tokens == 0);
   CHECK(lookup.holders == Numbers{6, 8, 20, 0, 2, 3});
   const std::vector<TokenId> outside = {20};
   CHECK_THROWS_AS(TableLookup::of(outside, ranks, 0), Error);
 }
 
 TEST_CASE("rows of tokens that are kept", "[step][ahead]") {
-  const std::vector<TokenId> tokens = {5, kept_token(0), 7, kept_token(3)};
+  const std::vector<TokenId> tokens = {5, device_token(0), 7, device_token(3)};
   const TableLookup lookup = TableLookup::of(tokens, std::vector<Range>{{0, 20}}, 0);
-  CHECK(lookup.kept == 2);
+  CHECK(lookup.device_tokens == 2);
   CHECK(lookup.holders.empty());
   CHECK(lookup.rows_of == std::vector<std::int64_t>{4});
   CHECK(lookup.table_rows == Numbers{5, -1, 7, -4});
@@ -47,10 +47,10 @@ TEST_CASE("rows of tokens that are kept", "[step][ahead]") {
 }
 
 TEST_CASE("kept tokens are looked up by all ranks that hold anything", "[step][ahead]") {
-  const std::vector<TokenId> tokens = {5, kept_token(4), 7, 6, kept_token(0), 11};
+  const std::vector<TokenId> tokens = {5, device_token(4), 7, 6, device_token(0), 11};
   const std::vector<Range> ranks = {{0, 6}, {6, 6}, {6, 20}};
   const TableLookup last = TableLookup::of(tokens, ranks, 2);
-  CHECK(last.kept == 2);
+  CHECK(last.device_tokens == 2);
   CHECK(last.rows_of == std::vector<std::int64_t>{3, 0, 5});
   CHECK(last.table_rows == Numbers{-5, -1, 1, 0, 5});
   // Known tokens stand behind the kept ones of their rank.
@@ -76,8 +76,8 @@ TEST_CASE("index arrays lie where their shape says", "[step]") {
   CHECK(numbers(indices.batch.positions) == batch.positions);
   CHECK(numbers(indices.batch.slots) == batch.slots);
   CHECK(numbers(indices.batch.query_begin) == batch.query_begin);
-  CHECK(numbers(indices.batch.page_table) == batch.page_table);
-  CHECK(indices.batch.page_table.row_stride() == 2);
+  CHECK(numbers(indices.batch.block_table) == batch.block_table);
+  CHECK(indices.batch.block_table.row_stride() == 2);
   CHECK(numbers(indices.order) == lookup.order);
   CHECK(numbers(indices.table_rows) == lookup.table_rows);
   CHECK_FALSE(indices.holders.defined());

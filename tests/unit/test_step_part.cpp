@@ -21,13 +21,13 @@ Sequence sequence_of_length(std::int64_t length) {
 TEST_CASE("a shared decode is refused in any company", "[step][semantics]") {
   SchedulerLimits limits_ = limits(64, 8, 0, 4, 40);
   limits_.sp = 2;
-  limits_.share_from = 8;
+  limits_.sp_threshold = 8;
   Scheduler scheduler(limits_);
   std::map<std::int64_t, Sequence> sequences;
   sequences.emplace(0, sequence_of_length(10));
   scheduler.add(0, 10, 20);
   const auto part_of = [&](const std::vector<Slice>& step, int rank) {
-    return part_of_step(step, scheduler, limits_.page_tokens, rank, limits_.sp,
+    return part_of_step(step, scheduler, limits_.block_tokens, rank, limits_.sp,
                         [&](std::int64_t id) -> const Sequence& { return sequences.at(id); });
   };
   const std::vector<Slice> first = scheduler.next();
@@ -55,13 +55,13 @@ TEST_CASE("a shared decode is refused in any company", "[step][semantics]") {
     wrong.pop_back();  // alone it is no better
     CHECK_THROWS_AS(part_of(wrong, rank), Error);
   }
-  // The same row is no decode when the sequence has lost its pages and is computed again.
+  // The same row is no decode when the sequence has lost its blocks and is computed again.
   mixed[0].starts = true;
   CHECK(phase_of(mixed[0], sequences.at(0)) == ComputePhase::prefill);
 }
 
 TEST_CASE("a sequence that comes back starts anew", "[step][scheduler]") {
-  // Six pages of two tokens: 1 is thrown out when 0 needs a fourth page.
+  // Six blocks of two tokens: 1 is preempted when 0 needs a fourth block.
   Driver driver(limits(64, 8, 0, 2, 6));
   driver.add({5, 9});
   driver.add({5, 9});

@@ -51,7 +51,7 @@ TEST_CASE("routes are counted by slice and part", "[traffic]") {
   MoePartition part;
   part.config.experts = 4;
   part.config.per_token = 2;
-  part.place = {0, 4, 4, 2};  // two domains of two ranks, an expert on each rank
+  part.coordinates = {0, 4, 4, 2};  // two domains of two ranks, an expert on each rank
   const std::vector<std::int64_t> rows{3, 1};
   const RouteCounts counts =
       count_routes(part, rows, std::vector<std::int32_t>{0, 1, 0, 2, 3, 2, 1, 0});
@@ -81,8 +81,8 @@ TEST_CASE("a planned step's traffic is that of its rows", "[traffic]") {
         rows.samples = shared ? std::vector<std::int64_t>{3, 0} : std::vector<std::int64_t>{3, 3};
         const MoePartition& moe = parts.front().moe;
         rows.domains.assign(group / 2, 12);
-        const RouteCounts routes =
-            count_routes(moe, rows.domains, balanced_experts(moe.config, 12 * moe.place.domains()));
+        const RouteCounts routes = count_routes(
+            moe, rows.domains, balanced_experts(moe.config, 12 * moe.coordinates.domains()));
         const auto traffic = traffic_of({{3, 4, 0}, shared}, layout, parts, shape, digest);
         REQUIRE(traffic.size() == parts.size());
         for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -101,7 +101,7 @@ TEST_CASE("tokens that no host knows are looked up by all", "[traffic]") {
   Layout layout;
   layout.tp = 2;  // one block of the vocabulary, and two
   const auto parts = partitions_of(facts, layout, 0);
-  const std::vector<TokenId> tokens = {3, kept_token(7), 300, 767, kept_token(0)};
+  const std::vector<TokenId> tokens = {3, device_token(7), 300, 767, device_token(0)};
   CHECK(lookups_of(parts[0], tokens) == std::vector<std::int64_t>{3, 4});
   CHECK(lookups_of(partitions_of(facts, Layout{}, 0)[0], tokens) == std::vector<std::int64_t>{5});
   PlannedStep step{{4, 1, 9}, false};
@@ -122,7 +122,7 @@ TEST_CASE("tokens that no host knows are looked up by all", "[traffic]") {
   sizes.max_sequence_length = 101;
   sizes.limits = {200, 8, 0, 16, 1000};
   CHECK_FALSE(decode_step(sizes, layout).kept);
-  sizes.run_ahead = true;
+  sizes.async_scheduling = true;
   CHECK(decode_step(sizes, layout).kept);
 }
 

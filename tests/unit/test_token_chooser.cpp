@@ -41,10 +41,10 @@ Sequence generated(const std::vector<TokenId>& prompt, const std::vector<TokenId
   return sequence;
 }
 
-Choice choose(const Logits& logits, const Sequence& sequence, std::vector<TokenId> eos = {}) {
-  test::RowChooser chooser(static_cast<std::int64_t>(logits.size()), ops(), std::move(eos));
+SampledToken sample(const Logits& logits, const Sequence& sequence, std::vector<TokenId> eos = {}) {
+  test::RowSampling chooser(static_cast<std::int64_t>(logits.size()), ops(), std::move(eos));
   const LogitRow row{&sequence, static_cast<std::int64_t>(sequence.tokens.size())};
-  return chooser.choose(logits, std::span(&row, 1)).front();
+  return chooser.sample(logits, std::span(&row, 1)).front();
 }
 
 Logits random_logits(std::size_t vocab, std::uint32_t seed) {
@@ -73,9 +73,9 @@ TEST_CASE("penalties change the logits of what occurred", "[chooser]") {
   CHECK(changed(1, -6) == -12 - 1 - 0.25F);
   CHECK(changed(2, 6) == 3 - 0.5F - 0.25F);
   // By the chooser, among rivals on both sides of the changed logit.
-  CHECK(choose({1.7F, 0, 6, 0}, sequence).token == 2);
-  CHECK(choose({1.8F, 0, 6, 0}, sequence).token == 0);
-  CHECK(choose({1.8F, 0, 6, 6}, sequence).token == 3);
+  CHECK(sample({1.7F, 0, 6, 0}, sequence).token == 2);
+  CHECK(sample({1.8F, 0, 6, 0}, sequence).token == 0);
+  CHECK(sample({1.8F, 0, 6, 6}, sequence).token == 3);
 }
 
 TEST_CASE("bias comes before penalties", "[chooser]") {
@@ -93,8 +93,8 @@ TEST_CASE("a bias chooses and forbids", "[chooser]") {
   SamplingParams params = greedy();
   params.logit_bias = {{2, 5}, {3, -100}};
   const Sequence sequence = generated({0}, {}, params);
-  CHECK(choose({4, 0, 0, 9}, sequence).token == 2);
-  CHECK(choose({6, 0, 0, 9}, sequence).token == 0);
+  CHECK(sample({4, 0, 0, 9}, sequence).token == 2);
+  CHECK(sample({6, 0, 0, 9}, sequence).token == 0);
 }
 
 TEST_CASE("ends cannot come before min_tokens", "[chooser]") {
@@ -102,15 +102,15 @@ TEST_CASE("ends cannot come before min_tokens", "[chooser]") {
   params.min_tokens = 2;
   params.stop_token_ids = {4};
   const Logits logits = {1, 9, 2, 0, 8};
-  CHECK(choose(logits, generated({0}, {}, params), {1}).token == 2);
-  CHECK(choose(logits, generated({0}, {2}, params), {1}).token == 2);
-  CHECK(choose(logits, generated({0}, {2, 2}, params), {1}).token == 1);
-  CHECK(choose(logits, generated({0}, {}, params), {1, 700, -1}).token == 2);
+  CHECK(sample(logits, generated({0}, {}, params), {1}).token == 2);
+  CHECK(sample(logits, generated({0}, {2}, params), {1}).token == 2);
+  CHECK(sample(logits, generated({0}, {2, 2}, params), {1}).token == 1);
+  CHECK(sample(logits, generated({0}, {}, params), {1, 700, -1}).token == 2);
   params.ignore_eos = true;
-  CHECK(choose(logits, generated({0}, {}, params), {1}).token == 1);
+  CHECK(sample(logits, generated({0}, {}, params), {1}).token == 1);
   // Nothing is left.
   params.ignore_eos = false;
-  CHECK(choose({-kInfinity, 9, kNaN, -kInfinity, 8}, generated({0}, {}, params), {1}).token == 0);
+  CHECK(sample({-kInfinity, 9, kNaN, -kInfinity, 8}, generated({0}, {}, params), {1}).token == 0);
 }
 
 TEST_CASE("bad words are never completed", "[chooser]") {
@@ -119,7 +119,7 @@ TEST_CASE("bad words are never completed", "[chooser]") {
                         std::vector<std::vector<TokenId>> words) {
     Sequence sequence = generated(prompt, output, params);
     sequence.request.bad_words = std::move(words);
-    return choose({1, 2, 3, 4}, sequence).token;
+    return sample({1, 2, 3, 4}, sequence).token;
   };
   CHECK(with({0}, {}, {{3}}) == 2);
   CHECK(with({0}, {}, {{3}, {2}}) == 1);
@@ -137,26 +137,26 @@ TEST_CASE("only allowed tokens come", "[chooser]") {
   Logits logits = random_logits(600, 3);
   logits[2] = 50;
   logits[300] = logits[301] = 10;
-  CHECK(choose(logits, generated({0}, {}, params)).token == 300);
+  CHECK(sample(logits, generated({0}, {}, params)).token == 300);
   params.temperature = 1;
   params.logit_bias = {{300, -100}};
-  CHECK(choose(logits, generated({0}, {}, params)).token == 301);
+  CHECK(sample(logits, generated({0}, {}, params)).token == 301);
   params.logit_bias.clear();
   params.allowed_token_ids = {7, 5};
   logits[5] = logits[7] = -kInfinity;
-  CHECK(choose(logits, generated({0}, {}, params)).token == 5);  // nothing may come: the first
+  CHECK(sample(logits, generated({0}, {}, params)).token == 5);  // nothing may come: the first
   // Two of equal weight, by many draws.
   params.allowed_token_ids = {300, 301};
   int first = 0;
   for (std::uint64_t seed = 0; seed < 2000; ++seed) {
     params.seed = seed;
-    const TokenId token = choose(logits, generated({0}, {}, params)).token;
+    const TokenId token = sample(logits, generated({0}, {}, params)).token;
     REQUIRE((token == 300 || token == 301));
     first += token == 300 ? 1 : 0;
   }
   CHECK(std::abs(first - 1000) < 125);  // 5.6 standard deviations: false alarm once in 4e7
   params.top_k = 1;
-  CHECK(choose(logits, generated({0}, {}, params)).token == 300);
+  CHECK(sample(logits, generated({0}, {}, params)).token == 300);
 }
 
 TEST_CASE("penalised draws follow the changed distribution", "[chooser]") {
@@ -167,7 +167,7 @@ TEST_CASE("penalised draws follow the changed distribution", "[chooser]") {
   std::vector<int> counts(4, 0);
   for (std::uint64_t seed = 0; seed < 20000; ++seed) {
     params.seed = seed;
-    ++counts[static_cast<std::size_t>(choose(logits, generated({0}, {1, 2, 2}, params)).token)];
+    ++counts[static_cast<std::size_t>(sample(logits, generated({0}, {1, 2, 2}, params)).token)];
   }
   const double weights[] = {1, std::exp(-1), std::exp(-2), 1};
   const double total = weights[0] + weights[1] + weights[2] + weights[3];
@@ -209,7 +209,7 @@ TEST_CASE("log-probabilities are those of the raw logits", "[chooser][logprobs]"
       params.repetition_penalty = 3;
       params.logit_bias = {{0, 50}};
       params.logprobs = 20;
-      const Choice choice = choose(logits, generated({0}, {}, params));
+      const SampledToken choice = sample(logits, generated({0}, {}, params));
       const std::vector<double> exact = log_softmax(logits);
       REQUIRE(choice.logprobs.has_value());
       const double chosen = exact[static_cast<std::size_t>(choice.token)];
@@ -240,8 +240,8 @@ TEST_CASE("known tokens are scored, and impossible ones have a number", "[choose
   std::vector<LogitRow> rows = {{&sequence, 1}, {&sequence, 2}, {&sequence, 3}};
   Logits all;
   for (int i = 0; i < 3; ++i) all.insert(all.end(), logits.begin(), logits.end());
-  test::RowChooser chooser(300, ops());
-  const std::vector<Choice> choices = chooser.choose(all, rows);
+  test::RowSampling chooser(300, ops());
+  const std::vector<SampledToken> choices = chooser.sample(all, rows);
   const std::vector<double> exact = log_softmax(logits);
   CHECK(choices[0].token == 7);
   CHECK(choices[0].logprobs->logprob == -9999);
@@ -271,31 +271,32 @@ TEST_CASE("a row's yield does not depend on its neighbours", "[chooser]") {
   }
   std::vector<LogitRow> rows;
   for (const Sequence& sequence : sequences) rows.push_back({&sequence, 5});
-  test::RowChooser chooser(700, ops());
-  const std::vector<Choice> together = chooser.choose(all, rows);
+  test::RowSampling chooser(700, ops());
+  const std::vector<SampledToken> together = chooser.sample(all, rows);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     CAPTURE(i);
     const std::span<const float> own = std::span(all).subspan(i * 700, 700);
-    CHECK(chooser.choose(own, std::span(rows).subspan(i, 1)).front() == together[i]);
+    CHECK(chooser.sample(own, std::span(rows).subspan(i, 1)).front() == together[i]);
   }
 }
 
 TEST_CASE("choices as bytes", "[chooser]") {
-  Choice plain{.token = 7, .row_digest = {3, 4}, .logprobs = std::nullopt};
-  Choice scored = plain;
+  SampledToken plain{.token = 7, .row_digest = {3, 4}, .logprobs = std::nullopt};
+  SampledToken scored = plain;
   scored.logprobs = PositionLogprobs{-1.5F, {{3, -0.5F}, {9, -2.25F}}};
-  Choice bare = plain;
+  SampledToken bare = plain;
   bare.logprobs = PositionLogprobs{-0.25F, {}};
   std::string bytes;
-  for (const Choice& choice : {plain, scored, bare}) choice.append_to(bytes);
+  for (const SampledToken& choice : {plain, scored, bare}) choice.append_to(bytes);
   std::string_view rest(bytes);
-  CHECK(Choice::read_from(rest) == plain);
-  CHECK(Choice::read_from(rest) == scored);
-  CHECK(Choice::read_from(rest) == bare);
+  CHECK(SampledToken::read_from(rest) == plain);
+  CHECK(SampledToken::read_from(rest) == scored);
+  CHECK(SampledToken::read_from(rest) == bare);
   CHECK(rest.empty());
   for (std::size_t length = 0; length < bytes.size(); ++length) {
     std::string_view torn = std::string_view(bytes).substr(0, length);
-    CHECK_THROWS_AS((Choice::read_from(torn), Choice::read_from(torn), Choice::read_from(torn)),
+    CHECK_THROWS_AS((SampledToken::read_from(torn), SampledToken::read_from(torn),
+                     SampledToken::read_from(torn)),
                     Error);
   }
 }

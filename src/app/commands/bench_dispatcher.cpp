@@ -30,13 +30,13 @@ double seconds_of_call(Group& group, int runs, const std::function<void()>& call
 
 }  // namespace
 
-void bench_exchange(Deployment& deployment, int runs) {
+void bench_dispatcher(Deployment& deployment, int runs) {
   Model& model = deployment.model();
   Group& tp = model.groups().tp();
   const Partition& part = model.partition();
   if (tp.size() == 1 || deployment.device().cuda || !part.config.has_dense_layers()) return;
   Ops& ops = deployment.ops();
-  const std::unique_ptr<Region> region =
+  const std::unique_ptr<TensorParallelRegion> region =
       make_region(region_shape(part, model.shape(), ops), ops, tp);
   const auto nodes = static_cast<std::int64_t>(
       part.down_tree.nodes_of[static_cast<std::size_t>(tp.rank())].size());
@@ -48,7 +48,7 @@ void bench_exchange(Deployment& deployment, int runs) {
     const Tensor all_parts = parts.tensor(DType::f32, {nodes, rows, columns});
     const Tensor sum = residual.tensor(DType::f32, {rows, columns});
     const double ours = seconds_of_call(
-        tp, runs, [&] { region->leave(part.down_tree, all_parts, Tensor(), sum, {}); });
+        tp, runs, [&] { region->reduce(part.down_tree, all_parts, Tensor(), sum, {}); });
     const std::vector<float> in(elements, 0.0F);
     std::vector<float> out(elements);
     const double theirs = seconds_of_call(tp, runs, [&] { mpi_sum(in, out); });

@@ -6,16 +6,16 @@
 namespace weft {
 
 /// Sequences that tokens are chosen for.
-inline constexpr std::int64_t kChoosingSequences = 256;
+inline constexpr std::int64_t kSampledSequences = 256;
 
-/// How long the ranks take to make a product of a decode step whole (Region::leave of the down
-/// projection) for 1, 16 and 256 rows, beside MPI_Allreduce of as many bytes on the same ranks.
-/// Medians of `runs` batches of calls. On CPUs; nothing travels in a group of one.
-void bench_exchange(Deployment& deployment, int runs);
+/// How long the ranks take to make a product of a decode step whole (TensorParallelRegion::leave of
+/// the down projection) for 1, 16 and 256 rows, beside MPI_Allreduce of as many bytes on the same
+/// ranks. Medians of `runs` batches of calls. On CPUs; nothing travels in a group of one.
+void bench_dispatcher(Deployment& deployment, int runs);
 
 /// What scheduling, choosing tokens and output take of a decode step of kChoosingSequences
 /// sequences, greedy and sampled, with the whole engine: rows are made and appended to a journal in
 /// the system's folder for temporary files.
-void bench_choosing(Deployment& deployment);
+void bench_sampling(Deployment& deployment);
 
 }  // namespace weft

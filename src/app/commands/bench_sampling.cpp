@@ -81,7 +81,7 @@ void bench_kind(Deployment& deployment, const std::string& kind, const SamplingP
   const std::int64_t vocab = deployment.reader().config().vocab;
   const std::unique_ptr<Engine> engine = deployment.make_engine(false);
   RowWriter writer(deployment);
-  for (std::int64_t i = 0; i < kChoosingSequences; ++i) {
+  for (std::int64_t i = 0; i < kSampledSequences; ++i) {
     engine->submit(request_of(i, sampling, vocab));
   }
   const auto on_completion = [&](const Sequence&, const Completion& completion) {
@@ -113,14 +113,14 @@ void bench_kind(Deployment& deployment, const std::string& kind, const SamplingP
   fmt::print(
       "{} sequences, {}: step {:.1f} ms, of it scheduling {:.2f}, choosing tokens {:.2f}, output "
       "{:.2f} ms: {:.2f} %\n",
-      kChoosingSequences, kind, wall / steps * 1e3, scheduling / steps * 1e3,
-      choosing / steps * 1e3, output / steps * 1e3, 100 * (scheduling + choosing + output) / wall);
+      kSampledSequences, kind, wall / steps * 1e3, scheduling / steps * 1e3, choosing / steps * 1e3,
+      output / steps * 1e3, 100 * (scheduling + choosing + output) / wall);
   std::fflush(stdout);
 }
 
 }  // namespace
 
-void bench_choosing(Deployment& deployment) {
+void bench_sampling(Deployment& deployment) {
   SamplingParams greedy;
   greedy.temperature = 0;
   bench_kind(deployment, "greedy", greedy);

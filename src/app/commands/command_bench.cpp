@@ -36,14 +36,14 @@ JobEngine engine_for(const BenchOptions& options, const std::vector<StepCase>& c
   engine.isa = options.isa;
   engine.threads = options.threads;
   if (options.no_graphs) engine.cuda_graphs = false;
-  engine.run_ahead = !options.no_run_ahead;
+  engine.async_scheduling = !options.no_async_scheduling;
   engine.max_sequences = 0;
   for (const StepCase& step : cases) {
     engine.max_batch_tokens = std::max(engine.max_batch_tokens, step.tokens());
     engine.max_sequences = std::max(engine.max_sequences, step.sequences);
     engine.max_sequence_length = std::max(engine.max_sequence_length, step.context + step.rows + 1);
   }
-  if (options.parts) engine.max_sequences = std::max(engine.max_sequences, kChoosingSequences);
+  if (options.parts) engine.max_sequences = std::max(engine.max_sequences, kSampledSequences);
   return engine;
 }
 
@@ -136,7 +136,8 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
     fmt::print("medians of {} steps [fastest … slowest]\n", options.runs);
   }
   for (const StepCase& step : cases) {
-    if (pages_of(step, deployment.sizes().shape.page_tokens) > deployment.sizes().shape.pages) {
+    if (blocks_of(step, deployment.sizes().shape.block_tokens) >
+        deployment.sizes().shape.kv_blocks) {
       if (world.rank() == 0) fmt::print("skipped for want of memory: {} tokens\n", step.context);
       continue;
     }
@@ -147,8 +148,8 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
     if (world.rank() == 0) print_case(step, seconds, work, limits, deployment.reader().dtype());
   }
   if (options.parts) {
-    bench_exchange(deployment, options.runs);
-    bench_choosing(deployment);
+    bench_dispatcher(deployment, options.runs);
+    bench_sampling(deployment);
   }
   return kExitSuccess;
 }

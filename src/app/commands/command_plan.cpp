@@ -121,7 +121,7 @@ void print_verdict(const LayoutVerdict& verdict, const ModelConfig& config) {
       "engine    {} rows a step, {} sequences at a time, sequences up to {} tokens, "
       "{} cache pages of {} tokens{}\n",
       sizes.limits.max_batch_tokens, sizes.limits.max_sequences, sizes.max_sequence_length,
-      sizes.limits.pages, sizes.limits.page_tokens,
+      sizes.limits.kv_blocks, sizes.limits.block_tokens,
       verdict.layout.sp > 1 ? " (on each of the sp ranks)" : "");
   // Where an expert group spans several sp ranks, these hold other experts.
   const bool several = verdict.layout.ep > verdict.layout.tp;
@@ -131,7 +131,7 @@ void print_verdict(const LayoutVerdict& verdict, const ModelConfig& config) {
   for (std::size_t i = 0; i < verdict.footprints.size(); ++i) {
     const Footprint& footprint = verdict.footprints[i];
     const Partition& part = verdict.parts[i];
-    const std::string domain = several ? fmt::format("{:>5} ", part.moe.place.domain()) : "";
+    const std::string domain = several ? fmt::format("{:>5} ", part.moe.coordinates.domain()) : "";
     fmt::print("{:>5} {}{:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", part.stage.index, domain,
                part.rank, human_bytes(footprint.weights), human_bytes(footprint.kv_cache),
                human_bytes(footprint.activations), human_bytes(footprint.buffers),

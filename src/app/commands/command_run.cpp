@@ -76,7 +76,7 @@ Opened open_journal(const RunOptions& options, const Job& job, Deployment& deplo
                     Group& world) {
   Opened opened;
   std::int64_t header[3] = {0, 0, 0};  // requests, complete, run
-  opened.stopped = !agree_unless_stopped(world, [&] {
+  opened.stopped = !agree_unless_cancelled(world, [&] {
     if (world.rank() != 0) return;
     const ModelReader& reader = deployment.reader();
     const PromptSurvey prompts = survey(job, deployment, columns);
@@ -264,7 +264,7 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
     progress->tell(kLoading);
   }
   const Stopwatch load;
-  if (!agree_unless_stopped(world, [&] { deployment.load(); })) {
+  if (!agree_unless_cancelled(world, [&] { deployment.load(); })) {
     progress.reset();
     if (opened.runs) opened.runs->end(wall.seconds(), {});
     return stopped_early(kLoading, world);
@@ -290,7 +290,7 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
     report.replayed_steps = counts.replayed;
   }
   // The ranks of a tensor-parallel group count the same tokens.
-  if (deployment.place().tp == 0) report.own_experts = deployment.model().expert_loads();
+  if (deployment.coordinates().tp == 0) report.own_experts = deployment.model().expert_loads();
   merge_reports(report, world);
   if (job.output.trace) {
     clocks.measure_again(world);

@@ -101,11 +101,11 @@ struct BenchOptions {
   std::filesystem::path model_dir;
   std::optional<int> threads;  ///< nothing: the rank's share of its host's cores
   Isa isa = Isa::automatic;
-  int runs = 7;               ///< timed steps of each case
-  bool no_graphs = false;     ///< on GPUs: nothing is recorded
-  bool no_run_ahead = false;  ///< on a GPU: of the parts, no step is launched ahead
-  bool long_cases = false;    ///< also 4,096 prompt tokens, and decode behind 8,192
-  bool parts = false;         ///< also the all-reduce alone, and choosing tokens for 256 sequences
+  int runs = 7;                      ///< timed steps of each case
+  bool no_graphs = false;            ///< on GPUs: nothing is recorded
+  bool no_async_scheduling = false;  ///< on a GPU: of the parts, no step is launched ahead
+  bool long_cases = false;           ///< also 4,096 prompt tokens, and decode behind 8,192
+  bool parts = false;  ///< also the all-reduce alone, and choosing tokens for 256 sequences
 };
 int command_bench(const BenchOptions& options);
 

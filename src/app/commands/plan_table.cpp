@@ -29,7 +29,7 @@ std::string possible_row(const LayoutVerdict& verdict, const PlanSetting& settin
                      axes_columns(verdict.layout), human_bytes(most.weights),
                      human_bytes(most.kv_cache), human_bytes(most.activations),
                      human_bytes(most.buffers), human_bytes(most.total()),
-                     verdict.layout.sp * limits.pages * limits.page_tokens, speed);
+                     verdict.layout.sp * limits.kv_blocks * limits.block_tokens, speed);
 }
 
 /// Every reason, the others below the first.
@@ -57,8 +57,8 @@ std::int64_t common_context(const PlanSetting& setting, const std::vector<Layout
 }  // namespace
 
 LayoutVerdict judge_in(const PlanSetting& setting, const Layout& layout) {
-  return judge(layout, setting.model, wishes_of(setting.engine, setting.memory), setting.ranks,
-               setting.memory, *setting.ops);
+  return judge(layout, setting.model, engine_config_of(setting.engine, setting.memory),
+               setting.ranks, setting.memory, *setting.ops);
 }
 
 std::string table_text(const PlanSetting& setting) {

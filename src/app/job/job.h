@@ -67,7 +67,7 @@ struct JobEngine {
   bool symmetric_memory = false;  ///< for messages that NCCL gathers
   Numerics numerics = Numerics::invariant;
   std::optional<bool> cuda_graphs;  ///< nothing: where it can be
-  bool run_ahead = true;            ///< where it can be
+  bool async_scheduling = true;     ///< where it can be
   Isa isa = Isa::automatic;
   std::optional<int> threads;  ///< of each rank; nothing: the rank's share of its host's cores
   std::int64_t max_batch_tokens = 2048;

@@ -108,7 +108,7 @@ ResultsRecord copy_rows(const std::vector<Path>& parts, const std::vector<RowPla
   ResultsRecord written;
   Bytes synced = 0;
   const auto put = [&](std::string_view rows) {
-    beat();
+    count_progress();
     target.write_all(bytes_of(rows));
     digest.add(rows);
     written.bytes += rows.size();

@@ -50,7 +50,7 @@ class Journal {
   /// Creates the directories where missing, takes the lock, compares or writes the identity, reads
   /// all parts (torn and damaged lines are passed over). Throws UserError when another run holds
   /// the directory, when it belongs to another job (naming what differs), or holds a results.jsonl
-  /// that was not made from this journal. Throws Stopped when `stop`, which is asked with each
+  /// that was not made from this journal. Throws Cancelled when `stop`, which is asked with each
   /// line, says so; nothing has changed then.
   Journal(const std::filesystem::path& output_dir, const JobIdentity& identity,
           std::int64_t requests, const std::function<bool()>& stop = {});

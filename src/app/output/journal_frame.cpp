@@ -85,7 +85,7 @@ std::int64_t scan_journal(const std::vector<std::filesystem::path>& parts,
     LineReader reader(parts[part], kJournalLineCap);
     LineReader::Line line;
     while (reader.next(line)) {
-      if (stop && stop()) throw Stopped();
+      if (stop && stop()) throw Cancelled();
       // A line without '\n' is cut off when its part is opened again, so it does not count.
       const bool whole = line.ended && !line.too_long;
       const auto row = whole ? read_journal_line(line.text) : std::nullopt;

@@ -47,7 +47,8 @@ std::filesystem::path journal_part_path(const std::filesystem::path& journal, in
 std::vector<std::filesystem::path> journal_parts(const std::filesystem::path& journal);
 
 /// Calls `visit` for every whole row of all `parts`; returns how many lines were passed over as
-/// torn or damaged. `stop`, when given, is asked with each line: Stopped is thrown when it says so.
+/// torn or damaged. `stop`, when given, is asked with each line: Cancelled is thrown when it says
+/// so.
 std::int64_t scan_journal(const std::vector<std::filesystem::path>& parts,
                           const std::function<void(const JournalRow&, const RowPlace&)>& visit,
                           const std::function<bool()>& stop = {});

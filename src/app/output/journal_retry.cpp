@@ -30,7 +30,7 @@ std::vector<File> locked(const std::vector<Path>& parts) {
   return files;
 }
 
-/// Writes one row of each request that succeeded to `path`, durably. Throws Stopped when `stop`
+/// Writes one row of each request that succeeded to `path`, durably. Throws Cancelled when `stop`
 /// says so.
 void write_succeeded(const std::vector<Path>& parts, std::size_t requests, const Path& path,
                      const std::function<bool()>& stop) {

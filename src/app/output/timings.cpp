@@ -124,7 +124,7 @@ void copy_records(const std::vector<File>& files, Bytes record, const File& targ
     const Bytes size = whole(file, record);
     for (Bytes at = 0; at < size; at += piece.size()) {
       piece.resize(std::min(kCopyPiece, size - at));
-      beat();
+      count_progress();
       file.pread_all(piece, at);
       target.pwrite_all(piece, offset + at);
     }
@@ -246,7 +246,7 @@ void visit_requests(const Path& output_dir,
     const File file = File::open_read(path);
     const Bytes count = file.size() / sizeof(RequestTiming);
     for (Bytes at = 0; at < count; at += piece.size()) {
-      beat();
+      count_progress();
       piece.resize(std::min(kCopyPiece / sizeof(RequestTiming), count - at));
       file.pread_all(std::as_writable_bytes(std::span(piece)), at * sizeof(RequestTiming));
       for (const RequestTiming& request : piece) visit(request);

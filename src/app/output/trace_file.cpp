@@ -119,7 +119,7 @@ class EventFile {
   }
 
   void flush() {
-    beat();
+    count_progress();
     file_.write_all(std::as_bytes(std::span(text_)));
     text_.clear();
   }
@@ -130,7 +130,7 @@ class EventFile {
 };
 
 std::string label_of(int rank, const Layout& layout, const std::string& host) {
-  const Place place = place_of(layout, rank);
+  const RankCoordinates place = coordinates_of(layout, rank);
   return fmt::format("rank {} dp{} pp{} sp{} tp{} on {}", rank, place.dp, place.pp, place.sp,
                      place.tp, host);
 }

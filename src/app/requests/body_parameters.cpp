@@ -107,7 +107,7 @@ void read_stops(const json& body, const PromptRules& rules, SamplingParams& samp
   read_boolean(body, "include_stop_str_in_output", sampling.include_stop);
 }
 
-void read_choices(const json& body, PromptLine& line) {
+void read_sampled(const json& body, PromptLine& line) {
   read_integer(body, "n", 1, kMaxChoices, line.choices);
   std::int64_t best_of = line.choices;
   read_integer(body, "best_of", 1, kMaxChoices, best_of);
@@ -218,7 +218,7 @@ void read_sampling(const json& body, const PromptRules& rules, PromptLine& line,
                      fmt::format("'min_tokens' ({}) is above 'max_tokens' ({})",
                                  sampling.min_tokens, sampling.max_tokens));
   }
-  read_choices(body, line);
+  read_sampled(body, line);
   read_logit_parameters(body, rules, sampling);
   read_seed(body, rules, line);
   read_stops(body, rules, sampling);

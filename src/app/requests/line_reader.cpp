@@ -20,7 +20,7 @@ LineReader::LineReader(std::unique_ptr<ByteStream> stream, Bytes cap, Digester* 
 
 bool LineReader::refill() {
   piece_.resize(kPiece);
-  beat();
+  count_progress();
   const std::size_t count = stream_->read(std::as_writable_bytes(std::span(piece_)));
   if (count == 0) return false;
   read_at_ += count;

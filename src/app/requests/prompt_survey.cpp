@@ -18,12 +18,12 @@ std::uint64_t hash_of(const std::string& custom_id) { return digest_of(custom_id
 
 using Stop = std::function<bool()>;
 
-/// The custom_id on a line. Throws Stopped when `stop` says so.
+/// The custom_id on a line. Throws Cancelled when `stop` says so.
 std::string id_on(const std::filesystem::path& file, const PromptRules& rules, std::int64_t line,
                   const Stop& stop) {
   PromptReader reader(file, rules);
   while (const auto prompt = reader.next()) {
-    if (stop && stop()) throw Stopped();
+    if (stop && stop()) throw Cancelled();
     const PromptSource& source = source_of(*prompt);
     if (source.line == line) return source.custom_id.value_or("");
   }
@@ -31,7 +31,7 @@ std::string id_on(const std::filesystem::path& file, const PromptRules& rules, s
 }
 
 /// Throws UserError about the first custom_id that was given before. `hashes` are those of all ids,
-/// in any order; only where some are equal the file is read again, for the lines. Throws Stopped
+/// in any order; only where some are equal the file is read again, for the lines. Throws Cancelled
 /// when `stop` says so.
 void refuse_repeated(const std::filesystem::path& file, const PromptRules& rules,
                      std::vector<std::uint64_t> hashes, const Stop& stop) {
@@ -46,7 +46,7 @@ void refuse_repeated(const std::filesystem::path& file, const PromptRules& rules
   std::vector<std::int64_t> first_lines(repeated.size(), 0);
   PromptReader reader(file, rules);
   while (const auto prompt = reader.next()) {
-    if (stop && stop()) throw Stopped();
+    if (stop && stop()) throw Cancelled();
     const PromptSource& source = source_of(*prompt);
     if (!source.custom_id) continue;
     const std::uint64_t hash = hash_of(*source.custom_id);
@@ -112,7 +112,7 @@ PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules
   PromptReader reader(file, rules, &digest);
   FormatCheck format(file, rules);
   while (const auto prompt = reader.next()) {
-    if (stop && stop()) throw Stopped();
+    if (stop && stop()) throw Cancelled();
     format.add(*prompt);
     const PromptSource& source = source_of(*prompt);
     if (source.custom_id) hashes.push_back(hash_of(*source.custom_id));

@@ -113,7 +113,7 @@ struct PromptSurvey {
 /// two requests have one custom_id, and when the first lines of a file that should hold JSON
 /// objects hold none: it is another kind of file. Needs 8 bytes of memory for each request (16
 /// while their list grows). `stop`, when given, is asked for every request that is read whether to
-/// give up: then Stopped is thrown.
+/// give up: then Cancelled is thrown.
 PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules,
                             const std::function<bool()>& stop = nullptr);
 

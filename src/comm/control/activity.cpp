@@ -102,9 +102,9 @@ RankState Activity::state() const {
 
 RankState Activity::look() {
   const std::lock_guard lock(mutex_);
-  const std::int64_t beaten = beats();
+  const std::int64_t beaten = progress_count();
   const bool same = state_.changes == seen_ && beaten == beats_;
-  state_.looks = same ? state_.looks + 1 : 0;
+  state_.ticks = same ? state_.ticks + 1 : 0;
   seen_ = state_.changes;
   beats_ = beaten;
   state_.work = latest_phase();

@@ -61,7 +61,7 @@ struct RankState {
   std::int64_t changes = 0;
   /// How often its service thread has seen it do the same: no change, and no beat
   /// (base/progress_counter.h).
-  std::int64_t looks = 0;
+  std::int64_t ticks = 0;
   /// Steps of the engine begun.
   std::int64_t step = 0;
   /// The latest collective operation: number `call` of all in group `group`.

@@ -126,8 +126,8 @@ void ControlService::connect() {
   rank_ = board_.rank;
   if (!board_.connect) return;
   mailbox_.emplace();
-  roll_.emplace(std::vector<std::string>(static_cast<std::size_t>(mailbox_->size())),
-                rank_ == 0 ? mailbox_->size() : 1, time_.limit, time_.seconds);
+  monitor_.emplace(std::vector<std::string>(static_cast<std::size_t>(mailbox_->size())),
+                   rank_ == 0 ? mailbox_->size() : 1, time_.limit, time_.seconds);
   next_look_ = Clock::now();
 }
 
@@ -143,7 +143,7 @@ void ControlService::learn_hosts() {
   if (!hosts_.empty()) return;
   const std::lock_guard lock(board_.mutex);
   hosts_ = board_.hosts;
-  if (roll_ && !hosts_.empty()) roll_->introduce(hosts_);
+  if (monitor_ && !hosts_.empty()) monitor_->introduce(hosts_);
 }
 
 void ControlService::send(const ControlMessage& message, int to) {
@@ -169,7 +169,7 @@ void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
   std::memcpy(&message, bytes.data(), sizeof(message));
   switch (message.kind) {
     case Kind::heartbeat: {
-      roll_->hear(from, message.state);
+      monitor_->hear(from, message.state);
       const std::lock_guard lock(board_.mutex);
       const auto replica = replica_of_.find(from);
       if (board_.table && replica != replica_of_.end()) {
@@ -192,7 +192,7 @@ void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
     case Kind::group: {
       std::vector<int> members((bytes.size() - sizeof(message)) / sizeof(int));
       std::memcpy(members.data(), bytes.data() + sizeof(message), members.size() * sizeof(int));
-      roll_->add_group(message.state.group, std::move(members));
+      monitor_->add_group(message.state.group, std::move(members));
       break;
     }
     case Kind::done:
@@ -207,7 +207,7 @@ void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
     case Kind::end:
       ::_exit(1);
     case Kind::bye:
-      roll_->excuse(from);
+      monitor_->excuse(from);
       ++byes_;
       left_ = rank_ != 0;
       break;
@@ -216,7 +216,7 @@ void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
 
 void ControlService::answer_claim(int from, const ControlMessage& claim) {
   lively_until_ = Clock::now() + kLively;
-  roll_->hear(from, claim.state);
+  monitor_->hear(from, claim.state);
   replica_of_[from] = claim.replica;
   ControlMessage answer = plain(Kind::grant);
   {
@@ -279,7 +279,7 @@ void ControlService::pass_on_groups() {
       std::memcpy(bytes.data() + sizeof(message), members.data(), members.size() * sizeof(int));
       mailbox_->send(bytes, 0);
     }
-    roll_->add_group(name, std::move(members));
+    monitor_->add_group(name, std::move(members));
   }
 }
 
@@ -336,7 +336,7 @@ void ControlService::pass_on_end() {
 void ControlService::look() {
   next_look_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(time_.period);
   const RankState state = board_.activity.look();
-  if (!mailbox_) return look_alone(state);
+  if (!mailbox_) return check_self(state);
   ControlMessage message = plain(Kind::heartbeat);
   message.state = state;
   mailbox_->all_sent();
@@ -344,18 +344,18 @@ void ControlService::look() {
     // A peer that takes nothing is not sent more and more.
     if (rank != rank_ && !mailbox_->busy(rank)) send(message, rank);
   }
-  roll_->look();
-  roll_->hear(rank_, state);
+  monitor_->look();
+  monitor_->hear(rank_, state);
   const bool speaks = rank_ == 0 || rank_ == speaker(hosts_);
-  if (const auto why = roll_->silence(speaks ? 0 : kAfterTheSpeaker)) end_job(*why);
+  if (const auto why = monitor_->silence(speaks ? 0 : kAfterTheSpeaker)) end_job(*why);
   if (rank_ != 0) return;
-  if (const auto why = roll_->lateness()) end_job(*why);
-  if (const auto why = roll_->stillness()) end_job(*why);
+  if (const auto why = monitor_->lateness()) end_job(*why);
+  if (const auto why = monitor_->stillness()) end_job(*why);
   const std::lock_guard lock(board_.mutex);
-  board_.progress = roll_->progress();
+  board_.progress = monitor_->progress();
 }
 
-void ControlService::look_alone(const RankState& state) {
+void ControlService::check_self(const RankState& state) {
   std::uint64_t world = 0;
   {
     const std::lock_guard lock(board_.mutex);

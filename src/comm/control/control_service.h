@@ -56,17 +56,17 @@ class ControlService {
   void pass_on_end();
 
   void look();
-  void look_alone(const RankState& state);
+  void check_self(const RankState& state);
   [[nodiscard]] std::string own_name() const;
   [[noreturn]] void end_job(const std::string& why);
 
   ControlBoard& board_;
   WatchTime time_;
   bool (*stop_requested_)();
-  int rank_ = -1;                   ///< -1: not known
-  std::vector<std::string> hosts_;  ///< of all ranks, once they are known
-  std::optional<Mailbox> mailbox_;  ///< while ranks hear of each other
-  std::optional<RollCall> roll_;    ///< the same
+  int rank_ = -1;                            ///< -1: not known
+  std::vector<std::string> hosts_;           ///< of all ranks, once they are known
+  std::optional<Mailbox> mailbox_;           ///< while ranks hear of each other
+  std::optional<HeartbeatMonitor> monitor_;  ///< the same
 
   Clock::time_point next_look_;
   Clock::time_point lively_until_;  ///< something is going on: poll often

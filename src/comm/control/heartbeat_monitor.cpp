@@ -35,7 +35,8 @@ std::string stillness_text(const std::string& who, double seconds, const std::st
                      kAdvice);
 }
 
-RollCall::RollCall(std::vector<std::string> hosts, int expected, int limit, double seconds)
+HeartbeatMonitor::HeartbeatMonitor(std::vector<std::string> hosts, int expected, int limit,
+                                   double seconds)
     : hosts_(std::move(hosts)),
       expected_(expected),
       limit_(limit),
@@ -46,29 +47,29 @@ RollCall::RollCall(std::vector<std::string> hosts, int expected, int limit, doub
   std::iota(all.begin(), all.end(), 0);
 }
 
-void RollCall::add_group(std::uint64_t group, std::vector<int> members) {
+void HeartbeatMonitor::add_group(std::uint64_t group, std::vector<int> members) {
   groups_[group] = std::move(members);
 }
 
-void RollCall::hear(int rank, const RankState& state) {
+void HeartbeatMonitor::hear(int rank, const RankState& state) {
   Entry& entry = entries_[static_cast<std::size_t>(rank)];
   entry.state = state;
   entry.silent = 0;
   entry.heard = true;
 }
 
-void RollCall::excuse(int rank) { entries_[static_cast<std::size_t>(rank)].excused = true; }
+void HeartbeatMonitor::excuse(int rank) { entries_[static_cast<std::size_t>(rank)].excused = true; }
 
-void RollCall::look() {
+void HeartbeatMonitor::look() {
   for (Entry& entry : entries_) ++entry.silent;
 }
 
-bool RollCall::waits(int rank) const {
+bool HeartbeatMonitor::waits(int rank) const {
   const Entry& it = entry(rank);
   return it.heard && it.state.operation != Operation::none && !is_patient(it.state.operation);
 }
 
-std::vector<int> RollCall::awaited_by(int rank) const {
+std::vector<int> HeartbeatMonitor::awaited_by(int rank) const {
   const auto group = groups_.find(entry(rank).state.group);
   if (!waits(rank) || group == groups_.end()) return {};
   const RankState& mine = entry(rank).state;
@@ -88,7 +89,7 @@ std::vector<int> RollCall::awaited_by(int rank) const {
   return awaited;
 }
 
-RollCall::Chains RollCall::chains_from(int rank) const {
+HeartbeatMonitor::Chains HeartbeatMonitor::chains_from(int rank) const {
   std::set<int> seen;
   std::set<int> still;
   Chains chains;
@@ -98,7 +99,7 @@ RollCall::Chains RollCall::chains_from(int rank) const {
     open.pop_back();
     if (!seen.insert(next).second) continue;
     const Entry& it = entry(next);
-    if (!it.heard || it.excused || is_patient(it.state.operation) || it.state.looks < limit_) {
+    if (!it.heard || it.excused || is_patient(it.state.operation) || it.state.ticks < limit_) {
       chains.move = true;
     } else if (it.state.operation == Operation::none) {
       still.insert(next);
@@ -111,43 +112,43 @@ RollCall::Chains RollCall::chains_from(int rank) const {
   return chains;
 }
 
-std::vector<int> RollCall::still_for(std::int64_t looks) const {
+std::vector<int> HeartbeatMonitor::still_for(std::int64_t ticks) const {
   std::vector<int> found;
   for (int rank = 0; rank < expected_; ++rank) {
     const Entry& it = entry(rank);
     const bool computes = it.heard && !it.excused && it.state.operation == Operation::none;
-    if (computes && it.state.looks >= looks) found.push_back(rank);
+    if (computes && it.state.ticks >= ticks) found.push_back(rank);
   }
   return found;
 }
 
-std::vector<int> RollCall::silent_for(int looks) const {
+std::vector<int> HeartbeatMonitor::silent_for(int ticks) const {
   std::vector<int> found;
   for (int rank = 0; rank < expected_; ++rank) {
-    if (entry(rank).silent >= looks && !entry(rank).excused) found.push_back(rank);
+    if (entry(rank).silent >= ticks && !entry(rank).excused) found.push_back(rank);
   }
   return found;
 }
 
-std::optional<std::string> RollCall::silence(int later) const {
+std::optional<std::string> HeartbeatMonitor::silence(int later) const {
   if (limit_ <= 0 || silent_for(limit_ + later).empty()) return std::nullopt;
   return text_of_silence(silent_for(std::max(1, limit_ + later - kTogether)));
 }
 
-std::optional<std::string> RollCall::lateness() const {
+std::optional<std::string> HeartbeatMonitor::lateness() const {
   if (limit_ <= 0) return std::nullopt;
   for (int rank = 0; rank < expected_; ++rank) {
-    if (!waits(rank) || entry(rank).state.looks < limit_) continue;
+    if (!waits(rank) || entry(rank).state.ticks < limit_) continue;
     const Chains chains = chains_from(rank);
     if (!chains.still.empty() || !chains.move) return text_of_lateness(rank, chains.still);
   }
   return std::nullopt;
 }
 
-std::optional<std::string> RollCall::stillness() const {
-  const std::int64_t looks = std::int64_t{kStillness} * limit_;
-  if (limit_ <= 0 || still_for(looks).empty()) return std::nullopt;
-  const std::vector<int> still = still_for(std::max<std::int64_t>(1, looks - kTogether));
+std::optional<std::string> HeartbeatMonitor::stillness() const {
+  const std::int64_t ticks = std::int64_t{kStillness} * limit_;
+  if (limit_ <= 0 || still_for(ticks).empty()) return std::nullopt;
+  const std::vector<int> still = still_for(std::max<std::int64_t>(1, ticks - kTogether));
   const std::string doing = describe(entry(still.front()).state);
   return stillness_text(
       named(still, true), seconds_,
@@ -155,7 +156,7 @@ std::optional<std::string> RollCall::stillness() const {
       still.size() > 1);
 }
 
-Progress RollCall::progress() const {
+Progress HeartbeatMonitor::progress() const {
   Progress sum;
   for (const Entry& each : entries_) {
     const Progress& part = each.state.progress;
@@ -167,7 +168,7 @@ Progress RollCall::progress() const {
   return sum;
 }
 
-std::string RollCall::text_of_silence(std::span<const int> silent) const {
+std::string HeartbeatMonitor::text_of_silence(std::span<const int> silent) const {
   std::string text =
       fmt::format("{} {} not been heard of for {:.0f} s (engine.watchdog_seconds)",
                   named(silent, true), silent.size() == 1 ? "has" : "have", seconds_);
@@ -182,7 +183,7 @@ std::string RollCall::text_of_silence(std::span<const int> silent) const {
   return text + waiters_of(silent) + "; " + kAdvice;
 }
 
-std::string RollCall::text_of_lateness(int waiting, const std::vector<int>& late) const {
+std::string HeartbeatMonitor::text_of_lateness(int waiting, const std::vector<int>& late) const {
   const RankState& state = entry(waiting).state;
   if (late.empty()) {
     return fmt::format(
@@ -205,7 +206,7 @@ std::string RollCall::text_of_lateness(int waiting, const std::vector<int>& late
          kAdvice;
 }
 
-std::string RollCall::waiters_of(std::span<const int> ranks) const {
+std::string HeartbeatMonitor::waiters_of(std::span<const int> ranks) const {
   std::vector<int> waiting;
   for (int rank = 0; rank < static_cast<int>(entries_.size()); ++rank) {
     const std::vector<int> awaited = awaited_by(rank);
@@ -228,7 +229,7 @@ std::string RollCall::waiters_of(std::span<const int> ranks) const {
                      place_of(state));
 }
 
-std::string RollCall::named(std::span<const int> ranks, bool hosts) const {
+std::string HeartbeatMonitor::named(std::span<const int> ranks, bool hosts) const {
   std::string text = fmt::format("rank{} {}", ranks.size() == 1 ? "" : "s", listed(ranks));
   if (!hosts) return text;
   std::set<std::string> on;

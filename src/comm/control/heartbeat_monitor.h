@@ -26,12 +26,12 @@ std::string stillness_text(const std::string& who, double seconds, const std::st
 ///
 /// Time is counted in looks, of which the keeper makes one each heartbeat: a job that is suspended
 /// as a whole and resumed has not looked in between, and nobody is late.
-class RollCall {
+class HeartbeatMonitor {
  public:
   /// `hosts`: of each rank, "" where it is not known. Only ranks below `expected` must be heard of;
   /// the keeper itself is told of with `hear` too. After `limit` looks something lasts too long,
   /// which is `seconds` for people; a limit of 0 is never reached.
-  RollCall(std::vector<std::string> hosts, int expected, int limit, double seconds);
+  HeartbeatMonitor(std::vector<std::string> hosts, int expected, int limit, double seconds);
 
   /// The hosts of all ranks are known now.
   void introduce(std::vector<std::string> hosts) { hosts_ = std::move(hosts); }
@@ -78,8 +78,8 @@ class RollCall {
   };
   [[nodiscard]] Chains chains_from(int rank) const;
   /// Ranks that compute and have got nothing done for so many looks.
-  [[nodiscard]] std::vector<int> still_for(std::int64_t looks) const;
-  [[nodiscard]] std::vector<int> silent_for(int looks) const;
+  [[nodiscard]] std::vector<int> still_for(std::int64_t ticks) const;
+  [[nodiscard]] std::vector<int> silent_for(int ticks) const;
   [[nodiscard]] std::string text_of_silence(std::span<const int> silent) const;
   /// `late`: the ranks that are behind.
   [[nodiscard]] std::string text_of_lateness(int waiting, const std::vector<int>& late) const;

@@ -10,10 +10,10 @@ std::optional<std::string> stuck_alone(const RankState& state, const std::string
                                        const WatchTime& time, std::uint64_t patient, int later) {
   if (time.limit == 0 || is_patient(state.operation)) return std::nullopt;
   if (state.operation == Operation::none) {
-    if (state.looks < std::int64_t{kStillness} * time.limit + later) return std::nullopt;
+    if (state.ticks < std::int64_t{kStillness} * time.limit + later) return std::nullopt;
     return stillness_text(who, time.seconds, describe(state));
   }
-  if (state.group == patient || state.looks < time.limit + later) return std::nullopt;
+  if (state.group == patient || state.ticks < time.limit + later) return std::nullopt;
   return fmt::format(
       "{}: no answer for {:g} s in {} {} (engine.watchdog_seconds): a peer has stopped or cannot "
       "be reached; the job ends here; run it again to go on",

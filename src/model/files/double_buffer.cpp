@@ -4,13 +4,13 @@
 
 namespace weft {
 
-TurnBuffers::TurnBuffers(const Staging& staging, Bytes bytes) {
+DoubleBuffer::DoubleBuffer(const Staging& staging, Bytes bytes) {
   const auto fence = [&] { return staging.make_fence ? staging.make_fence() : nullptr; };
   sides_.push_back({Buffer(staging.memory, bytes), fence()});
   if (sides_.front().fence) sides_.push_back({Buffer(staging.memory, bytes), fence()});
 }
 
-TurnBuffers::~TurnBuffers() {
+DoubleBuffer::~DoubleBuffer() {
   for (Side& side : sides_) {
     if (!side.fence) continue;
     try {
@@ -21,18 +21,18 @@ TurnBuffers::~TurnBuffers() {
   }
 }
 
-std::span<std::byte> TurnBuffers::next() {
+std::span<std::byte> DoubleBuffer::next() {
   turn_ = (turn_ + 1) % sides_.size();
   const Side& side = sides_[turn_];
   if (side.fence) side.fence->wait();
   return {side.buffer.data(), side.buffer.bytes()};
 }
 
-void TurnBuffers::handed_out() {
+void DoubleBuffer::handed_out() {
   if (sides_[turn_].fence) sides_[turn_].fence->set();
 }
 
-void TurnBuffers::finish() {
+void DoubleBuffer::finish() {
   for (const Side& side : sides_) {
     if (side.fence) side.fence->wait();
   }

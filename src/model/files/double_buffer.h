@@ -19,13 +19,13 @@ struct Staging {
 };
 
 /// The buffers of one reading thread: two where its sink's work goes on after a return, else one.
-class TurnBuffers {
+class DoubleBuffer {
  public:
-  TurnBuffers(const Staging& staging, Bytes bytes);
-  TurnBuffers(TurnBuffers&&) noexcept = default;
-  TurnBuffers& operator=(TurnBuffers&&) = delete;
+  DoubleBuffer(const Staging& staging, Bytes bytes);
+  DoubleBuffer(DoubleBuffer&&) noexcept = default;
+  DoubleBuffer& operator=(DoubleBuffer&&) = delete;
   /// Waits like `finish`, but says nothing of what failed.
-  ~TurnBuffers();
+  ~DoubleBuffer();
 
   /// The buffer whose turn it is, of `bytes` bytes, once nobody reads it any more. What was handed
   /// out of the one before stays as it is, unless they are the same. Throws Error where the work

@@ -220,8 +220,8 @@ Digest digest_of_file(const std::filesystem::path& path, const std::function<boo
   Digester digester;
   for (Bytes offset = 0; offset < size; offset += piece) {
     const std::span part(buffer.data(), std::min(piece, size - offset));
-    beat();
-    if (stop && stop()) throw Stopped();
+    count_progress();
+    if (stop && stop()) throw Cancelled();
     file.pread_all(part, offset);
     digester.add(part);
   }

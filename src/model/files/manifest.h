@@ -67,7 +67,8 @@ struct Manifest {
 /// Names of the files that are copied beside the weights where the source has them.
 const std::vector<std::string>& tokenizer_file_names();
 
-/// Whole digest of a file, read in pieces. Throws Stopped when `stop`, asked before each, says so.
+/// Whole digest of a file, read in pieces. Throws Cancelled when `stop`, asked before each, says
+/// so.
 Digest digest_of_file(const std::filesystem::path& path,
                       const std::function<bool()>& stop = nullptr);
 

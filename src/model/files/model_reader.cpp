@@ -66,7 +66,7 @@ const ShardReader& ModelReader::shard(std::size_t index) {
     const ShardFile& file = manifest_.shards[index];
     shards_[index] = std::make_unique<ShardReader>(directory_, file, plan_.pieces_at(file.place),
                                                    plan_.tensors(), manifest_.dtype, [this] {
-                                                     beat();
+                                                     count_progress();
                                                      check_stop();
                                                    });
   }
@@ -108,7 +108,7 @@ void ModelReader::read_pieces(const TensorSpec& tensor, int segment, Range rows,
 }
 
 void ModelReader::check_stop() const {
-  if (stop_ && stop_()) throw Stopped();
+  if (stop_ && stop_()) throw Cancelled();
 }
 
 void ModelReader::read_all(std::span<const ReadTask> tasks, int threads, const Staging& staging) {
@@ -145,7 +145,7 @@ void ModelReader::read_files(std::span<const ReadTask> tasks, int threads, const
   }
   if (parts.empty()) return;
   const auto lanes = static_cast<int>(std::min<std::size_t>(parts.size(), threads));
-  std::vector<TurnBuffers> buffers;
+  std::vector<DoubleBuffer> buffers;
   buffers.reserve(static_cast<std::size_t>(lanes));
   for (int lane = 0; lane < lanes; ++lane) buffers.emplace_back(staging, largest);
   // Parts are begun in ascending order: those next in turn are read ahead.
@@ -154,7 +154,7 @@ void ModelReader::read_files(std::span<const ReadTask> tasks, int threads, const
     if (i < parts.size()) parts[i].shard->expect(parts[i].piece, parts[i].rows);
   };
   for (std::size_t i = 0; i < ahead; ++i) expect(i);
-  share_out(lanes, parts.size(), [&](int lane, std::size_t i) {
+  parallel_for(lanes, parts.size(), [&](int lane, std::size_t i) {
     check_stop();
     expect(i + ahead);
     const Part& part = parts[i];
@@ -163,7 +163,7 @@ void ModelReader::read_files(std::span<const ReadTask> tasks, int threads, const
                          [&](std::int64_t first, std::span<const std::byte> rows,
                              std::int64_t count) { sink(part.task, first, rows, count); });
   });
-  for (TurnBuffers& of_lane : buffers) of_lane.finish();
+  for (DoubleBuffer& of_lane : buffers) of_lane.finish();
 }
 
 }  // namespace weft

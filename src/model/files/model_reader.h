@@ -74,7 +74,7 @@ class ModelReader {
   /// order. Null: everybody reads. The group must outlive its use.
   void share_with(Group* peers) { peers_ = peers; }
 
-  /// From now on readings end with Stopped when `stop` says so, which several threads may ask. Of
+  /// From now on readings end with Cancelled when `stop` says so, which several threads may ask. Of
   /// ranks that share one reading, the first alone asks, and all throw.
   void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
 

@@ -30,7 +30,7 @@ Digest digest_of_extents(const File& file, std::span<const ByteExtent> extents) 
   for (const ByteExtent& extent : extents) {
     for (Bytes offset = extent.offset; offset < extent.end();) {
       buffer.resize(std::min(extent.end() - offset, hdf5::kDigestBlock));
-      beat();
+      count_progress();
       file.pread_all(buffer, offset);
       digester.add(buffer);
       offset += buffer.size();

@@ -96,11 +96,11 @@ void ShardReader::expect(std::size_t index, Range rows) const {
 Bytes ShardReader::read(std::size_t index, Range rows, const RowSink& sink) const {
   if (rows.empty()) return 0;
   HostMemory memory;
-  TurnBuffers buffers({memory}, buffer_bytes(index));
+  DoubleBuffer buffers({memory}, buffer_bytes(index));
   return read(index, rows, buffers, sink);
 }
 
-Bytes ShardReader::read(std::size_t index, Range rows, TurnBuffers& buffers,
+Bytes ShardReader::read(std::size_t index, Range rows, DoubleBuffer& buffers,
                         const RowSink& sink) const {
   const Piece& piece = pieces_[index];
   const hdf5::Dataset& dataset = datasets_[index];
@@ -116,7 +116,7 @@ Bytes ShardReader::read(std::size_t index, Range rows, TurnBuffers& buffers,
   std::int64_t next_row = rows.begin;
   Bytes at = first;
   while (at < end) {
-    beat();
+    count_progress();
     const std::span<std::byte> buffer = buffers.next();
     require(buffer.size() >= buffer_bytes(index), "{}: a buffer of {} bytes", piece.dataset,
             buffer.size());

@@ -45,7 +45,7 @@ class ShardReader {
   Bytes read(std::size_t index, Range rows, const RowSink& sink) const;
   /// The same by way of `buffers`, which have `buffer_bytes(index)` at least: while one is filled
   /// and checked, what was handed out of another may be read. Some of it may be at the return.
-  Bytes read(std::size_t index, Range rows, TurnBuffers& buffers, const RowSink& sink) const;
+  Bytes read(std::size_t index, Range rows, DoubleBuffer& buffers, const RowSink& sink) const;
   [[nodiscard]] Bytes buffer_bytes(std::size_t index) const;
   /// Has the system read these rows ahead: a part of the file that several threads read in turns
   /// does not look sequential to it.

@@ -112,7 +112,7 @@ void read_and_send(Group& peers, const std::function<void(const TaskSink&)>& rea
     announce(peers, end);
     peers.broadcast(as_sent(std::as_bytes(std::span(message))), 0);
     throw;
-  } catch (const Stopped&) {
+  } catch (const Cancelled&) {
     end.kind = Header::Kind::stopped;
     announce(peers, end);
     throw;
@@ -162,7 +162,7 @@ void receive_all(Group& peers, RunQueue<Incoming>& queue, RunQueue<Room>& rooms)
     Header header;
     announce(peers, header);
     if (header.kind == Header::Kind::end) return;
-    if (header.kind == Header::Kind::stopped) throw Stopped();
+    if (header.kind == Header::Kind::stopped) throw Cancelled();
     std::optional<Room> room = rooms.take();
     const ByteSpan bytes = room->first(header.bytes);
     peers.broadcast(bytes, 0);

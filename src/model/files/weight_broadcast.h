@@ -21,7 +21,7 @@ using TaskSink = std::function<void(std::size_t task, std::int64_t first_row,
 /// sent, and calls `sink` meanwhile. The other ranks call `sink` from `threads` threads; from one,
 /// it is in the order of sending. The calling thread alone talks to other ranks, on all of them.
 /// Every run travels with a digest of what was read and checked: one that arrives with other bytes
-/// is an Error. Where `read` throws UserError or Stopped, every rank throws it.
+/// is an Error. Where `read` throws UserError or Cancelled, every rank throws it.
 void read_shared(Group& peers, int threads, const std::function<void(const TaskSink&)>& read,
                  const TaskSink& sink);
 

@@ -16,8 +16,8 @@ struct SharedRows {
 };
 
 /// Stands for a token that was chosen in the step before and that the host may not know yet: the
-/// one at that place of the model's KeptTokens.
-inline TokenId kept_token(std::int32_t place) { return -1 - place; }
+/// one at that place of the model's DeviceTokens.
+inline TokenId device_token(std::int32_t place) { return -1 - place; }
 
 /// The rows of all sequences one after another. A decode is a sequence with one row; a prefill
 /// chunk has several. All arrays are i32 so that they go to a device as they are.
@@ -26,7 +26,7 @@ struct Batch {
   std::vector<std::int32_t> positions;    ///< [M] absolute position in the sequence
   std::vector<std::int32_t> slots;        ///< [M] place of the row's K/V in the cache
   std::vector<std::int32_t> query_begin;  ///< [B+1]
-  std::vector<std::int32_t> page_table;   ///< [B, table_width]
+  std::vector<std::int32_t> block_table;  ///< [B, table_width]
   std::int64_t table_width = 0;
   std::vector<std::int32_t> logit_rows;  ///< [R] rows whose logits are asked for, ascending
   SharedRows shared;                     ///< empty where nothing is shared

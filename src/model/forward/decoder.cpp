@@ -7,13 +7,13 @@
 namespace weft {
 
 Decoder::Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
-                 const Workspace& workspace, const KeptTokens& kept, DecoderEdges edges,
+                 const Workspace& workspace, const DeviceTokens& device_tokens, DecoderEdges edges,
                  Traffic& traffic, Ops& ops, Tracer& tracer)
     : part_(part),
       weights_(weights),
       cache_(cache),
       space_(workspace),
-      kept_(kept),
+      kept_(device_tokens),
       edges_(edges),
       ops_(ops),
       tracer_(tracer),
@@ -34,10 +34,10 @@ const LayerWeights& Decoder::weights_of(std::int64_t layer) const {
 void Decoder::embed(const TableLookup& lookup, const StepIndices& indices) {
   const std::int64_t own = lookup.rows_of[static_cast<std::size_t>(part_.rank)];
   const Tensor embedded = space_.embedded(own);
-  if (lookup.kept > 0) kept_.put_into(lookup, indices);
+  if (lookup.device_tokens > 0) kept_.put_into(lookup, indices);
   ops_.embed(weights_.embedding, indices.table_rows.slice(0, own), embedded);
-  edges_.region.join_rows(embedded, lookup.rows_of, indices.order,
-                          space_.residual(indices.order.rows()));
+  edges_.region.gather_embeddings(embedded, lookup.rows_of, indices.order,
+                                  space_.residual(indices.order.rows()));
 }
 
 NextNorm Decoder::norm_before(std::int64_t sublayer, std::int64_t m) const {
@@ -65,8 +65,8 @@ void Decoder::attention(std::int64_t index, const BatchView& batch) {
   ops_.attention(space_.queries(m), part_.heads, batch, cache, attention_scale_,
                  part_.config.windows[static_cast<std::size_t>(index)], attended);
   ops_.linear(attended, layer.o, parts);
-  edges_.region.leave(part_.o_tree, parts, layer.o_bias.tensor(), space_.residual(m),
-                      norm_before(2 * index + 1, m));
+  edges_.region.reduce(part_.o_tree, parts, layer.o_bias.tensor(), space_.residual(m),
+                       norm_before(2 * index + 1, m));
 }
 
 void Decoder::ffn(std::int64_t index, std::int64_t m) {
@@ -79,7 +79,7 @@ void Decoder::forward(const Batch& batch) {
   rows_ = batch.rows();
   // Without rows of its own an sp rank still takes in those that are shared, and serves the experts
   // that it holds for others.
-  if (rows_ == 0 && batch.shared.slots.empty() && part_.moe.place.domains() == 1) return;
+  if (rows_ == 0 && batch.shared.slots.empty() && part_.moe.coordinates.domains() == 1) return;
   require(rows_ <= space_.shape().max_rows && batch.sequences() <= space_.shape().max_sequences,
           "a batch of {} rows of {} sequences exceeds the workspace", rows_, batch.sequences());
   const Stage& stage = part_.stage;

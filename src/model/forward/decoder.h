@@ -24,18 +24,18 @@ namespace weft {
 
 /// Where a rank's part of the forward pass meets those of other ranks.
 struct DecoderEdges {
-  Region& region;           ///< of its sub-layers, among tensor-parallel ranks
-  FfnLayers& ffns;          ///< its feed-forward sub-layers, which may cross further edges
-  KvExchange& kv_exchange;  ///< before attention, among the ranks that share prompts
-  Pipe& pipe;               ///< before its first and behind its last sub-layer
+  TensorParallelRegion& region;  ///< of its sub-layers, among tensor-parallel ranks
+  FfnLayers& ffns;               ///< its feed-forward sub-layers, which may cross further edges
+  KvExchange& kv_exchange;       ///< before attention, among the ranks that share prompts
+  PipelineLink& pipe;            ///< before its first and behind its last sub-layer
 };
 
 /// One rank's forward pass. Everything it refers to must outlive it.
 class Decoder {
  public:
   Decoder(const Partition& part, const Weights& weights, const KvCache& cache,
-          const Workspace& workspace, const KeptTokens& kept, DecoderEdges edges, Traffic& traffic,
-          Ops& ops, Tracer& tracer);
+          const Workspace& workspace, const DeviceTokens& device_tokens, DecoderEdges edges,
+          Traffic& traffic, Ops& ops, Tracer& tracer);
 
   /// Computes this stage's sub-layers for all rows of the batch, appending their keys and values to
   /// the cache. The batch must be the same on all ranks of the region and in all stages; it
@@ -65,7 +65,7 @@ class Decoder {
   const Weights& weights_;
   const KvCache& cache_;
   const Workspace& space_;
-  const KeptTokens& kept_;
+  const DeviceTokens& kept_;
   DecoderEdges edges_;
   Ops& ops_;
   Tracer& tracer_;

@@ -13,14 +13,14 @@ struct GatedBlock {
 
   /// x += down(silu(gate) * up) of normed [M, hidden] w; x [M, hidden] f32; then `next` of x.
   void forward(const Tensor& normed, const Tensor& x, const NextNorm& next, const Workspace& space,
-               Region& region, Ops& ops) const;
+               TensorParallelRegion& region, Ops& ops) const;
 };
 
 /// The ffn of a layer without experts. Everything given must outlive it.
 class DenseFfn final : public Ffn {
  public:
   DenseFfn(const Partition& part, const LayerWeights& weights, const Workspace& space,
-           Region& region, Ops& ops)
+           TensorParallelRegion& region, Ops& ops)
       : block_{weights.gate_up, weights.down, part.down_tree},
         space_(space),
         region_(region),
@@ -33,7 +33,7 @@ class DenseFfn final : public Ffn {
  private:
   GatedBlock block_;
   const Workspace& space_;
-  Region& region_;
+  TensorParallelRegion& region_;
   Ops& ops_;
 };
 

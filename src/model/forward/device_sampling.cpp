@@ -19,17 +19,17 @@ struct Sizes {
   Bytes index = 0;
   Bytes candidates = 0;
   Bytes gathered = 0;
-  Bytes answers = 0;
+  Bytes results = 0;
   Bytes places = 0;
 
   [[nodiscard]] Bytes all() const {
-    return room + sent + 2 * received + index + candidates + gathered + answers + places;
+    return room + sent + 2 * received + index + candidates + gathered + results + places;
   }
 };
 
 /// Answers of so many rows.
-Bytes answer_bytes(std::int64_t rows) {
-  return static_cast<Bytes>(rows) * (sizeof(RowChoice) + kMostLikeliest * sizeof(ScoredToken));
+Bytes result_bytes(std::int64_t rows) {
+  return static_cast<Bytes>(rows) * (sizeof(SamplingResult) + kMostLikeliest * sizeof(ScoredToken));
 }
 
 Sizes sizes_of(std::span<const Range> columns_of, int rank, std::int64_t max_rows,
@@ -47,8 +47,8 @@ Sizes sizes_of(std::span<const Range> columns_of, int rank, std::int64_t max_row
   sizes.received = static_cast<Bytes>(mine * vocab) * sizeof(float);
   sizes.index = static_cast<Bytes>(dealt) * sizeof(std::int32_t);
   sizes.candidates = static_cast<Bytes>(max_rows) * sizeof(RankCandidate);
-  sizes.gathered = std::max(static_cast<Bytes>(ranks) * sizes.candidates, answer_bytes(dealt));
-  sizes.answers = answer_bytes(max_rows);
+  sizes.gathered = std::max(static_cast<Bytes>(ranks) * sizes.candidates, result_bytes(dealt));
+  sizes.results = result_bytes(max_rows);
   sizes.places = 2 * static_cast<Bytes>(max_rows) * sizeof(std::int32_t);
   return sizes;
 }
@@ -64,8 +64,8 @@ Bytes float_bytes(std::int64_t rows, std::int64_t columns) {
 
 }  // namespace
 
-SampledRows::SampledRows(std::vector<Range> columns_of, std::int64_t max_rows, Ops& ops,
-                         Group& group)
+DeviceSampling::DeviceSampling(std::vector<Range> columns_of, std::int64_t max_rows, Ops& ops,
+                               Group& group)
     : columns_of_(std::move(columns_of)),
       max_rows_(max_rows),
       ops_(ops),
@@ -79,16 +79,17 @@ SampledRows::SampledRows(std::vector<Range> columns_of, std::int64_t max_rows, O
   index_ = Buffer(ops.memory(), sizes.index);
   candidates_ = Buffer(ops.memory(), sizes.candidates);
   gathered_ = Buffer(ops.memory(), sizes.gathered);
-  answers_ = Buffer(ops.memory(), sizes.answers);
+  results_ = Buffer(ops.memory(), sizes.results);
   places_ = Buffer(ops.memory(), sizes.places);
 }
 
-Bytes SampledRows::bytes(std::span<const Range> columns_of, int rank, std::int64_t max_rows,
-                         const OpSizes& ops) {
+Bytes DeviceSampling::bytes(std::span<const Range> columns_of, int rank, std::int64_t max_rows,
+                            const OpSizes& ops) {
   return sizes_of(columns_of, rank, max_rows, ops).all();
 }
 
-StartedRows SampledRows::start(const Tensor& logits, const RowQuery& query, const Tensor& kept) {
+StartedRows DeviceSampling::start(const Tensor& logits, const SamplingRequests& query,
+                                  const Tensor& device_tokens) {
   require(logits.rows() <= max_rows_, "{} rows to choose from, room for {}", logits.rows(),
           max_rows_);
   StartedRows started;
@@ -96,64 +97,64 @@ StartedRows SampledRows::start(const Tensor& logits, const RowQuery& query, cons
   started.width = widest_top(query);
   if (group_.size() == 1) {
     started.ticket =
-        sampler_.start(logits, query, started.width, {room_.data(), room_.bytes()}, kept);
+        sampler_.start(logits, query, started.width, {room_.data(), room_.bytes()}, device_tokens);
     return started;
   }
-  const Bytes choices = started.rows * sizeof(RowChoice);
+  const Bytes results = started.rows * sizeof(SamplingResult);
   const Bytes top = started.rows * started.width * sizeof(ScoredToken);
-  require(choices + top <= answers_.bytes(), "{} rows with {} likeliest tokens have no room",
+  require(results + top <= results_.bytes(), "{} rows with {} likeliest tokens have no room",
           started.rows, started.width);
-  AnswerPlaces places;
-  places.among = {{answers_.data(), choices}, {answers_.data() + choices, top}};
-  places.kept = kept;
+  ResultSlots places;
+  places.among = {{results_.data(), results}, {results_.data() + results, top}};
+  places.device_tokens = device_tokens;
   std::vector<std::size_t> greedy;
   std::vector<std::size_t> dealt;
   for (std::size_t i = 0; i < query.rows.size(); ++i) {
-    const RowAsked& asked = query.rows[i];
-    (asked.kind == RowKind::greedy && asked.top < 0 ? greedy : dealt).push_back(i);
+    const SamplingRequest& request = query.rows[i];
+    (request.kind == RowKind::greedy && request.top < 0 ? greedy : dealt).push_back(i);
   }
-  if (!greedy.empty()) choose_candidates(logits, query, greedy, places);
+  if (!greedy.empty()) sample_candidates(logits, query, greedy, places);
   for (std::size_t first = 0; first < dealt.size(); first += kDealt) {
     const std::size_t n = std::min<std::size_t>(kDealt, dealt.size() - first);
     deal(logits, query, std::span(dealt).subspan(first, n), started.width, places);
   }
-  started.ticket = sampler_.hand_over({answers_.data(), choices + top});
+  started.ticket = sampler_.hand_over({results_.data(), results + top});
   return started;
 }
 
-RowAnswers SampledRows::finish(const StartedRows& started) {
-  RowAnswers answers;
-  answers.width = started.width;
-  answers.choices.resize(started.rows);
-  answers.top.resize(started.rows * started.width);
-  sampler_.finish(started.ticket, answers.choices, answers.top);
-  return answers;
+RowResults DeviceSampling::finish(const StartedRows& started) {
+  RowResults results;
+  results.width = started.width;
+  results.results.resize(started.rows);
+  results.top.resize(started.rows * started.width);
+  sampler_.finish(started.ticket, results.results, results.top);
+  return results;
 }
 
-RowAnswers SampledRows::choose(const Tensor& logits, const RowQuery& query) {
+RowResults DeviceSampling::sample(const Tensor& logits, const SamplingRequests& query) {
   if (query.rows.empty()) return {};
   return finish(start(logits, query, {}));
 }
 
-void SampledRows::set_places(const RowQuery& query, std::span<const std::size_t> which,
-                             AnswerPlaces& places) {
+void DeviceSampling::set_places(const SamplingRequests& query, std::span<const std::size_t> which,
+                                ResultSlots& places) {
   std::vector<std::int32_t> numbers;
   for (const std::size_t i : which) numbers.push_back(static_cast<std::int32_t>(i));
   for (const std::size_t i : which) {
-    const std::int32_t keep = query.rows[i].keep;
-    require(!places.kept.defined() || keep < places.kept.elements(), "place {} of {} kept tokens",
-            keep, places.kept.elements());
-    numbers.push_back(keep);
+    const std::int32_t token_slot = query.rows[i].token_slot;
+    require(!places.device_tokens.defined() || token_slot < places.device_tokens.elements(),
+            "place {} of {} kept tokens", token_slot, places.device_tokens.elements());
+    numbers.push_back(token_slot);
   }
   const auto count = static_cast<std::int64_t>(which.size());
   const Tensor both = places_.tensor(DType::i32, {2 * count});
   ops_.upload(std::as_bytes(std::span(numbers)), both);
   places.to = both.slice(0, count);
-  places.keep = both.slice(count, 2 * count);
+  places.token_slot = both.slice(count, 2 * count);
 }
 
-void SampledRows::choose_candidates(const Tensor& logits, const RowQuery& query,
-                                    std::span<const std::size_t> which, AnswerPlaces places) {
+void DeviceSampling::sample_candidates(const Tensor& logits, const SamplingRequests& query,
+                                       std::span<const std::size_t> which, ResultSlots places) {
   const Bytes bytes = which.size() * sizeof(RankCandidate);
   const std::span<std::byte> mine(candidates_.data(), bytes);
   if (own().empty()) {
@@ -161,10 +162,10 @@ void SampledRows::choose_candidates(const Tensor& logits, const RowQuery& query,
     ops_.upload(std::as_bytes(std::span(none)),
                 candidates_.tensor(DType::i32, {2 * static_cast<std::int64_t>(which.size())}));
   } else {
-    const OwnedRowQuery part = part_of(query, which, own());
-    const PlacedAnswers placed =
+    const OwnedSamplingRequests part = part_of(query, which, own());
+    const DeviceResults placed =
         sampler_.place(logits, part.view(), 0, {room_.data(), room_.bytes()});
-    sampler_.tell_candidates(placed.choices, static_cast<TokenId>(own().begin), mine);
+    sampler_.tell_candidates(placed.results, static_cast<TokenId>(own().begin), mine);
   }
   const std::span<std::byte> all(gathered_.data(), bytes * columns_of_.size());
   group_.all_gather(mine, all, equal_counts(group_, bytes));
@@ -172,13 +173,13 @@ void SampledRows::choose_candidates(const Tensor& logits, const RowQuery& query,
   sampler_.take_best(all, group_.size(), places);
 }
 
-Range SampledRows::share(std::size_t rows, int rank) const {
+Range DeviceSampling::share(std::size_t rows, int rank) const {
   const auto count = static_cast<std::int64_t>(rows);
   return {count * rank / group_.size(), count * (rank + 1) / group_.size()};
 }
 
-Tensor SampledRows::exchange(const Tensor& logits, const RowQuery& query,
-                             std::span<const std::size_t> which) {
+Tensor DeviceSampling::exchange(const Tensor& logits, const SamplingRequests& query,
+                                std::span<const std::size_t> which) {
   const auto count = static_cast<std::int64_t>(which.size());
   const std::int64_t mine = share(which.size(), group_.rank()).size();
   if (!own().empty()) {
@@ -213,31 +214,32 @@ Tensor SampledRows::exchange(const Tensor& logits, const RowQuery& query,
   return whole;
 }
 
-void SampledRows::deal(const Tensor& logits, const RowQuery& query,
-                       std::span<const std::size_t> which, std::size_t width, AnswerPlaces places) {
+void DeviceSampling::deal(const Tensor& logits, const SamplingRequests& query,
+                          std::span<const std::size_t> which, std::size_t width,
+                          ResultSlots places) {
   const Tensor whole = exchange(logits, query, which);
   const Range own_share = share(which.size(), group_.rank());
   const auto rows = static_cast<std::size_t>(own_share.size());
-  PlacedAnswers mine;
+  DeviceResults mine;
   if (rows > 0) {
-    OwnedRowQuery part = part_of(
+    OwnedSamplingRequests part = part_of(
         query, which.subspan(static_cast<std::size_t>(own_share.begin), rows), {0, vocab()});
     for (std::size_t i = 0; i < rows; ++i) part.rows[i].row = static_cast<std::int32_t>(i);
     mine = sampler_.place(whole, part.view(), width, {room_.data(), room_.bytes()});
   }
   std::byte* to = gathered_.data();
-  const auto gather = [&](std::span<const std::byte> answers, Bytes row_bytes) {
+  const auto gather = [&](std::span<const std::byte> results, Bytes row_bytes) {
     std::vector<Bytes> counts;
     for (int rank = 0; rank < group_.size(); ++rank) {
       counts.push_back(static_cast<Bytes>(share(which.size(), rank).size()) * row_bytes);
     }
     const std::span<std::byte> all(to, which.size() * row_bytes);
-    if (row_bytes > 0) group_.all_gather(answers, all, counts);
+    if (row_bytes > 0) group_.all_gather(results, all, counts);
     to += all.size();
     return all;
   };
-  PlacedAnswers all;
-  all.choices = gather(mine.choices, sizeof(RowChoice));
+  DeviceResults all;
+  all.results = gather(mine.results, sizeof(SamplingResult));
   all.top = gather(mine.top, width * sizeof(ScoredToken));
   set_places(query, which, places);
   sampler_.take(all, places);

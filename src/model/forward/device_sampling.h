@@ -15,14 +15,14 @@
 namespace weft {
 
 /// What rows yield.
-struct RowAnswers {
-  std::vector<RowChoice> choices;  ///< [rows]
-  std::vector<ScoredToken> top;    ///< [rows, width]
+struct RowResults {
+  std::vector<SamplingResult> results;  ///< [rows]
+  std::vector<ScoredToken> top;         ///< [rows, width]
   std::size_t width = 0;
 
   /// The likeliest tokens of a row.
   [[nodiscard]] std::span<const ScoredToken> top_of(std::size_t row) const {
-    return std::span(top).subspan(row * width, static_cast<std::size_t>(choices[row].top));
+    return std::span(top).subspan(row * width, static_cast<std::size_t>(results[row].top));
   }
 };
 
@@ -38,11 +38,11 @@ struct StartedRows {
 /// each other their candidates. Other rows are dealt out: a rank gets the whole logits of its
 /// share and tells the others what they yield. All of it goes from memory of the operators to
 /// memory of the operators.
-class SampledRows {
+class DeviceSampling {
  public:
   /// For at most `max_rows` rows at a time; `columns_of` has the columns of each rank. `ops`, which
   /// have a sampler, and `group` must outlive it.
-  SampledRows(std::vector<Range> columns_of, std::int64_t max_rows, Ops& ops, Group& group);
+  DeviceSampling(std::vector<Range> columns_of, std::int64_t max_rows, Ops& ops, Group& group);
 
   /// What rank `rank` takes from the operators' memory; 0 where they have no sampler.
   static Bytes bytes(std::span<const Range> columns_of, int rank, std::int64_t max_rows,
@@ -51,22 +51,26 @@ class SampledRows {
   [[nodiscard]] SamplerLimits limits() const { return sampler_.limits(); }
 
   /// The answers to a query about `logits` [R, own columns]. Tokens are those of the vocabulary.
-  RowAnswers choose(const Tensor& logits, const RowQuery& query);
+  RowResults sample(const Tensor& logits, const SamplingRequests& query);
 
   /// The same in two parts: `finish` waits for the answers of a query of one row at least. The
-  /// tokens of rows with a `keep` stay in `kept` on every rank, see RowSampler::start.
-  StartedRows start(const Tensor& logits, const RowQuery& query, const Tensor& kept);
-  RowAnswers finish(const StartedRows& started);
+  /// tokens of rows with a `token_slot` stay in `device_tokens` on every rank, see
+  /// RowSampler::start.
+  StartedRows start(const Tensor& logits, const SamplingRequests& query,
+                    const Tensor& device_tokens);
+  RowResults finish(const StartedRows& started);
 
  private:
-  void choose_candidates(const Tensor& logits, const RowQuery& query,
-                         std::span<const std::size_t> which, AnswerPlaces places);
-  void deal(const Tensor& logits, const RowQuery& query, std::span<const std::size_t> which,
-            std::size_t width, AnswerPlaces places);
+  void sample_candidates(const Tensor& logits, const SamplingRequests& query,
+                         std::span<const std::size_t> which, ResultSlots places);
+  void deal(const Tensor& logits, const SamplingRequests& query, std::span<const std::size_t> which,
+            std::size_t width, ResultSlots places);
   /// Uploads where the answers of rows go.
-  void set_places(const RowQuery& query, std::span<const std::size_t> which, AnswerPlaces& places);
+  void set_places(const SamplingRequests& query, std::span<const std::size_t> which,
+                  ResultSlots& places);
   /// Whole rows [share.size(), vocabulary] of this rank's share of the rows `which`.
-  Tensor exchange(const Tensor& logits, const RowQuery& query, std::span<const std::size_t> which);
+  Tensor exchange(const Tensor& logits, const SamplingRequests& query,
+                  std::span<const std::size_t> which);
   [[nodiscard]] Range share(std::size_t rows, int rank) const;
   [[nodiscard]] std::int64_t vocab() const { return columns_of_.back().end; }
   [[nodiscard]] Range own() const { return columns_of_[static_cast<std::size_t>(group_.rank())]; }
@@ -84,8 +88,8 @@ class SampledRows {
   // Of several ranks:
   Buffer candidates_;  ///< own RankCandidate [max_rows]
   Buffer gathered_;    ///< the ranks' candidates or answers
-  Buffer answers_;     ///< of a whole query
-  Buffer places_;      ///< an AnswerPlaces' `to` and `keep`
+  Buffer results_;     ///< of a whole query
+  Buffer places_;      ///< an ResultSlots' `to` and `token_slot`
 };
 
 }  // namespace weft

@@ -14,10 +14,10 @@ namespace weft {
 /// There are some where operators choose tokens, a replica is one stage, so its first layers read
 /// what its last ones yield, and hosts need not wait for routes of experts in the middle of a step.
 /// Each rank keeps those of the rows that it computes.
-class KeptTokens {
+class DeviceTokens {
  public:
   /// Places for all sequences of a step. `ops` must outlive it.
-  KeptTokens(const Partition& part, const EngineShape& shape, Ops& ops);
+  DeviceTokens(const Partition& part, const EngineShape& shape, Ops& ops);
 
   /// How many there are; 0 where none can be kept.
   static std::int64_t count(const Partition& part, const EngineShape& shape, const OpSizes& ops);

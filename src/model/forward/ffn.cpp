@@ -8,20 +8,22 @@
 namespace weft {
 namespace {
 
-ExchangeShape exchange_shape(const Partition& part, const StepShape& shape, Transport transport) {
+DispatcherShape dispatcher_shape(const Partition& part, const StepShape& shape,
+                                 Transport transport) {
   return {shape.max_rows, part.config.hidden, part.dtype, transport};
 }
 
 }  // namespace
 
 FfnLayers::FfnLayers(const Partition& part, const Weights& weights, const Workspace& space,
-                     Transport transport, Region& region, Ops& ops, Group& tp, Group& experts)
-    : part_(part), shape_(exchange_shape(part, space.shape(), transport)) {
+                     Transport transport, TensorParallelRegion& region, Ops& ops, Group& tp,
+                     Group& experts)
+    : part_(part), shape_(dispatcher_shape(part, space.shape(), transport)) {
   const MoePartition& moe = part_.moe;
   if (part.config.has_experts()) {
     moe_space_ =
         std::make_unique<MoeWorkspace>(moe, shape_.hidden, shape_.dtype, shape_.max_rows, ops);
-    exchange_ = make_exchange(moe, shape_, ops, tp, experts);
+    dispatcher_ = make_expert_dispatcher(moe, shape_, ops, tp, experts);
   }
   // The layers keep references into this.
   loads_.reserve(weights.layers.size());
@@ -33,7 +35,7 @@ FfnLayers::FfnLayers(const Partition& part, const Weights& weights, const Worksp
     }
     loads_.emplace_back(part.stage.layers().begin + static_cast<std::int64_t>(index),
                         moe.config.experts, ops);
-    layers_.push_back(std::make_unique<MoeFfn>(moe, *layer.moe, space, *moe_space_, *exchange_,
+    layers_.push_back(std::make_unique<MoeFfn>(moe, *layer.moe, space, *moe_space_, *dispatcher_,
                                                region, ops, slots_, loads_.back()));
   }
 }
@@ -50,7 +52,7 @@ Bytes FfnLayers::bytes(const Partition& part, const StepShape& shape, Transport 
 
 Bytes FfnLayers::message_bytes(const Partition& part, const StepShape& shape, Transport transport) {
   if (!part.config.has_experts()) return 0;
-  return exchange_bytes(part.moe, exchange_shape(part, shape, transport));
+  return dispatcher_bytes(part.moe, dispatcher_shape(part, shape, transport));
 }
 
 std::vector<ExpertLoad> FfnLayers::loads() const {
@@ -60,13 +62,13 @@ std::vector<ExpertLoad> FfnLayers::loads() const {
 }
 
 bool FfnLayers::repeats(const Partition& part) {
-  return !part.config.has_experts() || part.moe.place.ep == 1;
+  return !part.config.has_experts() || part.moe.coordinates.ep == 1;
 }
 
 void FfnLayers::begin(std::int64_t rows, const Tensor& slots) {
   slots_ = slots;
   for (LoadCounter& load : loads_) load.begin(rows);
-  if (exchange_) exchange_->begin(rows);
+  if (dispatcher_) dispatcher_->begin(rows);
 }
 
 std::int64_t largest_rows(const Partition& part, const StepShape& shape) {

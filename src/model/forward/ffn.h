@@ -30,9 +30,10 @@ class Ffn {
 /// The feed-forward sub-layers of one rank, with and without experts.
 class FfnLayers {
  public:
-  /// `tp` and `experts` are as in `make_exchange`; everything given must outlive this. Collective.
+  /// `tp` and `experts` are as in `make_expert_dispatcher`; everything given must outlive this.
+  /// Collective.
   FfnLayers(const Partition& part, const Weights& weights, const Workspace& space,
-            Transport transport, Region& region, Ops& ops, Group& tp, Group& experts);
+            Transport transport, TensorParallelRegion& region, Ops& ops, Group& tp, Group& experts);
   // The sub-layers refer to its members.
   FfnLayers(const FfnLayers&) = delete;
   FfnLayers& operator=(const FfnLayers&) = delete;
@@ -60,10 +61,10 @@ class FfnLayers {
 
  private:
   const Partition& part_;
-  ExchangeShape shape_;
+  DispatcherShape shape_;
   Tensor slots_;                             // of the step
   std::unique_ptr<MoeWorkspace> moe_space_;  // null in models without experts, like exchange_
-  std::unique_ptr<Exchange> exchange_;
+  std::unique_ptr<ExpertDispatcher> dispatcher_;
   std::vector<LoadCounter> loads_;
   std::vector<std::unique_ptr<Ffn>> layers_;
 };

@@ -3,13 +3,13 @@
 namespace weft {
 
 MoeFfn::MoeFfn(const MoePartition& part, const MoeWeights& weights, const Workspace& space,
-               const MoeWorkspace& moe_space, Exchange& exchange, Region& region, Ops& ops,
-               const Tensor& slots, const LoadCounter& load)
+               const MoeWorkspace& moe_space, ExpertDispatcher& dispatcher,
+               TensorParallelRegion& region, Ops& ops, const Tensor& slots, const LoadCounter& load)
     : part_(part),
       weights_(weights),
       space_(space),
       moe_space_(moe_space),
-      exchange_(exchange),
+      dispatcher_(dispatcher),
       region_(region),
       ops_(ops),
       slots_(slots),
@@ -24,7 +24,7 @@ void MoeFfn::forward(const Tensor& normed, const Tensor& x, const NextNorm& next
   ops_.linear(normed, weights_.router, logits);
   ops_.route(logits, slots_, part_.config.normalise, experts, weights, load_.counts());
 
-  const ExpertWork work = exchange_.dispatch(normed, experts);
+  const ExpertWork work = dispatcher_.dispatch(normed, experts);
   const std::int64_t pairs = work.pairs();
   const Tensor gate_up = moe_space_.gate_up(pairs);
   const Tensor activated = moe_space_.activated(pairs);
@@ -34,7 +34,7 @@ void MoeFfn::forward(const Tensor& normed, const Tensor& x, const NextNorm& next
   ops_.expert_linear(activated, Tensor(), work.ends, weights_.down, outputs);
 
   const Tensor sum = moe_space_.sum(m);
-  exchange_.combine(outputs, weights, sum);
+  dispatcher_.combine(outputs, weights, sum);
   if (part_.shared()) add_shared(normed, sum);
   const TreeNode root{0, 0};
   ops_.add_tree_norm(std::span(&root, 1), std::span(&sum, 1), Tensor(), x, next);

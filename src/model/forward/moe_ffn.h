@@ -11,8 +11,8 @@ namespace weft {
 class MoeFfn final : public Ffn {
  public:
   MoeFfn(const MoePartition& part, const MoeWeights& weights, const Workspace& space,
-         const MoeWorkspace& moe_space, Exchange& exchange, Region& region, Ops& ops,
-         const Tensor& slots, const LoadCounter& load);
+         const MoeWorkspace& moe_space, ExpertDispatcher& dispatcher, TensorParallelRegion& region,
+         Ops& ops, const Tensor& slots, const LoadCounter& load);
 
   void forward(const Tensor& normed, const Tensor& x, const NextNorm& next) override;
 
@@ -23,8 +23,8 @@ class MoeFfn final : public Ffn {
   const MoeWeights& weights_;
   const Workspace& space_;
   const MoeWorkspace& moe_space_;
-  Exchange& exchange_;
-  Region& region_;
+  ExpertDispatcher& dispatcher_;
+  TensorParallelRegion& region_;
   Ops& ops_;
   const Tensor& slots_;
   const LoadCounter& load_;

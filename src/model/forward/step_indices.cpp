@@ -14,7 +14,7 @@ TableLookup TableLookup::of(std::span<const TokenId> tokens, std::span<const Ran
   for (const TokenId token : tokens) {
     std::size_t holder = 0;
     if (token < 0) {
-      ++lookup.kept;
+      ++lookup.device_tokens;
       holder = ranks == 1 ? 0 : ranks;  // counted from 0 by the only one
     } else {
       while (holder < ranks && !vocabulary_of[holder].contains(token)) ++holder;
@@ -35,10 +35,10 @@ TableLookup TableLookup::of(std::span<const TokenId> tokens, std::span<const Ran
   std::int32_t begin = 0;
   for (std::size_t holder = 0; holder < ranks; ++holder) {
     const bool all = ranks > 1 && !vocabulary_of[holder].empty();
-    const std::int64_t kept = all ? lookup.kept : 0;
-    next[holder] = begin + static_cast<std::int32_t>(kept);
+    const std::int64_t device_tokens = all ? lookup.device_tokens : 0;
+    next[holder] = begin + static_cast<std::int32_t>(device_tokens);
     if (ranks > 1) lookup.holders.push_back(static_cast<std::int32_t>(vocabulary_of[holder].end));
-    lookup.rows_of[holder] += kept;
+    lookup.rows_of[holder] += device_tokens;
     begin += static_cast<std::int32_t>(lookup.rows_of[holder]);
   }
   for (std::size_t holder = 0, first = 0; holder < ranks && ranks > 1; ++holder) {
@@ -73,8 +73,8 @@ StepIndices StepIndices::in(const Tensor& indices, const IndexShape& shape) {
   step.table_rows = next(shape.rows);
   if (shape.ranks > 1) step.holders = next(2 * std::int64_t{shape.ranks});
   step.batch.query_begin = next(shape.sequences + 1);
-  step.batch.page_table = Tensor(next(shape.sequences * shape.table_width).data(), DType::i32,
-                                 {shape.sequences, shape.table_width});
+  step.batch.block_table = Tensor(next(shape.sequences * shape.table_width).data(), DType::i32,
+                                  {shape.sequences, shape.table_width});
   return step;
 }
 
@@ -98,7 +98,7 @@ std::vector<std::int32_t> index_arrays(const Batch& batch, const TableLookup& lo
   if (shape.ranks > 1) add(lookup.holders, 2 * std::int64_t{shape.ranks}, 0);
   add(batch.query_begin, shape.sequences + 1, static_cast<std::int32_t>(batch.rows()));
   for (std::int64_t sequence = 0; sequence < batch.sequences(); ++sequence) {
-    const auto table = batch.page_table.begin() + sequence * batch.table_width;
+    const auto table = batch.block_table.begin() + sequence * batch.table_width;
     all.insert(all.end(), table, table + batch.table_width);
     all.resize(all.size() + static_cast<std::size_t>(shape.table_width - batch.table_width), 0);
   }

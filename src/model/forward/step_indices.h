@@ -22,7 +22,7 @@ struct TableLookup {
   /// -1 - k for the k-th kept one
   std::vector<std::int32_t> order;
   std::vector<std::int32_t> holders;  ///< see KeptLookup; of one rank none
-  std::int64_t kept = 0;              ///< tokens that are `kept_token`s
+  std::int64_t device_tokens = 0;     ///< tokens that are `kept_token`s
 
   /// `vocabulary_of` are the tokens whose rows each rank holds. Throws Error for a token that none
   /// has.

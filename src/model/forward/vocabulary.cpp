@@ -63,19 +63,19 @@ Vocabulary::Vocabulary(std::vector<Range> columns_of, std::int64_t max_rows, Ops
   const Sizes sizes = sizes_of(own().size(), max_rows);
   maxima_ = Buffer(ops.memory(), sizes.by_block);
   columns_ = Buffer(ops.memory(), sizes.by_block);
-  masses_ = Buffer(ops.memory(), sizes.by_block);
+  weight_sums_ = Buffer(ops.memory(), sizes.by_block);
   query_ = Buffer(ops.memory(), sizes.query);
   elements_ = Buffer(ops.memory(), sizes.elements);
   gathered_ = Buffer(ops.memory(), sizes.blocks);
   if (ops.sampler() != nullptr) {
-    sampled_ = std::make_unique<SampledRows>(columns_of_, max_rows, ops, group);
+    sampled_ = std::make_unique<DeviceSampling>(columns_of_, max_rows, ops, group);
   }
 }
 
 Bytes Vocabulary::bytes(const Partition& part, std::int64_t max_rows, const OpSizes& ops) {
   const Sizes sizes = sizes_of(part.shard.vocab.size(), max_rows);
   return 3 * sizes.by_block + sizes.query + sizes.elements + sizes.blocks +
-         SampledRows::bytes(vocabulary_ranges(part), part.rank, max_rows, ops);
+         DeviceSampling::bytes(vocabulary_ranges(part), part.rank, max_rows, ops);
 }
 
 std::size_t Vocabulary::owner_of(TokenId token) const {
@@ -140,58 +140,60 @@ std::vector<float> Vocabulary::maxima(std::span<const std::int32_t> rows) {
   return by_block(rows, own_maxima_);
 }
 
-std::vector<float> Vocabulary::masses(const Tensor& logits, std::span<const RowMass> asked) {
+std::vector<float> Vocabulary::weight_sums(const Tensor& logits,
+                                           std::span<const RowWeightSum> request) {
   const std::int64_t rows = logits.rows();
   require(rows <= max_rows_, "{} rows weighed, room for {}", rows, max_rows_);
   const auto count = static_cast<std::size_t>(rows);
   std::vector<std::int32_t> which;
-  which.reserve(asked.size());
-  for (const RowMass& mass : asked) which.push_back(mass.row);
-  std::vector<float> own_masses(count * static_cast<std::size_t>(own_blocks()));
+  which.reserve(request.size());
+  for (const RowWeightSum& weight_sum : request) which.push_back(weight_sum.row);
+  std::vector<float> own_weight_sums(count * static_cast<std::size_t>(own_blocks()));
   if (own_blocks() > 0) {
     std::vector<float> scales(count);
     std::vector<float> before(count);
     std::vector<float> behind(count);
     std::vector<std::int32_t> splits(count);
-    for (const RowMass& mass : asked) {
-      const auto row = static_cast<std::size_t>(mass.row);
-      scales[row] = mass.scale;
-      before[row] = mass.before;
-      behind[row] = mass.behind;
+    for (const RowWeightSum& weight_sum : request) {
+      const auto row = static_cast<std::size_t>(weight_sum.row);
+      scales[row] = weight_sum.scale;
+      before[row] = weight_sum.before;
+      behind[row] = weight_sum.behind;
       splits[row] = static_cast<std::int32_t>(
-          std::clamp<std::int64_t>(mass.split - own().begin, 0, own().size()));
+          std::clamp<std::int64_t>(weight_sum.split - own().begin, 0, own().size()));
     }
     const auto part = [&](std::size_t i, DType dtype) {
       return Tensor(query_.data() + i * static_cast<Bytes>(max_rows_) * sizeof(float), dtype,
                     {rows});
     };
-    const MassQuery query{part(0, DType::f32), part(1, DType::f32), part(2, DType::f32),
-                          part(3, DType::i32)};
+    const WeightSumQuery query{part(0, DType::f32), part(1, DType::f32), part(2, DType::f32),
+                               part(3, DType::i32)};
     ops_.upload(bytes_of(scales), query.scales);
     ops_.upload(bytes_of(before), query.before);
     ops_.upload(bytes_of(behind), query.behind);
     ops_.upload(bytes_of(splits), query.splits);
-    const Tensor masses = masses_.tensor(DType::f32, {rows, own_blocks()});
-    ops_.block_masses(logits, maxima_.tensor(DType::f32, {rows, own_blocks()}), query, masses);
-    ops_.download(masses, std::as_writable_bytes(std::span(own_masses)));
+    const Tensor weight_sums = weight_sums_.tensor(DType::f32, {rows, own_blocks()});
+    ops_.block_weight_sums(logits, maxima_.tensor(DType::f32, {rows, own_blocks()}), query,
+                           weight_sums);
+    ops_.download(weight_sums, std::as_writable_bytes(std::span(own_weight_sums)));
   }
-  return by_block(which, own_masses);
+  return by_block(which, own_weight_sums);
 }
 
 template <class T, class OwnerOf>
-std::vector<T> Vocabulary::from_owners(std::span<const T> mine, std::size_t asked,
+std::vector<T> Vocabulary::from_owners(std::span<const T> mine, std::size_t request,
                                        std::size_t width, OwnerOf owner) {
   if (group_.size() == 1) return {mine.begin(), mine.end()};
   std::vector<Bytes> counts(columns_of_.size(), 0);
-  for (std::size_t i = 0; i < asked; ++i) counts[owner(i)] += width * sizeof(T);
-  std::vector<T> all(asked * width);
+  for (std::size_t i = 0; i < request; ++i) counts[owner(i)] += width * sizeof(T);
+  std::vector<T> all(request * width);
   group_.all_gather(std::as_bytes(mine), std::as_writable_bytes(std::span(all)), counts);
   std::vector<std::size_t> next(counts.size(), 0);  // where each rank's next value lies
   for (std::size_t rank = 1; rank < next.size(); ++rank) {
     next[rank] = next[rank - 1] + counts[rank - 1] / sizeof(T);
   }
   std::vector<T> ordered(all.size());
-  for (std::size_t i = 0; i < asked; ++i) {
+  for (std::size_t i = 0; i < request; ++i) {
     std::size_t& at = next[owner(i)];
     std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(at), width,
                 ordered.begin() + static_cast<std::ptrdiff_t>(i * width));
@@ -200,13 +202,14 @@ std::vector<T> Vocabulary::from_owners(std::span<const T> mine, std::size_t aske
   return ordered;
 }
 
-std::vector<float> Vocabulary::block_values(const Tensor& logits, std::span<const RowBlock> asked) {
+std::vector<float> Vocabulary::block_values(const Tensor& logits,
+                                            std::span<const RowBlock> request) {
   const auto owner = [&](std::size_t i) {
-    return owner_of(static_cast<TokenId>(asked[i].block * kVocabBlock));
+    return owner_of(static_cast<TokenId>(request[i].block * kVocabBlock));
   };
   std::vector<std::int32_t> rows;
   std::vector<std::int32_t> blocks;
-  for (const RowBlock& one : asked) {
+  for (const RowBlock& one : request) {
     const std::int64_t first = one.block * kVocabBlock;
     if (!own().contains(first)) continue;
     rows.push_back(one.row);
@@ -228,13 +231,13 @@ std::vector<float> Vocabulary::block_values(const Tensor& logits, std::span<cons
     ops_.download(values,
                   std::as_writable_bytes(std::span(mine).subspan(first * kWidth, n * kWidth)));
   }
-  return from_owners<float>(mine, asked.size(), static_cast<std::size_t>(kVocabBlock), owner);
+  return from_owners<float>(mine, request.size(), static_cast<std::size_t>(kVocabBlock), owner);
 }
 
-std::vector<float> Vocabulary::values(const Tensor& logits, std::span<const RowToken> asked) {
+std::vector<float> Vocabulary::values(const Tensor& logits, std::span<const RowToken> request) {
   std::vector<std::int32_t> rows;
   std::vector<std::int32_t> columns;
-  for (const RowToken& place : asked) {
+  for (const RowToken& place : request) {
     if (!own().contains(place.token)) continue;
     rows.push_back(place.row);
     columns.push_back(static_cast<std::int32_t>(place.token - own().begin));
@@ -248,8 +251,8 @@ std::vector<float> Vocabulary::values(const Tensor& logits, std::span<const RowT
     ops_.get_elements(logits, at.rows, at.columns, at.values);
     ops_.download(at.values, std::as_writable_bytes(std::span(mine).subspan(first, n)));
   }
-  return from_owners<float>(mine, asked.size(), 1,
-                            [&](std::size_t i) { return owner_of(asked[i].token); });
+  return from_owners<float>(mine, request.size(), 1,
+                            [&](std::size_t i) { return owner_of(request[i].token); });
 }
 
 void Vocabulary::replace(const Tensor& logits, std::span<const RowToken> places,

@@ -19,7 +19,7 @@ namespace weft {
 
 /// What to weigh of a row: the tokens before a place in the order "larger logits first, lower ids
 /// first among equals", or all.
-struct RowMass {
+struct RowWeightSum {
   std::int32_t row = 0;
   float scale = 1;  ///< inverse temperature, > 0
   /// Tokens below `split` count with logits above `before`, the others with logits above `behind`.
@@ -54,23 +54,23 @@ class Vocabulary {
   static Bytes bytes(const Partition& part, std::int64_t max_rows, const OpSizes& ops);
 
   /// The token of the largest logit of each row, the lowest id among equals. The blocks' maxima are
-  /// remembered for `maxima` and `masses`.
+  /// remembered for `maxima` and `weight sums`.
   std::vector<TokenId> argmax(const Tensor& logits);
 
   /// The largest logit of each block, [rows.size(), blocks], as the last `argmax` saw them; as
   /// `Ops::block_maxima` has them.
   std::vector<float> maxima(std::span<const std::int32_t> rows);
 
-  /// The mass of each block of each row asked for, [asked.size(), blocks], relative to the block's
-  /// maximum, as `Ops::block_masses` has it. A row is asked for at most once. The logits must be
-  /// those that the last `argmax` saw.
-  std::vector<float> masses(const Tensor& logits, std::span<const RowMass> asked);
+  /// The weight sum of each block of each row asked for, [asked.size(), blocks], relative to the
+  /// block's maximum, as `Ops::block_masses` has it. A row is asked for at most once. The logits
+  /// must be those that the last `argmax` saw.
+  std::vector<float> weight_sums(const Tensor& logits, std::span<const RowWeightSum> request);
 
   /// The logits of blocks, [asked.size(), 256]; -infinity behind the end of the vocabulary.
-  std::vector<float> block_values(const Tensor& logits, std::span<const RowBlock> asked);
+  std::vector<float> block_values(const Tensor& logits, std::span<const RowBlock> request);
 
   /// Single logits.
-  std::vector<float> values(const Tensor& logits, std::span<const RowToken> asked);
+  std::vector<float> values(const Tensor& logits, std::span<const RowToken> request);
 
   /// Overwrites single logits; no place is named twice.
   void replace(const Tensor& logits, std::span<const RowToken> places,
@@ -81,7 +81,7 @@ class Vocabulary {
   std::vector<Digest> row_digests(const Tensor& logits);
 
   /// What chooses tokens where the logits are; null where the operators have no sampler.
-  [[nodiscard]] SampledRows* sampled() const { return sampled_.get(); }
+  [[nodiscard]] DeviceSampling* device_sampling() const { return sampled_.get(); }
 
   [[nodiscard]] std::int64_t blocks() const { return blocks_; }
   [[nodiscard]] std::int64_t vocab() const { return vocab_; }
@@ -95,7 +95,7 @@ class Vocabulary {
                                             std::span<const float> own_values);
   /// Values of all ranks, in the order asked for, from each owner's in that order.
   template <class T, class OwnerOf>
-  std::vector<T> from_owners(std::span<const T> mine, std::size_t asked, std::size_t width,
+  std::vector<T> from_owners(std::span<const T> mine, std::size_t request, std::size_t width,
                              OwnerOf owner_of);
   [[nodiscard]] std::size_t owner_of(TokenId token) const;
 
@@ -110,12 +110,12 @@ class Vocabulary {
   std::vector<float> own_maxima_;  ///< [R, own blocks] of the last argmax, on the host
   Buffer maxima_;                  ///< [R, own blocks] f32
   Buffer columns_;                 ///< [R, own blocks] i32
-  Buffer masses_;                  ///< [R, own blocks] f32
+  Buffer weight_sums_;             ///< [R, own blocks] f32
   Buffer query_;                   ///< a MassQuery's four tensors [R]
   Buffer elements_;                ///< rows, columns and values of single logits
   Buffer
       gathered_;  ///< [max_rows, kVocabBlock] f32, then their rows and blocks, [max_rows] i32 each
-  std::unique_ptr<SampledRows> sampled_;
+  std::unique_ptr<DeviceSampling> sampled_;
 };
 
 }  // namespace weft

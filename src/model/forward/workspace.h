@@ -14,7 +14,7 @@ namespace weft {
 struct StepShape {
   std::int64_t max_rows = 0;       ///< rows of a batch
   std::int64_t max_sequences = 0;  ///< sequences of a batch
-  std::int64_t table_width = 0;    ///< pages of the longest sequence
+  std::int64_t table_width = 0;    ///< blocks of the longest sequence
   std::int64_t logit_rows = 0;     ///< rows whose logits are computed at a time
 };
 

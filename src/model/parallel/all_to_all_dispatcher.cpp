@@ -7,19 +7,19 @@
 namespace weft {
 namespace {
 
-class AllToAllExchange final : public Exchange {
+class AllToAllDispatcher final : public ExpertDispatcher {
  public:
-  explicit AllToAllExchange(ExchangeState& state) : state_(state) {}
+  explicit AllToAllDispatcher(DispatcherState& state) : state_(state) {}
 
   void begin(std::int64_t /*rows*/) override {}
 
   ExpertWork dispatch(const Tensor& x, const Tensor& experts) override {
     state_.route(experts);
-    const std::int64_t first = state_.first_row(state_.part.place.domain());
+    const std::int64_t first = state_.first_row(state_.part.coordinates.domain());
     std::vector<std::int32_t> row_in_x(static_cast<std::size_t>(state_.all_rows()), -1);
     std::iota(row_in_x.begin() + first, row_in_x.begin() + first + state_.own_rows(), 0);
     ExpertWork work;
-    work.x = state_.part.place.domains() > 1 ? exchange_rows(x, row_in_x) : x;
+    work.x = state_.part.coordinates.domains() > 1 ? dispatcher_rows(x, row_in_x) : x;
     state_.own_pairs(row_in_x, work);
     return work;
   }
@@ -27,7 +27,7 @@ class AllToAllExchange final : public Exchange {
   void combine(const Tensor& outputs, const Tensor& weights, const Tensor& sum) override {
     const Range mine = state_.slice_of(state_.group.rank());
     const auto chosen = state_.chosen_by(mine.begin, mine.size());
-    const PairOrder order = order_pairs(chosen, state_.part_of, state_.part.place.ep);
+    const PairOrder order = order_pairs(chosen, state_.part_of, state_.part.coordinates.ep);
     std::vector<Bytes> counts;
     for (int rank = 0; rank < state_.group.size(); ++rank) {
       counts.push_back(state_.node_bytes(order, rank));
@@ -37,7 +37,7 @@ class AllToAllExchange final : public Exchange {
     state_.group.all_to_all({state_.send.data(), state_.send.bytes()}, send_counts,
                             {state_.receive.data(), state_.receive.bytes()}, counts);
     const Tensor rows = state_.node_rows(order, chosen, 0, mine.size());
-    const std::int64_t first = state_.first_row(state_.part.place.domain());
+    const std::int64_t first = state_.first_row(state_.part.coordinates.domain());
     const Range local{mine.begin - first, mine.end - first};
     const Tensor finished = sum.slice(local.begin, local.end);
     state_.ops.combine(state_.part.tree.nodes, state_.as_rows(state_.receive.data(), all), rows,
@@ -60,10 +60,10 @@ class AllToAllExchange final : public Exchange {
   }
 
   /// Own rows, then those of other domains that this rank's experts need. Completes `row_in_x`.
-  Tensor exchange_rows(const Tensor& x, std::vector<std::int32_t>& row_in_x) {
+  Tensor dispatcher_rows(const Tensor& x, std::vector<std::int32_t>& row_in_x) {
     const int me = state_.group.rank();
     const Bytes row_bytes = state_.x_row_bytes();
-    const std::int64_t first = state_.first_row(state_.part.place.domain());
+    const std::int64_t first = state_.first_row(state_.part.coordinates.domain());
     std::vector<Bytes> send_counts;
     std::vector<Bytes> receive_counts;
     std::vector<std::int32_t> sent;  // rows of x
@@ -71,7 +71,7 @@ class AllToAllExchange final : public Exchange {
     for (int rank = 0; rank < state_.group.size(); ++rank) {
       send_counts.push_back(0);
       receive_counts.push_back(0);
-      if (state_.domain_of_rank(rank) == state_.part.place.domain()) continue;
+      if (state_.domain_of_rank(rank) == state_.part.coordinates.domain()) continue;
       for (const std::int64_t row : needed_by(rank, state_.slice_of(me))) {
         sent.push_back(static_cast<std::int32_t>(row - first));
         send_counts.back() += row_bytes;
@@ -99,7 +99,7 @@ class AllToAllExchange final : public Exchange {
     const auto ranks = static_cast<std::size_t>(state_.group.size());
     const auto nodes = static_cast<std::size_t>(state_.part.own_nodes());
     const auto pairs = static_cast<std::size_t>(
-        state_.order.pairs_of[static_cast<std::size_t>(state_.part.place.part())]);
+        state_.order.pairs_of[static_cast<std::size_t>(state_.part.coordinates.part())]);
     std::vector<std::size_t> rank_of(pairs);  // of each own pair
     std::vector<std::size_t> count(ranks, 0);
     for (std::size_t rank = 0; rank < ranks; ++rank) {
@@ -107,7 +107,7 @@ class AllToAllExchange final : public Exchange {
       for (auto pair = static_cast<std::size_t>(slice.begin) * k;
            pair < static_cast<std::size_t>(slice.end) * k; ++pair) {
         const auto expert = static_cast<std::size_t>(state_.chosen[pair]);
-        if (state_.part_of[expert] != state_.part.place.part()) continue;
+        if (state_.part_of[expert] != state_.part.coordinates.part()) continue;
         rank_of[static_cast<std::size_t>(state_.order.position[pair])] = rank;
         ++count[rank];
       }
@@ -131,13 +131,13 @@ class AllToAllExchange final : public Exchange {
     return bytes;
   }
 
-  ExchangeState& state_;
+  DispatcherState& state_;
 };
 
 }  // namespace
 
-std::unique_ptr<Exchange> make_all_to_all_exchange(ExchangeState& state) {
-  return std::make_unique<AllToAllExchange>(state);
+std::unique_ptr<ExpertDispatcher> make_all_to_all_dispatcher(DispatcherState& state) {
+  return std::make_unique<AllToAllDispatcher>(state);
 }
 
 }  // namespace weft

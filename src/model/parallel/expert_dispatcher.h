@@ -25,9 +25,9 @@ struct ExpertWork {
 /// Dispatch and combine. All ranks of an expert group call the same functions in the same order;
 /// the tensor-parallel groups in it (domains) have rows of their own, equal on all their ranks.
 /// Whichever way rows travel, the bits of the sums are the same.
-class Exchange {
+class ExpertDispatcher {
  public:
-  virtual ~Exchange() = default;
+  virtual ~ExpertDispatcher() = default;
 
   /// A step begins, in which this rank's domain has `rows` rows, maybe none.
   virtual void begin(std::int64_t rows) = 0;
@@ -42,7 +42,7 @@ class Exchange {
 };
 
 /// What an exchange must have room for.
-struct ExchangeShape {
+struct DispatcherShape {
   std::int64_t max_rows = 0;  ///< of each domain
   std::int64_t hidden = 0;
   DType dtype = DType::bf16;
@@ -51,13 +51,14 @@ struct ExchangeShape {
 
 /// Whether, in a step in which all domains together have `rows` rows, these and their outputs go to
 /// every rank. The same on all ranks of the expert group.
-bool exchange_gathers(const MoePartition& part, const ExchangeShape& shape, std::int64_t rows);
+bool dispatcher_gathers(const MoePartition& part, const DispatcherShape& shape, std::int64_t rows);
 
-/// Bytes of the buffers of an exchange; what `make_exchange` allocates.
-Bytes exchange_bytes(const MoePartition& part, const ExchangeShape& shape);
+/// Bytes of the buffers of an exchange; what `make_expert_dispatcher` allocates.
+Bytes dispatcher_bytes(const MoePartition& part, const DispatcherShape& shape);
 
 /// The exchange of a rank. `tp` is its tensor-parallel group, `experts` its expert group (see
-/// ExpertPlace), both in the order of ExpertPlace; everything given must outlive it. Collective.
+/// ExpertCoordinates), both in the order of ExpertCoordinates; everything given must outlive it.
+/// Collective.
 ///
 /// With experts in one part (ep = 1) no rows travel, pairs are sorted where the operators run, and
 /// all sizes follow from the number of rows: the host never waits for the routes.
@@ -66,7 +67,8 @@ Bytes exchange_bytes(const MoePartition& part, const ExchangeShape& shape);
 /// selects what it needs. Transport::all_to_all: rows go to the ranks that hold their experts,
 /// outputs to the rank that adds up a slice of the rows; finished rows are then gathered.
 /// Transport::automatic: the first for few rows, the second for many, step by step.
-std::unique_ptr<Exchange> make_exchange(const MoePartition& part, const ExchangeShape& shape,
-                                        Ops& ops, Group& tp, Group& experts);
+std::unique_ptr<ExpertDispatcher> make_expert_dispatcher(const MoePartition& part,
+                                                         const DispatcherShape& shape, Ops& ops,
+                                                         Group& tp, Group& experts);
 
 }  // namespace weft

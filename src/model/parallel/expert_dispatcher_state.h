@@ -1,4 +1,4 @@
-// What the implementations of Exchange have in common: groups, buffers, and where rows are.
+// What the implementations of ExpertDispatcher have in common: groups, buffers, and where rows are.
 #pragma once
 
 #include <memory>
@@ -10,10 +10,10 @@
 namespace weft {
 
 /// Outputs of up to this many bytes travel whole: latency counts, not bandwidth.
-inline constexpr Bytes kExchangeGatherLimit = Bytes{64} << 10;
+inline constexpr Bytes kDispatcherGatherLimit = Bytes{64} << 10;
 
 /// Sizes of an exchange's buffers.
-struct ExchangeSizes {
+struct DispatcherSizes {
   Bytes rows = 0;       ///< [domains * M, hidden] w: rows brought together
   Bytes send_rows = 0;  ///< rows sorted by destination
   Bytes pair_rows = 0;  ///< [P] i32
@@ -24,15 +24,15 @@ struct ExchangeSizes {
   Bytes index = 0;      ///< i32: what goes into a send buffer, or what has arrived
   Bytes slice = 0;      ///< this rank's finished rows
 
-  static ExchangeSizes of(const MoePartition& part, const ExchangeShape& shape);
+  static DispatcherSizes of(const MoePartition& part, const DispatcherShape& shape);
   [[nodiscard]] Bytes total() const {
     return rows + send_rows + pair_rows + ends + node_rows + receive + send + index + slice;
   }
 };
 
-struct ExchangeState {
-  ExchangeState(const MoePartition& part, const ExchangeShape& shape, Ops& ops, Group& tp,
-                Group& experts);
+struct DispatcherState {
+  DispatcherState(const MoePartition& part, const DispatcherShape& shape, Ops& ops, Group& tp,
+                  Group& experts);
 
   /// Learns the number of rows of every domain.
   void begin(std::int64_t rows);
@@ -58,16 +58,16 @@ struct ExchangeState {
   /// Bytes of nodes that rank `rank` of the expert group has of its pairs in `order`.
   [[nodiscard]] Bytes node_bytes(const PairOrder& order, int rank) const;
 
-  [[nodiscard]] int part_of_rank(int rank) const { return rank / part.place.sharers(); }
-  [[nodiscard]] int domain_of_rank(int rank) const { return rank / part.place.tp; }
+  [[nodiscard]] int part_of_rank(int rank) const { return rank / part.coordinates.sharers(); }
+  [[nodiscard]] int domain_of_rank(int rank) const { return rank / part.coordinates.tp; }
   [[nodiscard]] std::int64_t own_rows() const {
-    return rows_of[static_cast<std::size_t>(part.place.domain())];
+    return rows_of[static_cast<std::size_t>(part.coordinates.domain())];
   }
   /// The rows, among all domains' rows, that a rank of the expert group sends and adds up.
   [[nodiscard]] Range slice_of(int rank) const;
   /// First of a domain's rows among all domains' rows.
   [[nodiscard]] std::int64_t first_row(int domain) const;
-  [[nodiscard]] std::int64_t all_rows() const { return first_row(part.place.domains()); }
+  [[nodiscard]] std::int64_t all_rows() const { return first_row(part.coordinates.domains()); }
   [[nodiscard]] std::span<const std::int32_t> chosen_by(std::int64_t row, std::int64_t rows) const;
   [[nodiscard]] Bytes row_bytes() const { return static_cast<Bytes>(shape.hidden) * sizeof(float); }
   [[nodiscard]] Bytes x_row_bytes() const {
@@ -77,7 +77,7 @@ struct ExchangeState {
   [[nodiscard]] Tensor as_rows(std::byte* bytes, Bytes size) const;
 
   const MoePartition& part;
-  ExchangeShape shape;
+  DispatcherShape shape;
   Ops& ops;
   Group& tp;
   Group& group;                  ///< the expert group
@@ -101,9 +101,9 @@ struct ExchangeState {
 
 /// The implementations, over one state that has begun a step when they do; the first two for
 /// experts in one part.
-std::unique_ptr<Exchange> make_one_part_exchange(ExchangeState& state);
-std::unique_ptr<Exchange> make_one_part_slices(ExchangeState& state);
-std::unique_ptr<Exchange> make_gather_exchange(ExchangeState& state);
-std::unique_ptr<Exchange> make_all_to_all_exchange(ExchangeState& state);
+std::unique_ptr<ExpertDispatcher> make_one_part_dispatcher(DispatcherState& state);
+std::unique_ptr<ExpertDispatcher> make_one_part_sliced_dispatcher(DispatcherState& state);
+std::unique_ptr<ExpertDispatcher> make_gather_dispatcher(DispatcherState& state);
+std::unique_ptr<ExpertDispatcher> make_all_to_all_dispatcher(DispatcherState& state);
 
 }  // namespace weft

@@ -7,9 +7,9 @@
 namespace weft {
 namespace {
 
-class GatherExchange final : public Exchange {
+class GatherDispatcher final : public ExpertDispatcher {
  public:
-  explicit GatherExchange(ExchangeState& state) : state_(state) {}
+  explicit GatherDispatcher(DispatcherState& state) : state_(state) {}
 
   void begin(std::int64_t /*rows*/) override {}
 
@@ -17,7 +17,7 @@ class GatherExchange final : public Exchange {
     state_.route(experts);
     ExpertWork work;
     work.x = x;
-    if (state_.part.place.domains() > 1) {
+    if (state_.part.coordinates.domains() > 1) {
       std::vector<Bytes> counts;
       for (const std::int64_t rows : state_.rows_of) {
         counts.push_back(static_cast<Bytes>(rows) * state_.x_row_bytes());
@@ -34,19 +34,19 @@ class GatherExchange final : public Exchange {
   void combine(const Tensor& outputs, const Tensor& weights, const Tensor& sum) override {
     const Tensor parts = state_.gather_outputs(outputs);
     const Tensor rows =
-        state_.node_rows(state_.order, state_.chosen, state_.first_row(state_.part.place.domain()),
-                         state_.own_rows());
+        state_.node_rows(state_.order, state_.chosen,
+                         state_.first_row(state_.part.coordinates.domain()), state_.own_rows());
     state_.ops.combine(state_.part.tree.nodes, parts, rows, weights, sum);
   }
 
  private:
-  ExchangeState& state_;
+  DispatcherState& state_;
 };
 
 }  // namespace
 
-std::unique_ptr<Exchange> make_gather_exchange(ExchangeState& state) {
-  return std::make_unique<GatherExchange>(state);
+std::unique_ptr<ExpertDispatcher> make_gather_dispatcher(DispatcherState& state) {
+  return std::make_unique<GatherDispatcher>(state);
 }
 
 }  // namespace weft

@@ -8,16 +8,17 @@ namespace weft {
 
 MoePartition MoePartition::of(const ModelConfig& config, const ModelSegments& segments,
                               const Shard& shard, int ranks, DType dtype,
-                              const ExpertPlace& place) {
+                              const ExpertCoordinates& coordinates) {
   MoePartition part;
   if (!config.has_experts()) return part;
-  require(place.tp == ranks, "experts placed for tp={} in a group of {}", place.tp, ranks);
+  require(coordinates.tp == ranks, "experts placed for tp={} in a group of {}", coordinates.tp,
+          ranks);
   part.config = config.moe;
-  part.place = place;
-  part.experts = experts_of(config.moe.experts, place.part(), place.ep);
-  part.segments = segments.expert_down.owned(place.sharer(), place.sharers());
+  part.coordinates = coordinates;
+  part.experts = experts_of(config.moe.experts, coordinates.part(), coordinates.ep);
+  part.segments = segments.expert_down.owned(coordinates.sharer(), coordinates.sharers());
   part.ffn = segments.expert_down.columns_of(part.segments);
-  part.tree = ProductTree::of(segments.expert_down, place.sharers());
+  part.tree = ProductTree::of(segments.expert_down, coordinates.sharers());
 
   const auto whole_k = [&](std::int64_t rows) {
     return MatrixShape{rows, dtype, KCut::of(segments.hidden, {0, segments.hidden.count()})};
@@ -34,7 +35,7 @@ MoePartition MoePartition::of(const ModelConfig& config, const ModelSegments& se
 }
 
 std::int64_t MoePartition::most_pairs(std::int64_t max_rows) const {
-  return place.domains() * max_rows * std::min(config.per_token, experts.size());
+  return coordinates.domains() * max_rows * std::min(config.per_token, experts.size());
 }
 
 }  // namespace weft

@@ -12,7 +12,7 @@ namespace weft {
 /// What weights, footprint, exchange and forward pass of one rank agree on. Empty for dense models.
 struct MoePartition {
   MoeConfig config;
-  ExpertPlace place;
+  ExpertCoordinates coordinates;
   Range experts;            ///< of this rank's part
   Range segments;           ///< of each of these experts' down projection
   Range ffn;                ///< columns of those segments
@@ -29,7 +29,8 @@ struct MoePartition {
 
   /// `shard` is the rank's among the `ranks` tensor-parallel ones.
   static MoePartition of(const ModelConfig& config, const ModelSegments& segments,
-                         const Shard& shard, int ranks, DType dtype, const ExpertPlace& place);
+                         const Shard& shard, int ranks, DType dtype,
+                         const ExpertCoordinates& coordinates);
 
   [[nodiscard]] bool shared() const { return config.shared_ffn > 0; }
   /// Tree nodes that this rank has of each expert's output, and that all sharers have together.

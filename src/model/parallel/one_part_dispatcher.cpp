@@ -5,9 +5,9 @@
 namespace weft {
 namespace {
 
-class OnePartExchange final : public Exchange {
+class OnePartDispatcher final : public ExpertDispatcher {
  public:
-  explicit OnePartExchange(ExchangeState& state) : state_(state) {}
+  explicit OnePartDispatcher(DispatcherState& state) : state_(state) {}
 
   void begin(std::int64_t /*rows*/) override {}
 
@@ -27,13 +27,13 @@ class OnePartExchange final : public Exchange {
         DType::i32, {state_.own_rows(), state_.part.config.per_token, state_.part.all_nodes()});
   }
 
-  ExchangeState& state_;
+  DispatcherState& state_;
 };
 
 }  // namespace
 
-std::unique_ptr<Exchange> make_one_part_exchange(ExchangeState& state) {
-  return std::make_unique<OnePartExchange>(state);
+std::unique_ptr<ExpertDispatcher> make_one_part_dispatcher(DispatcherState& state) {
+  return std::make_unique<OnePartDispatcher>(state);
 }
 
 }  // namespace weft

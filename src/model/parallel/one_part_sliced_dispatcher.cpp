@@ -7,10 +7,10 @@
 namespace weft {
 namespace {
 
-class OnePartSlices final : public Exchange {
+class OnePartSlices final : public ExpertDispatcher {
  public:
   /// Rows of padding send what stands in the buffer, and are nobody's: let it be numbers.
-  explicit OnePartSlices(ExchangeState& state) : state_(state) {
+  explicit OnePartSlices(DispatcherState& state) : state_(state) {
     const auto floats = static_cast<std::int64_t>(state.send.bytes() / sizeof(float));
     if (floats > 0) state.ops.clear(state.send.tensor(DType::f32, {floats}));
   }
@@ -81,13 +81,13 @@ class OnePartSlices final : public Exchange {
                                             per_token() * state_.part.all_nodes()});
   }
 
-  ExchangeState& state_;
+  DispatcherState& state_;
   std::int64_t rows_ = -1;  ///< that the places of what arrives are for
 };
 
 }  // namespace
 
-std::unique_ptr<Exchange> make_one_part_slices(ExchangeState& state) {
+std::unique_ptr<ExpertDispatcher> make_one_part_sliced_dispatcher(DispatcherState& state) {
   return std::make_unique<OnePartSlices>(state);
 }
 

@@ -25,7 +25,8 @@ HeadMap head_map(const ModelConfig& config, const Shard& shard) {
 }  // namespace
 
 Partition Partition::of(const ModelConfig& config, const SegmentCaps& caps, DType dtype, int rank,
-                        int ranks, std::int64_t layers, const std::optional<ExpertPlace>& place) {
+                        int ranks, std::int64_t layers,
+                        const std::optional<ExpertCoordinates>& coordinates) {
   Partition part;
   part.config = config;
   part.dtype = dtype;
@@ -39,7 +40,7 @@ Partition Partition::of(const ModelConfig& config, const SegmentCaps& caps, DTyp
   part.o_tree = ProductTree::of(part.segments.o, ranks);
   part.down_tree = ProductTree::of(part.segments.down, ranks);
   part.moe = MoePartition::of(config, part.segments, part.shard, ranks, dtype,
-                              place.value_or(ExpertPlace{rank, ranks, 1, ranks}));
+                              coordinates.value_or(ExpertCoordinates{rank, ranks, 1, ranks}));
   return part;
 }
 

@@ -32,7 +32,7 @@ struct Partition {
   /// these ranks share each expert.
   static Partition of(const ModelConfig& config, const SegmentCaps& caps, DType dtype, int rank,
                       int ranks, std::int64_t layers = 0,
-                      const std::optional<ExpertPlace>& place = std::nullopt);
+                      const std::optional<ExpertCoordinates>& coordinates = std::nullopt);
   /// The same part of another stage.
   [[nodiscard]] Partition in_stage(const Stage& its_stage) const;
 

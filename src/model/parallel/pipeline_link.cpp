@@ -4,8 +4,8 @@
 
 namespace weft {
 
-Pipe::Pipe(const Stage& stage, std::int64_t max_rows, std::int64_t hidden, Ops& ops, Group& group,
-           Tracer& tracer)
+PipelineLink::PipelineLink(const Stage& stage, std::int64_t max_rows, std::int64_t hidden, Ops& ops,
+                           Group& group, Tracer& tracer)
     : stage_(stage), group_(group), ops_(ops), tracer_(tracer) {
   require(group.size() == stage.count && group.rank() == stage.index,
           "stage {} of {} is rank {} of {}", stage.index, stage.count, group.rank(), group.size());
@@ -15,23 +15,23 @@ Pipe::Pipe(const Stage& stage, std::int64_t max_rows, std::int64_t hidden, Ops& 
   }
 }
 
-Bytes Pipe::bytes(const Stage& stage, std::int64_t max_rows, std::int64_t hidden) {
+Bytes PipelineLink::bytes(const Stage& stage, std::int64_t max_rows, std::int64_t hidden) {
   if (stage.last()) return 0;
   return static_cast<Bytes>(stage.count) * message_bytes(stage, max_rows, hidden);
 }
 
-Bytes Pipe::message_bytes(const Stage& stage, std::int64_t max_rows, std::int64_t hidden) {
+Bytes PipelineLink::message_bytes(const Stage& stage, std::int64_t max_rows, std::int64_t hidden) {
   if (stage.count == 1) return 0;
   return static_cast<Bytes>(max_rows) * static_cast<Bytes>(hidden) * sizeof(float);
 }
 
-void Pipe::receive(const Tensor& residual) {
+void PipelineLink::receive(const Tensor& residual) {
   require(!stage_.first(), "the first stage receives nothing");
   const Tracer::Scope scope(tracer_, Phase::bubble);
   group_.receive({residual.data(), residual.bytes()}, stage_.index - 1);
 }
 
-void Pipe::send(const Tensor& residual) {
+void PipelineLink::send(const Tensor& residual) {
   require(!stage_.last(), "the last stage sends nothing");
   Copy& copy = copies_[next_];
   next_ = (next_ + 1) % copies_.size();

@@ -17,12 +17,12 @@ namespace weft {
 ///
 /// As many batches may be on their way as there are stages, each in a buffer of its own: a stage
 /// waits only for the send that many batches ago (docs/decisions/015 says why that always ends).
-class Pipe {
+class PipelineLink {
  public:
   /// Room for `max_rows` rows of `hidden` columns. `group` are the stages; it, `ops` and `tracer`
   /// must outlive the pipe.
-  Pipe(const Stage& stage, std::int64_t max_rows, std::int64_t hidden, Ops& ops, Group& group,
-       Tracer& tracer);
+  PipelineLink(const Stage& stage, std::int64_t max_rows, std::int64_t hidden, Ops& ops,
+               Group& group, Tracer& tracer);
 
   /// Bytes that such a pipe takes: copies of the rows of all batches on their way, except in the
   /// last stage.

@@ -26,7 +26,7 @@ struct BufferSizes {
 BufferSizes sizes_of(const RegionShape& shape) {
   if (shape.ranks == 1) return {};
   BufferSizes sizes;
-  const std::int64_t joined = shape.max_rows + (shape.ranks - 1) * shape.kept_rows;
+  const std::int64_t joined = shape.max_rows + (shape.ranks - 1) * shape.device_token_rows;
   sizes.receive = bytes_of(joined, shape.columns);  // join_rows
   std::int64_t gathered = shape.max_rows;
   if (shape.transport == Transport::automatic) {
@@ -49,18 +49,18 @@ BufferSizes sizes_of(const RegionShape& shape) {
 ByteView bytes_in(const Tensor& tensor) { return {tensor.data(), tensor.bytes()}; }
 
 /// A region of one rank: the rank's nodes are the root.
-class SoloRegion final : public Region {
+class SingleRankRegion final : public TensorParallelRegion {
  public:
-  explicit SoloRegion(Ops& ops) : ops_(ops) {}
+  explicit SingleRankRegion(Ops& ops) : ops_(ops) {}
 
-  void leave(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-             const Tensor& residual, const NextNorm& next) override {
+  void reduce(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
+              const Tensor& residual, const NextNorm& next) override {
     const Tensor root(parts.data(), DType::f32, {residual.rows(), residual.row_elements()});
     ops_.add_tree_norm(tree.nodes, std::span(&root, 1), bias, residual, next);
   }
 
-  void join_rows(const Tensor& owned, std::span<const std::int64_t> /*rows_of*/,
-                 const Tensor& order, const Tensor& x) override {
+  void gather_embeddings(const Tensor& owned, std::span<const std::int64_t> /*rows_of*/,
+                         const Tensor& order, const Tensor& x) override {
     ops_.gather_rows(owned, order, x);
   }
 
@@ -69,9 +69,9 @@ class SoloRegion final : public Region {
 };
 
 /// Ranks that each hold part of every product's tree and of every table.
-class TensorParallelRegion final : public Region {
+class MultiRankRegion final : public TensorParallelRegion {
  public:
-  TensorParallelRegion(const RegionShape& shape, Ops& ops, Group& group)
+  MultiRankRegion(const RegionShape& shape, Ops& ops, Group& group)
       : shape_(shape), ops_(ops), group_(group) {
     const BufferSizes sizes = sizes_of(shape);
     receive_ = Buffer(message_memory(group, ops), sizes.receive);
@@ -79,17 +79,17 @@ class TensorParallelRegion final : public Region {
     slice_ = Buffer(ops.memory(), sizes.slice);
   }
 
-  void leave(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-             const Tensor& residual, const NextNorm& next) override {
+  void reduce(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
+              const Tensor& residual, const NextNorm& next) override {
     if (region_gathers(shape_.transport, residual.rows(), residual.row_elements())) {
-      leave_by_gather(tree, parts, bias, residual, next);
+      reduce_by_gather(tree, parts, bias, residual, next);
     } else {
-      leave_by_slices(tree, parts, bias, residual, next);
+      reduce_by_slices(tree, parts, bias, residual, next);
     }
   }
 
-  void join_rows(const Tensor& owned, std::span<const std::int64_t> rows_of, const Tensor& order,
-                 const Tensor& x) override {
+  void gather_embeddings(const Tensor& owned, std::span<const std::int64_t> rows_of,
+                         const Tensor& order, const Tensor& x) override {
     std::vector<Bytes> counts;
     for (const std::int64_t rows : rows_of) counts.push_back(bytes_of(rows, x.row_elements()));
     const std::int64_t joined = std::accumulate(rows_of.begin(), rows_of.end(), std::int64_t{0});
@@ -99,8 +99,8 @@ class TensorParallelRegion final : public Region {
   }
 
  private:
-  void leave_by_gather(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-                       const Tensor& residual, const NextNorm& next) {
+  void reduce_by_gather(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
+                        const Tensor& residual, const NextNorm& next) {
     const std::int64_t rows = residual.rows();
     std::vector<Bytes> counts;
     for (const auto& nodes : tree.nodes_of) {
@@ -110,8 +110,8 @@ class TensorParallelRegion final : public Region {
     finish(tree, rows, bias, residual, next);
   }
 
-  void leave_by_slices(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-                       const Tensor& residual, const NextNorm& next) {
+  void reduce_by_slices(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
+                        const Tensor& residual, const NextNorm& next) {
     const std::int64_t columns = residual.row_elements();
     const auto me = static_cast<std::size_t>(group_.rank());
     std::vector<Bytes> send_counts;
@@ -193,11 +193,12 @@ Memory& message_memory(Group& group, Ops& ops) {
   return memory == nullptr ? ops.memory() : *memory;
 }
 
-std::unique_ptr<Region> make_region(const RegionShape& shape, Ops& ops, Group& group) {
+std::unique_ptr<TensorParallelRegion> make_region(const RegionShape& shape, Ops& ops,
+                                                  Group& group) {
   require(shape.ranks == group.size(), "a region for {} ranks in a group of {}", shape.ranks,
           group.size());
-  if (group.size() == 1) return std::make_unique<SoloRegion>(ops);
-  return std::make_unique<TensorParallelRegion>(shape, ops, group);
+  if (group.size() == 1) return std::make_unique<SingleRankRegion>(ops);
+  return std::make_unique<MultiRankRegion>(shape, ops, group);
 }
 
 }  // namespace weft

@@ -34,30 +34,30 @@ enum class Transport {
 bool region_gathers(Transport transport, std::int64_t rows, std::int64_t columns);
 
 /// Edges of the sub-layers that a group of ranks computes together.
-class Region {
+class TensorParallelRegion {
  public:
-  virtual ~Region() = default;
+  virtual ~TensorParallelRegion() = default;
 
   /// Ends a row-parallel product: residual [M, N] f32 += root of the tree (+ bias [N] f32 where
   /// defined). `parts` [own nodes, M, N] f32 are this rank's nodes of `tree`. The residual ends
   /// equal on all ranks, and so does the norm of it that `next` asks for.
-  virtual void leave(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
-                     const Tensor& residual, const NextNorm& next) = 0;
+  virtual void reduce(const ProductTree& tree, const Tensor& parts, const Tensor& bias,
+                      const Tensor& residual, const NextNorm& next) = 0;
 
   /// Ends a lookup in a table whose rows are spread over the ranks: row m of x [M, H] f32 becomes
   /// row order[m] of the ranks' `owned` [rows_of[rank], H] f32, one rank's rows behind the other's.
   /// Rows that several ranks have looked up are as often among them.
-  virtual void join_rows(const Tensor& owned, std::span<const std::int64_t> rows_of,
-                         const Tensor& order, const Tensor& x) = 0;
+  virtual void gather_embeddings(const Tensor& owned, std::span<const std::int64_t> rows_of,
+                                 const Tensor& order, const Tensor& x) = 0;
 };
 
 /// What a region must have room for: products of up to max_rows rows of `columns` columns.
 struct RegionShape {
   std::int64_t max_rows = 0;
   std::int64_t columns = 0;
-  std::int64_t own_nodes = 0;  ///< most nodes that this rank has of one product
-  std::int64_t all_nodes = 0;  ///< most nodes that all ranks have of one product
-  std::int64_t kept_rows = 0;  ///< most rows of a table that every rank looks up
+  std::int64_t own_nodes = 0;          ///< most nodes that this rank has of one product
+  std::int64_t all_nodes = 0;          ///< most nodes that all ranks have of one product
+  std::int64_t device_token_rows = 0;  ///< most rows of a table that every rank looks up
   int ranks = 1;
   Transport transport = Transport::automatic;
 };
@@ -69,10 +69,10 @@ Bytes region_bytes(const RegionShape& shape);
 Memory& message_memory(Group& group, Ops& ops);
 
 /// The region of `group`: nothing travels in a group of one. `ops` and `group` must outlive it.
-std::unique_ptr<Region> make_region(const RegionShape& shape, Ops& ops, Group& group);
+std::unique_ptr<TensorParallelRegion> make_region(const RegionShape& shape, Ops& ops, Group& group);
 
 /// What makes a rank's region: `make_region`, or a test's own.
-using RegionFactory =
-    std::function<std::unique_ptr<Region>(const RegionShape& shape, Ops& ops, Group& group)>;
+using RegionFactory = std::function<std::unique_ptr<TensorParallelRegion>(const RegionShape& shape,
+                                                                          Ops& ops, Group& group)>;
 
 }  // namespace weft

@@ -85,10 +85,10 @@ struct TokenGroup {
 
 template <class W>
 WEFT_INLINE TokenGroup<W> group_at(const AttentionTask& task, std::int64_t token) {
-  const auto page = static_cast<std::uint64_t>(task.pages[token / task.page_tokens]);
-  const std::int64_t offset = token % task.page_tokens;
-  const W* const head = reinterpret_cast<const W*>(task.cache + page * task.page_bytes);
-  return {head + offset * task.head_dim, head + (task.page_tokens + offset) * task.head_dim};
+  const auto kv_block = static_cast<std::uint64_t>(task.kv_blocks[token / task.block_tokens]);
+  const std::int64_t offset = token % task.block_tokens;
+  const W* const head = reinterpret_cast<const W*>(task.cache + kv_block * task.block_bytes);
+  return {head + offset * task.head_dim, head + (task.block_tokens + offset) * task.head_dim};
 }
 
 /// Groups [begin, end) of the block at `base`, where they lie; keys of the item end at `end`.
@@ -177,7 +177,7 @@ WEFT_INLINE Softmax soften(float* scores, std::int64_t begin, std::int64_t end, 
   for (std::int64_t j = start; j < end; j += 16) {
     const Vec scaled = load(scores + j) * splat(scale);
     store(scores + j, scaled);
-    best = larger(visible(j, scaled, lowest), best);
+    best = max(visible(j, scaled, lowest), best);
   }
   const float maximum = largest_lane(best);
   Vec total = zero();

@@ -31,16 +31,17 @@ class HeadGroups {
 };
 
 /// Where a slot's keys and values of head 0 begin: keys stand transposed in groups of kKeyGroup
-/// tokens, values row by row behind all keys of the page.
+/// tokens, values row by row behind all keys of the block.
 template <class T>
 struct KvPlace {
   KvPlace(const KvLayer& cache, std::int32_t slot) {
-    const std::int64_t token = slot % cache.page_tokens;
-    const std::int64_t page = slot / cache.page_tokens;
-    T* const base = reinterpret_cast<T*>(cache.data + static_cast<Bytes>(page) * cache.page_bytes);
+    const std::int64_t token = slot % cache.block_tokens;
+    const std::int64_t kv_block = slot / cache.block_tokens;
+    T* const base =
+        reinterpret_cast<T*>(cache.data + static_cast<Bytes>(kv_block) * cache.block_bytes);
     key = base + (token / kKeyGroup) * kKeyGroup * cache.head_dim + token % kKeyGroup;
-    value = base + (cache.page_tokens + token) * cache.head_dim;
-    head_stride = 2 * cache.page_tokens * cache.head_dim;
+    value = base + (cache.block_tokens + token) * cache.head_dim;
+    head_stride = 2 * cache.block_tokens * cache.head_dim;
   }
   T* key;    ///< element d at key[d * kKeyGroup]
   T* value;  ///< element d at value[d]
@@ -120,22 +121,22 @@ void CpuOps::attention(const Tensor& q, const HeadMap& heads, const BatchView& b
   common.q_stride = q.row_stride();
   common.positions = batch.positions.as<std::int32_t>();
   common.head_dim = heads.head_dim;
-  common.page_bytes = cache.page_bytes;
-  common.page_tokens = cache.page_tokens;
+  common.block_bytes = cache.block_bytes;
+  common.block_tokens = cache.block_tokens;
   common.scale = scale;
   common.window = window;
   common.out = out.data();
   common.out_stride = out.row_stride();
   common.bf16 = q.dtype() == DType::bf16;
   const Bytes head_bytes =
-      static_cast<Bytes>(2 * cache.page_tokens * cache.head_dim) * size_of(cache.dtype);
+      static_cast<Bytes>(2 * cache.block_tokens * cache.head_dim) * size_of(cache.dtype);
 
   attention_.clear();
   const std::int32_t* const query_begin = batch.query_begin.as<std::int32_t>();
   std::int64_t work = 0;
   for (std::int64_t b = 0; b + 1 < batch.query_begin.elements(); ++b) {
     AttentionTask task = common;
-    task.pages = batch.page_table.as<std::int32_t>() + b * batch.page_table.row_stride();
+    task.kv_blocks = batch.block_table.as<std::int32_t>() + b * batch.block_table.row_stride();
     for (std::int64_t kv = 0; kv < heads.kv_heads; ++kv) {
       task.cache = cache.data + static_cast<Bytes>(kv) * head_bytes;
       const std::span<const std::int32_t> group = groups.of(kv);
@@ -161,7 +162,7 @@ void CpuOps::attention(const Tensor& q, const HeadMap& heads, const BatchView& b
     AttentionTask& task = attention_[static_cast<std::size_t>(i)];
     task.scratch = scratch + thread * thread_floats;
     kernels_.attention(task);
-    beat();  // a long prompt's attention alone can take minutes
+    count_progress();  // a long prompt's attention alone can take minutes
   };
   if (threads_ == 1 || items == 1 || work < kSerialWork) {
     for (std::int64_t i = 0; i < items; ++i) run(i, 0);

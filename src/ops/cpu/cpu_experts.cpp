@@ -138,7 +138,7 @@ void CpuOps::expert_pass(const Tensor& x, const std::int32_t* rows, const Matrix
     }
   });
 
-  beat();
+  count_progress();
   // Each thread takes the panels that begin in its share of the total cost.
   const Bytes matrix = matrix_bytes(w.shape);
   spread(cost, count * columns * w.shape.rows, [&](int thread, Range share) {

@@ -111,8 +111,8 @@ struct FinishTask {
   std::int64_t sine_stride = 0;
   const std::int32_t* slots = nullptr;
   std::byte* cache = nullptr;
-  Bytes page_bytes = 0;
-  std::int64_t page_tokens = 0;
+  Bytes block_bytes = 0;
+  std::int64_t block_tokens = 0;
   std::byte* q = nullptr;
   std::int64_t q_stride = 0;
   bool bf16 = false;
@@ -129,10 +129,10 @@ struct AttentionTask {
   const std::int32_t* heads = nullptr;
   std::int64_t head_count = 0;
   std::int64_t head_dim = 0;
-  const std::byte* cache = nullptr;  ///< this KV head's part of page 0
-  Bytes page_bytes = 0;
-  std::int64_t page_tokens = 0;
-  const std::int32_t* pages = nullptr;
+  const std::byte* cache = nullptr;  ///< this KV head's part of block 0
+  Bytes block_bytes = 0;
+  std::int64_t block_tokens = 0;
+  const std::int32_t* kv_blocks = nullptr;
   float scale = 0;
   std::int64_t window = 0;
   std::byte* out = nullptr;
@@ -212,7 +212,7 @@ struct MaximaTask {
   Range rows;
 };
 
-struct MassTask {
+struct WeightSumTask {
   const float* logits = nullptr;
   std::int64_t stride = 0;
   std::int64_t columns = 0;
@@ -222,8 +222,8 @@ struct MassTask {
   const float* before = nullptr;
   const float* behind = nullptr;
   const std::int32_t* splits = nullptr;
-  float* masses = nullptr;
-  std::int64_t masses_stride = 0;
+  float* weight_sums = nullptr;
+  std::int64_t weight_sums_stride = 0;
   Range rows;
   Range blocks;
 };
@@ -243,7 +243,7 @@ struct CpuKernels {
   void (*swiglu)(const SwigluTask&);
   void (*add_tree)(const TreeTask&);
   void (*block_maxima)(const MaximaTask&);
-  void (*block_masses)(const MassTask&);
+  void (*block_weight_sums)(const WeightSumTask&);
   void (*route)(const RouteTask&);
   void (*combine)(const CombineTask&);
   void (*add_gated)(const GatedTask&);

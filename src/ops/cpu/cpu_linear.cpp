@@ -132,7 +132,7 @@ void CpuOps::linear_pass(const Tensor& x, const Matrix& w, const std::vector<Lin
     }
   });
 
-  beat();
+  count_progress();
   LinearTask task;
   task.x = packed;
   task.weights = w.storage.data();

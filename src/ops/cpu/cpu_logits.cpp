@@ -25,11 +25,11 @@ void CpuOps::block_maxima(const Tensor& logits, const Tensor& values, const Tens
   });
 }
 
-void CpuOps::block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
-                          const Tensor& masses) {
-  checks::block_masses(logits, values, query, masses);
+void CpuOps::block_weight_sums(const Tensor& logits, const Tensor& values,
+                               const WeightSumQuery& query, const Tensor& weight_sums) {
+  checks::block_weight_sums(logits, values, query, weight_sums);
   if (logits.elements() == 0) return;
-  MassTask task;
+  WeightSumTask task;
   task.logits = logits.as<float>();
   task.stride = logits.row_stride();
   task.columns = logits.row_elements();
@@ -39,15 +39,15 @@ void CpuOps::block_masses(const Tensor& logits, const Tensor& values, const Mass
   task.before = query.before.as<float>();
   task.behind = query.behind.as<float>();
   task.splits = query.splits.as<std::int32_t>();
-  task.masses = masses.as<float>();
-  task.masses_stride = masses.row_stride();
+  task.weight_sums = weight_sums.as<float>();
+  task.weight_sums_stride = weight_sums.row_stride();
   task.rows = {0, logits.rows()};
   task.blocks = {0, values.row_elements()};
   // By runs of blocks: rows that are passed over, or nearly, would leave a thread without work.
   spread(values.row_elements(), logits.elements() * 4, [&](int, Range blocks) {
-    MassTask mine = task;
+    WeightSumTask mine = task;
     mine.blocks = blocks;
-    kernels_.block_masses(mine);
+    kernels_.block_weight_sums(mine);
   });
 }
 

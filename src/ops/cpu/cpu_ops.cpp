@@ -70,10 +70,10 @@ void CpuOps::clear(const Tensor& to) {
   if (to.elements() > 0) std::memset(to.data(), 0, to.bytes());
 }
 
-Bytes CpuOps::kv_page_bytes(std::int64_t heads, std::int64_t head_dim, std::int64_t page_tokens,
-                            DType dtype) const {
-  checks::kv_page(heads, head_dim, page_tokens, dtype);
-  return static_cast<Bytes>(2 * heads * head_dim * page_tokens) * size_of(dtype);
+Bytes CpuOps::kv_block_bytes(std::int64_t heads, std::int64_t head_dim, std::int64_t block_tokens,
+                             DType dtype) const {
+  checks::kv_block(heads, head_dim, block_tokens, dtype);
+  return static_cast<Bytes>(2 * heads * head_dim * block_tokens) * size_of(dtype);
 }
 
 void CpuOps::rotary_table(const Tensor& positions, const Tensor& inverse_frequencies, float scale,
@@ -135,8 +135,8 @@ void CpuOps::finish_qkv(const Tensor& qkv, const HeadMap& heads, const QkvTail& 
   task.sine_stride = tail.sines.row_stride();
   task.slots = batch.slots.as<std::int32_t>();
   task.cache = cache.data;
-  task.page_bytes = cache.page_bytes;
-  task.page_tokens = cache.page_tokens;
+  task.block_bytes = cache.block_bytes;
+  task.block_tokens = cache.block_tokens;
   task.q = q.data();
   task.q_stride = q.row_stride();
   task.bf16 = is_bf16(q.dtype());

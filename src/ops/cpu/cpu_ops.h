@@ -33,8 +33,8 @@ class CpuOps final : public Ops {
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
   void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
             const Tensor& from) override;
-  [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
-                                    std::int64_t page_tokens, DType dtype) const override;
+  [[nodiscard]] Bytes kv_block_bytes(std::int64_t heads, std::int64_t head_dim,
+                                     std::int64_t block_tokens, DType dtype) const override;
 
   void embed(const Matrix& table, const Tensor& rows, const Tensor& out) override;
   void rotary_table(const Tensor& positions, const Tensor& inverse_frequencies, float scale,
@@ -62,8 +62,8 @@ class CpuOps final : public Ops {
                const Tensor& weights, const Tensor& out) override;
   void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) override;
   void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) override;
-  void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
-                    const Tensor& masses) override;
+  void block_weight_sums(const Tensor& logits, const Tensor& values, const WeightSumQuery& query,
+                         const Tensor& weight_sums) override;
   void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
                      const Tensor& out) override;
   void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,

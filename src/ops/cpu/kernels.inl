@@ -16,8 +16,9 @@ namespace weft {
 namespace {
 
 CpuKernels kernel_table(const char* name) {
-  return {name,   kTileRows, pack_panels,  pack,         linear, rms_norm, finish_qkv, attention,
-          swiglu, add_tree,  block_maxima, block_masses, route,  combine,  add_gated,  spin_fma};
+  return {name,       kTileRows, pack_panels, pack,     linear,       rms_norm,
+          finish_qkv, attention, swiglu,      add_tree, block_maxima, block_weight_sums,
+          route,      combine,   add_gated,   spin_fma};
 }
 
 }  // namespace

@@ -3,10 +3,11 @@
 namespace weft {
 namespace {
 
-/// The mass of one block of `width` logits, each of which counts above `limit_of` its 16 columns.
+/// The weight sum of one block of `width` logits, each of which counts above `limit_of` its 16
+/// columns.
 template <class F>
-WEFT_INLINE float block_mass(const float* x, std::int64_t width, float value, float scale,
-                             F limit_of) {
+WEFT_INLINE float block_weight_sum(const float* x, std::int64_t width, float value, float scale,
+                                   F limit_of) {
   const Vec maximum = splat(value);
   const Vec factor = splat(scale);
   Vec sum = zero();
@@ -20,21 +21,21 @@ WEFT_INLINE float block_mass(const float* x, std::int64_t width, float value, fl
 }
 
 /// Of which the first `split` columns count above `before`, the others above `behind`.
-WEFT_INLINE float block_mass(const float* x, std::int64_t width, float value, float scale,
-                             float before, float behind, std::int64_t split) {
+WEFT_INLINE float block_weight_sum(const float* x, std::int64_t width, float value, float scale,
+                                   float before, float behind, std::int64_t split) {
   const Vec limit_before = splat(before);
   const Vec limit_behind = splat(behind);
   if (split > 0 && split < width) {
-    return block_mass(x, width, value, scale, [&](std::int64_t c) {
+    return block_weight_sum(x, width, value, scale, [&](std::int64_t c) {
       const auto early = static_cast<int>(max_of(0, min_of(16, split - c)));
       return select(first_lanes(early), limit_before, limit_behind);
     });
   }
   const Vec limit = split > 0 ? limit_before : limit_behind;
-  return block_mass(x, width, value, scale, [&](std::int64_t) { return limit; });
+  return block_weight_sum(x, width, value, scale, [&](std::int64_t) { return limit; });
 }
 
-void block_masses(const MassTask& task) {
+void block_weight_sums(const WeightSumTask& task) {
   const float infinity = __builtin_inff();
   for (std::int64_t m = task.rows.begin; m < task.rows.end; ++m) {
     const float* const row = task.logits + m * task.stride;
@@ -44,14 +45,14 @@ void block_masses(const MassTask& task) {
     const float lower = before < behind ? before : behind;
     for (std::int64_t b = task.blocks.begin; b < task.blocks.end; ++b) {
       const float value = task.values[m * task.values_stride + b];
-      float mass = 0;
+      float weight_sum = 0;
       // A block whose maximum does not count has nothing that does.
       if (scale > 0 && value > lower && value < infinity) {
         const std::int64_t first = b * kLogitBlock;
-        mass = block_mass(row + first, min_of(kLogitBlock, task.columns - first), value, scale,
-                          before, behind, task.splits[m] - first);
+        weight_sum = block_weight_sum(row + first, min_of(kLogitBlock, task.columns - first), value,
+                                      scale, before, behind, task.splits[m] - first);
       }
-      task.masses[m * task.masses_stride + b] = mass;
+      task.weight_sums[m * task.weight_sums_stride + b] = weight_sum;
     }
   }
 }

@@ -105,20 +105,20 @@ void finish_row(const FinishTask& task, std::int64_t m) {
     round_head(row + h * dim, q + h * dim, dim);
   }
   if (task.slots[m] < 0) return;
-  const std::int64_t token = task.slots[m] % task.page_tokens;
-  const std::int64_t page = task.slots[m] / task.page_tokens;
+  const std::int64_t token = task.slots[m] % task.block_tokens;
+  const std::int64_t kv_block = task.slots[m] / task.block_tokens;
   T* const base =
-      reinterpret_cast<T*>(task.cache + static_cast<std::uint64_t>(page) * task.page_bytes);
+      reinterpret_cast<T*>(task.cache + static_cast<std::uint64_t>(kv_block) * task.block_bytes);
   T* const rounded = reinterpret_cast<T*>(task.scratch);
   for (std::int64_t h = 0; h < task.kv_heads; ++h) {
     float* const key = row + (task.query_heads + h) * dim;
     const float* const value = key + task.kv_heads * dim;
-    T* const head = base + h * 2 * task.page_tokens * dim;
+    T* const head = base + h * 2 * task.block_tokens * dim;
     turn(key, task.k_norm);
     round_head(key, rounded, dim);
     T* const group = head + (token / kKeyGroup) * kKeyGroup * dim + token % kKeyGroup;
     for (std::int64_t d = 0; d < dim; ++d) group[d * kKeyGroup] = rounded[d];
-    round_head(value, head + (task.page_tokens + token) * dim, dim);
+    round_head(value, head + (task.block_tokens + token) * dim, dim);
   }
 }
 
@@ -181,11 +181,11 @@ void block_maxima(const MaximaTask& task) {
       std::int64_t c = first;
       for (; c + 16 * kChains <= end; c += 16 * kChains) {
         WEFT_UNROLL for (int i = 0; i < kChains; ++i) {
-          best[i] = larger(load(row + c + 16 * i), best[i]);
+          best[i] = max(load(row + c + 16 * i), best[i]);
         }
       }
-      for (; c + 16 <= end; c += 16) best[0] = larger(load(row + c), best[0]);
-      float value = largest_lane(larger(larger(best[0], best[1]), larger(best[2], best[3])));
+      for (; c + 16 <= end; c += 16) best[0] = max(load(row + c), best[0]);
+      float value = largest_lane(max(max(best[0], best[1]), max(best[2], best[3])));
       for (; c < end; ++c) value = row[c] > value ? row[c] : value;
       std::int64_t at = first;
       if (value > lowest) {

@@ -149,8 +149,8 @@ struct Tile {
 /// e^x; the operations of exp_f32 lane by lane.
 WEFT_INLINE Vec exp_of(Vec x) {
   using namespace exp_terms;
-  x = smaller(splat(highest), x);
-  x = larger(splat(lowest), x);
+  x = min(splat(highest), x);
+  x = max(splat(lowest), x);
   const Vec shifted = fma(x, splat(log2_e), splat(rounder));
   const Vec n = shifted - splat(rounder);
   Vec r = fma(n, splat(-ln2_high), x);

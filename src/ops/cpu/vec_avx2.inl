@@ -46,13 +46,9 @@ WEFT_INLINE Vec negative(Vec a) {
   return {_mm256_xor_ps(a.lo, sign), _mm256_xor_ps(a.hi, sign)};
 }
 /// a > b ? a : b, so b when either is NaN.
-WEFT_INLINE Vec larger(Vec a, Vec b) {
-  return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
-}
+WEFT_INLINE Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
 /// a < b ? a : b, so b when either is NaN.
-WEFT_INLINE Vec smaller(Vec a, Vec b) {
-  return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
-}
+WEFT_INLINE Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
 
 /// Lanes [0, n), 0 <= n <= 16.
 WEFT_INLINE Mask first_lanes(int n) {

@@ -38,9 +38,9 @@ WEFT_INLINE Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
 WEFT_INLINE Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
 WEFT_INLINE Vec negative(Vec a) { return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0F))}; }
 /// a > b ? a : b, so b when either is NaN.
-WEFT_INLINE Vec larger(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+WEFT_INLINE Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
 /// a < b ? a : b, so b when either is NaN.
-WEFT_INLINE Vec smaller(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+WEFT_INLINE Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
 
 /// Lanes [0, n), 0 <= n <= 16.
 WEFT_INLINE Mask first_lanes(int n) { return {static_cast<__mmask16>((1U << n) - 1U)}; }

@@ -57,12 +57,12 @@ WEFT_INLINE Vec negative(Vec a) {
   return a;
 }
 /// a > b ? a : b, so b when either is NaN.
-WEFT_INLINE Vec larger(Vec a, Vec b) {
+WEFT_INLINE Vec max(Vec a, Vec b) {
   WEFT_LANES a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
   return a;
 }
 /// a < b ? a : b, so b when either is NaN.
-WEFT_INLINE Vec smaller(Vec a, Vec b) {
+WEFT_INLINE Vec min(Vec a, Vec b) {
   WEFT_LANES a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
   return a;
 }

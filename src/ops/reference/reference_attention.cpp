@@ -1,4 +1,4 @@
-// The plain twins around the key/value cache.
+// The reference implementations around the key/value cache.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -11,23 +11,24 @@ namespace weft {
 namespace reference {
 namespace {
 
-/// Elements before the keys of one token and head within its page.
-Tensor entry(const KvLayer& cache, std::int64_t page, std::int64_t offset, std::int64_t head,
+/// Elements before the keys of one token and head within its block.
+Tensor entry(const KvLayer& cache, std::int64_t kv_block, std::int64_t offset, std::int64_t head,
              std::int64_t values) {
   const std::int64_t elements = ((offset * cache.heads + head) * 2 + values) * cache.head_dim;
-  std::byte* const data = cache.data + static_cast<Bytes>(page) * cache.page_bytes +
+  std::byte* const data = cache.data + static_cast<Bytes>(kv_block) * cache.block_bytes +
                           static_cast<Bytes>(elements) * size_of(cache.dtype);
   return {data, cache.dtype, {1, cache.head_dim}};
 }
 
 }  // namespace
 
-Tensor key_at(const KvLayer& cache, std::int64_t page, std::int64_t offset, std::int64_t head) {
-  return entry(cache, page, offset, head, 0);
+Tensor key_at(const KvLayer& cache, std::int64_t kv_block, std::int64_t offset, std::int64_t head) {
+  return entry(cache, kv_block, offset, head, 0);
 }
 
-Tensor value_at(const KvLayer& cache, std::int64_t page, std::int64_t offset, std::int64_t head) {
-  return entry(cache, page, offset, head, 1);
+Tensor value_at(const KvLayer& cache, std::int64_t kv_block, std::int64_t offset,
+                std::int64_t head) {
+  return entry(cache, kv_block, offset, head, 1);
 }
 
 }  // namespace reference
@@ -72,19 +73,19 @@ struct Partial {
 struct Query {
   std::span<const float> q;
   const KvLayer& cache;
-  std::span<const std::int32_t> pages;
+  std::span<const std::int32_t> kv_blocks;
   std::int64_t kv_head;
   float scale;
   bool rounds;  ///< probabilities to bf16, once they are summed
 
   [[nodiscard]] Tensor key(std::int64_t token) const {
-    return key_at(cache, page_of(token), token % cache.page_tokens, kv_head);
+    return key_at(cache, block_of(token), token % cache.block_tokens, kv_head);
   }
   [[nodiscard]] Tensor value(std::int64_t token) const {
-    return value_at(cache, page_of(token), token % cache.page_tokens, kv_head);
+    return value_at(cache, block_of(token), token % cache.block_tokens, kv_head);
   }
-  [[nodiscard]] std::int64_t page_of(std::int64_t token) const {
-    return pages[static_cast<std::size_t>(token / cache.page_tokens)];
+  [[nodiscard]] std::int64_t block_of(std::int64_t token) const {
+    return kv_blocks[static_cast<std::size_t>(token / cache.block_tokens)];
   }
 };
 
@@ -150,10 +151,10 @@ Partial attend(const Query& query, Range visible) {
 
 }  // namespace
 
-Bytes ReferenceOps::kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
-                                  std::int64_t page_tokens, DType dtype) const {
-  checks::kv_page(heads, head_dim, page_tokens, dtype);
-  return static_cast<Bytes>(2 * heads * head_dim * page_tokens) * size_of(dtype);
+Bytes ReferenceOps::kv_block_bytes(std::int64_t heads, std::int64_t head_dim,
+                                   std::int64_t block_tokens, DType dtype) const {
+  checks::kv_block(heads, head_dim, block_tokens, dtype);
+  return static_cast<Bytes>(2 * heads * head_dim * block_tokens) * size_of(dtype);
 }
 
 void ReferenceOps::finish_qkv(const Tensor& qkv, const HeadMap& heads, const QkvTail& tail,
@@ -177,15 +178,15 @@ void ReferenceOps::finish_qkv(const Tensor& qkv, const HeadMap& heads, const Qkv
     }
     const std::int64_t slot = batch.slots.as<std::int32_t>()[m];
     if (slot < 0) continue;
-    const std::int64_t page = slot / cache.page_tokens;
-    const std::int64_t offset = slot % cache.page_tokens;
+    const std::int64_t kv_block = slot / cache.block_tokens;
+    const std::int64_t offset = slot % cache.block_tokens;
     for (std::int64_t h = 0; h < heads.kv_heads; ++h) {
       const std::span<float> key = head_at(heads.query_heads + h);
       const std::span<float> value = head_at(heads.query_heads + heads.kv_heads + h);
       turn(key, tail.k_norm, tail.norm_eps, tail, m);
       for (std::int64_t d = 0; d < dim; ++d) {
-        put(key_at(cache, page, offset, h), 0, d, key[static_cast<std::size_t>(d)]);
-        put(value_at(cache, page, offset, h), 0, d, value[static_cast<std::size_t>(d)]);
+        put(key_at(cache, kv_block, offset, h), 0, d, key[static_cast<std::size_t>(d)]);
+        put(value_at(cache, kv_block, offset, h), 0, d, value[static_cast<std::size_t>(d)]);
       }
     }
   }
@@ -195,13 +196,13 @@ void ReferenceOps::read_kv(const KvLayer& cache, const Tensor& slots, const Tens
   checks::kv_rows("read_kv", cache, slots, out);
   for (std::int64_t m = 0; m < slots.elements(); ++m) {
     const std::int32_t slot = slots.as<std::int32_t>()[m];
-    const std::int64_t page = slot / cache.page_tokens;
-    const std::int64_t offset = slot % cache.page_tokens;
+    const std::int64_t kv_block = slot / cache.block_tokens;
+    const std::int64_t offset = slot % cache.block_tokens;
     for (std::int64_t h = 0; h < cache.heads; ++h) {
       for (std::int64_t d = 0; d < cache.head_dim; ++d) {
-        put(out, m, h * cache.head_dim + d, get(key_at(cache, page, offset, h), 0, d));
+        put(out, m, h * cache.head_dim + d, get(key_at(cache, kv_block, offset, h), 0, d));
         put(out, m, (cache.heads + h) * cache.head_dim + d,
-            get(value_at(cache, page, offset, h), 0, d));
+            get(value_at(cache, kv_block, offset, h), 0, d));
       }
     }
   }
@@ -211,12 +212,12 @@ void ReferenceOps::write_kv(const Tensor& from, const Tensor& slots, const KvLay
   checks::kv_rows("write_kv", cache, slots, from);
   for (std::int64_t m = 0; m < slots.elements(); ++m) {
     const std::int32_t slot = slots.as<std::int32_t>()[m];
-    const std::int64_t page = slot / cache.page_tokens;
-    const std::int64_t offset = slot % cache.page_tokens;
+    const std::int64_t kv_block = slot / cache.block_tokens;
+    const std::int64_t offset = slot % cache.block_tokens;
     for (std::int64_t h = 0; h < cache.heads; ++h) {
       for (std::int64_t d = 0; d < cache.head_dim; ++d) {
-        put(key_at(cache, page, offset, h), 0, d, get(from, m, h * cache.head_dim + d));
-        put(value_at(cache, page, offset, h), 0, d,
+        put(key_at(cache, kv_block, offset, h), 0, d, get(from, m, h * cache.head_dim + d));
+        put(value_at(cache, kv_block, offset, h), 0, d,
             get(from, m, (cache.heads + h) * cache.head_dim + d));
       }
     }
@@ -230,10 +231,10 @@ void ReferenceOps::attention(const Tensor& q, const HeadMap& heads, const BatchV
   if (q.rows() == 0) return;
   const std::int64_t dim = heads.head_dim;
   const bool rounds = probabilities_ == Probabilities::rounded && q.dtype() == DType::bf16;
-  const auto width = static_cast<std::size_t>(batch.page_table.row_elements());
+  const auto width = static_cast<std::size_t>(batch.block_table.row_elements());
   for (std::int64_t b = 0; b + 1 < batch.query_begin.elements(); ++b) {
-    const std::span<const std::int32_t> pages(
-        batch.page_table.as<std::int32_t>() + b * batch.page_table.row_stride(), width);
+    const std::span<const std::int32_t> kv_blocks(
+        batch.block_table.as<std::int32_t>() + b * batch.block_table.row_stride(), width);
     const std::int32_t* const query_begin = batch.query_begin.as<std::int32_t>();
     for (std::int64_t m = query_begin[b]; m < query_begin[b + 1]; ++m) {
       const std::int64_t position = batch.positions.as<std::int32_t>()[m];
@@ -243,7 +244,7 @@ void ReferenceOps::attention(const Tensor& q, const HeadMap& heads, const BatchV
         for (std::int64_t d = 0; d < dim; ++d) wide.push_back(get(q, m, h * dim + d));
         const std::int64_t kv_head = heads.kv_head_of[static_cast<std::size_t>(h)];
         const Partial all =
-            attend({wide, cache, pages, kv_head, scale, rounds}, {first, position + 1});
+            attend({wide, cache, kv_blocks, kv_head, scale, rounds}, {first, position + 1});
         for (std::int64_t d = 0; d < dim; ++d) {
           put(out, m, h * dim + d, all.sums[static_cast<std::size_t>(d)] / all.total);
         }

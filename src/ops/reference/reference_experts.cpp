@@ -1,4 +1,4 @@
-// The plain twins of the operators for experts.
+// The reference implementations of the operators for experts.
 #include <algorithm>
 #include <array>
 #include <cmath>

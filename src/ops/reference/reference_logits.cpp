@@ -1,4 +1,4 @@
-// Plain twins of the operators that choose tokens.
+// Plain reference implementations of the operators that choose tokens.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -37,9 +37,9 @@ void ReferenceOps::block_maxima(const Tensor& logits, const Tensor& values, cons
   }
 }
 
-void ReferenceOps::block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
-                                const Tensor& masses) {
-  checks::block_masses(logits, values, query, masses);
+void ReferenceOps::block_weight_sums(const Tensor& logits, const Tensor& values,
+                                     const WeightSumQuery& query, const Tensor& weight_sums) {
+  checks::block_weight_sums(logits, values, query, weight_sums);
   for (std::int64_t m = 0; m < logits.rows(); ++m) {
     const float scale = at<float>(query.scales, m);
     for (std::int64_t b = 0; b < values.row_elements(); ++b) {
@@ -55,7 +55,7 @@ void ReferenceOps::block_masses(const Tensor& logits, const Tensor& values, cons
         auto& lane = lanes[static_cast<std::size_t>(c % 16)];
         lane = lane + exp_f32((logit - value) * scale);
       }
-      at<float>(masses, m, b) = reference::sum_by_halving(lanes);
+      at<float>(weight_sums, m, b) = reference::sum_by_halving(lanes);
     }
   }
 }

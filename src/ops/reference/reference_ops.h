@@ -1,5 +1,6 @@
-// The plain twins of the CPU operators: matrices row by row, cache token by token, straight loops
-// in the order of docs/numerics.md, one thread. They are slow and obvious on purpose.
+// The reference implementations of the CPU operators: matrices row by row, cache token by token,
+// straight loops in the order of docs/numerics.md, one thread. They are slow and obvious on
+// purpose.
 #pragma once
 
 #include <cmath>
@@ -32,8 +33,8 @@ class ReferenceOps : public Ops {
   void pack(const Matrix& to, std::int64_t row0, std::int64_t col0, const Tensor& from) override;
   void pack(const MatrixStack& to, std::int64_t index, std::int64_t row0, std::int64_t col0,
             const Tensor& from) override;
-  [[nodiscard]] Bytes kv_page_bytes(std::int64_t heads, std::int64_t head_dim,
-                                    std::int64_t page_tokens, DType dtype) const override;
+  [[nodiscard]] Bytes kv_block_bytes(std::int64_t heads, std::int64_t head_dim,
+                                     std::int64_t block_tokens, DType dtype) const override;
 
   void embed(const Matrix& table, const Tensor& rows, const Tensor& out) override;
   void rotary_table(const Tensor& positions, const Tensor& inverse_frequencies, float scale,
@@ -61,8 +62,8 @@ class ReferenceOps : public Ops {
                const Tensor& weights, const Tensor& out) override;
   void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) override;
   void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) override;
-  void block_masses(const Tensor& logits, const Tensor& values, const MassQuery& query,
-                    const Tensor& masses) override;
+  void block_weight_sums(const Tensor& logits, const Tensor& values, const WeightSumQuery& query,
+                         const Tensor& weight_sums) override;
   void gather_blocks(const Tensor& x, const Tensor& rows, const Tensor& blocks,
                      const Tensor& out) override;
   void get_elements(const Tensor& x, const Tensor& rows, const Tensor& columns,
@@ -115,9 +116,10 @@ std::vector<float> tree_nodes(const KCut& cut, bool flush, const X& x, const W& 
 }
 
 /// Where the keys [head_dim] and values [head_dim] of one token and head lie, as one-row tensors.
-/// A page is [token][head][keys, values][head_dim].
-Tensor key_at(const KvLayer& cache, std::int64_t page, std::int64_t offset, std::int64_t head);
-Tensor value_at(const KvLayer& cache, std::int64_t page, std::int64_t offset, std::int64_t head);
+/// A block is [token][head][keys, values][head_dim].
+Tensor key_at(const KvLayer& cache, std::int64_t kv_block, std::int64_t offset, std::int64_t head);
+Tensor value_at(const KvLayer& cache, std::int64_t kv_block, std::int64_t offset,
+                std::int64_t head);
 
 }  // namespace reference
 }  // namespace weft
