@@ -5,7 +5,7 @@ Asks the installed libraries, not tables about them: PCRE2 and utf8proc through 
 through its normalizers, with every code point. Needs the packages `tokenizers` and `fonttools` (for
 names of blocks; a block's name decides nothing).
 
-    python3 scripts/unicode_table.py docs/unicode.md
+    python3 scripts/unicode_table.py docs/reference/unicode.md
 
 replaces the table in that file, which is all that follows the line with `generated`. Without a file
 the table is printed. Other libraries than the system's: --pcre2 and --utf8proc.

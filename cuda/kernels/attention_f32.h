@@ -1,5 +1,5 @@
-// Attention of f32 elements: one warp for each row and head, in the order of docs/numerics.md, so
-// that the bits are the CPU's.
+// Attention of f32 elements: one warp for each row and head, in the order of
+// docs/internals/numerics.md, so that the bits are the CPU's.
 #pragma once
 
 #include <cmath>

@@ -95,7 +95,8 @@ WEFT_DEVICE QueryPiece find_piece(const AttentionTask<T>& task, int index, int g
   return {};
 }
 
-/// exp(x) * weight sums of blocks, merged in ascending order: the one formula of docs/numerics.md.
+/// exp(x) * weight sums of blocks, merged in ascending order: the one formula of
+/// docs/internals/numerics.md.
 struct MergeFactors {
   float maximum;
   float old_factor;

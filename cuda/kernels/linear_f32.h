@@ -1,5 +1,5 @@
-// Products of f32 operands: fused multiply-adds in the order of docs/numerics.md, so that the bits
-// are the CPU's.
+// Products of f32 operands: fused multiply-adds in the order of docs/internals/numerics.md, so that
+// the bits are the CPU's.
 #pragma once
 
 #include <cmath>

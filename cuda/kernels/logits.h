@@ -23,7 +23,7 @@ struct ColumnLimits {
 };
 
 /// The weight sum of a block of 256 columns of a row whose largest logit there is `value`
-/// (docs/numerics.md, block_masses); by a warp, whose lower half is the 16 lanes.
+/// (docs/internals/numerics.md, block_masses); by a warp, whose lower half is the 16 lanes.
 WEFT_DEVICE float block_weight_sum(const float* row, std::int64_t block, std::int64_t columns,
                                    float value, float scale, const ColumnLimits& limits) {
   const int lane = thread() % 32;

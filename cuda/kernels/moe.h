@@ -1,4 +1,5 @@
-// Kernels of layers with experts, but for their products. All give the bits of docs/numerics.md.
+// Kernels of layers with experts, but for their products. All give the bits of
+// docs/internals/numerics.md.
 #pragma once
 
 #include <cmath>

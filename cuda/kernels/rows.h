@@ -1,4 +1,5 @@
-// Kernels that work row by row. All of them give the bits of docs/numerics.md's CPU operators.
+// Kernels that work row by row. All of them give the bits of docs/internals/numerics.md's CPU
+// operators.
 //
 // Grids are (pieces of a row, rows); a launch may have fewer rows than there are, and blocks then
 // take several.

@@ -1,5 +1,6 @@
-// Kernels that choose tokens (docs/numerics.md, "From logits to tokens"): what ops/row_sampler.h
-// asks. "q" is a row of the query; blocks of 256 columns are those of the vocabulary.
+// Kernels that choose tokens (docs/internals/numerics.md, "From logits to tokens"): what
+// ops/row_sampler.h asks. "q" is a row of the query; blocks of 256 columns are those of the
+// vocabulary.
 #pragma once
 
 #include <cmath>

@@ -1,6 +1,6 @@
 // What a block of threads does with one row of logits: sums of weights in the order of
-// docs/numerics.md, and the first tokens in the order "larger logits first, lower ids first among
-// equals".
+// docs/internals/numerics.md, and the first tokens in the order "larger logits first, lower ids
+// first among equals".
 #pragma once
 
 #include <cmath>

@@ -13,7 +13,7 @@ using Bf16 = std::uint16_t;
 WEFT_DEVICE float widen(float value) { return value; }
 WEFT_DEVICE float widen(Bf16 bits) { return hostdevice::float_of(std::uint32_t{bits} << 16U); }
 
-/// Round to nearest even on the bits; NaN stays NaN (docs/numerics.md).
+/// Round to nearest even on the bits; NaN stays NaN (docs/internals/numerics.md).
 WEFT_DEVICE std::uint32_t bf16_bits(float value) {
   const std::uint32_t bits = hostdevice::bits_of(value);
   if ((bits & 0x7fffffffU) > 0x7f800000U) return (bits >> 16U) | 0x40U;
@@ -59,8 +59,8 @@ struct Rows {
   WEFT_DEVICE T* operator[](std::int64_t row) const { return data + row * stride; }
 };
 
-/// The 16 lanes of docs/numerics.md combined by halving: lane i of this half of the warp gives the
-/// sum of lane i; every lane gets the total. All 32 lanes of the warp take part.
+/// The 16 lanes of docs/internals/numerics.md combined by halving: lane i of this half of the warp
+/// gives the sum of lane i; every lane gets the total. All 32 lanes of the warp take part.
 WEFT_DEVICE float sum_by_halving(float lane_sum) {
   // The two lanes of a pair add the same two numbers, so that all lanes end with the same bits.
   WEFT_UNROLL for (int half = 8; half > 0; half /= 2) lane_sum += shuffle_xor(lane_sum, half);

@@ -19,7 +19,8 @@ struct LogitBias {
 };
 
 /// How a token is chosen from logits. Field names and defaults are those of the OpenAI
-/// completions API and of vLLM's extensions to it. docs/numerics.md has the order of operations.
+/// completions API and of vLLM's extensions to it. docs/internals/numerics.md has the order of
+/// operations.
 struct SamplingParams {
   double temperature = 1;  ///< 0 means greedy
   double top_p = 1;        ///< (0, 1]

@@ -1,5 +1,5 @@
 // Draws a token from a row of logits of which only the parts that matter are looked at. Pure
-// functions of their arguments; docs/numerics.md describes the algorithm.
+// functions of their arguments; docs/internals/numerics.md describes the algorithm.
 #pragma once
 
 #include <cstdint>

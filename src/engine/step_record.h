@@ -18,7 +18,7 @@ namespace weft {
 ///
 /// The records of as many steps as there are stages may be on their way, each in a place of its
 /// own: the last stage waits only for the record that many steps ago, which the others have
-/// received before the step at hand was launched (docs/decisions/015).
+/// received before the step at hand was launched (docs/internals/decisions/015).
 class StepRecord {
  public:
   /// `groups` and `tracer` must outlive it.

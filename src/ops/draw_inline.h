@@ -1,5 +1,6 @@
-// The arithmetic of choosing a token (docs/numerics.md, "From logits to tokens"): one source for
-// the host and for devices. What includes this must be compiled without contraction of a*b+c.
+// The arithmetic of choosing a token (docs/internals/numerics.md, "From logits to tokens"): one
+// source for the host and for devices. What includes this must be compiled without contraction of
+// a*b+c.
 #pragma once
 
 #include <cstdint>

@@ -2,8 +2,8 @@
 //
 // Shapes: M tokens of the batch (ragged: the rows of all sequences one after another), H hidden
 // size, N output features, K input features, B sequences. "w" is the weights' element type (bf16
-// or f32). The numerics of every operator are fixed by docs/numerics.md; all implementations of
-// one kind of processor give the same bits, for every number of threads.
+// or f32). The numerics of every operator are fixed by docs/internals/numerics.md; all
+// implementations of one kind of processor give the same bits, for every number of threads.
 #pragma once
 
 #include <memory>

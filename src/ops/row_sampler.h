@@ -1,5 +1,5 @@
 // Choosing tokens where the logits are: what operators are asked about rows of logits, and the few
-// bytes that they answer. docs/numerics.md ("From logits to tokens") says what is chosen.
+// bytes that they answer. docs/internals/numerics.md ("From logits to tokens") says what is chosen.
 #pragma once
 
 #include <cstddef>

@@ -12,7 +12,7 @@
 
 namespace weft {
 
-/// What a job says about the engine; see docs/job-file.md.
+/// What a job says about the engine; see docs/reference/job-file.md.
 struct EngineConfig {
   std::int64_t max_batch_tokens = 2048;
   std::int64_t max_sequences = 256;

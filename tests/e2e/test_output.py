@@ -142,7 +142,7 @@ class Output(WeftTest):
                 open_ends.append(end)
 
     def timed_requests(self, output):
-        """The records of journal/timings, as dictionaries: docs/formats.md, timings.h5."""
+        """The records of journal/timings, as dictionaries: docs/reference/formats.md, timings.h5."""
         names = ["index", "queued", "first_token", "finished", "prompt_tokens",
                  "completion_tokens", "cached_prompt_tokens", "run", "replica", "finish_reason"]
         return [dict(zip(names, record))

@@ -415,7 +415,8 @@ TEST_CASE("the table of keys is sound, and documented", "[job]") {
   std::sort(paths.begin(), paths.end());
   CHECK(std::adjacent_find(paths.begin(), paths.end()) == paths.end());
 #ifdef WEFT_TEST_DATA
-  const std::string document = testing::contents_of(WEFT_TEST_DATA "/../docs/job-file.md");
+  const std::string document =
+      testing::contents_of(WEFT_TEST_DATA "/../docs/reference/job-file.md");
   CHECK(document.find(job_keys_markdown()) != std::string::npos);
 #endif
 }

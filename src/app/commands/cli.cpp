@@ -89,7 +89,8 @@ CLI::Option* add_model_dir(CLI::App* command, std::filesystem::path& target) {
 
 /// JOB_YAML and --set.
 void add_job(CLI::App* command, std::filesystem::path& job, std::vector<std::string>& overrides) {
-  add_path(command, "JOB_YAML", job, "the job file; docs/job-file.md lists its keys")->required();
+  add_path(command, "JOB_YAML", job, "the job file; docs/reference/job-file.md lists its keys")
+      ->required();
   command->add_option("--set", overrides, "set one key of the job, such as engine.threads=4")
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");

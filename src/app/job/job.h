@@ -1,4 +1,5 @@
-// A job file: what `weft run` and `weft plan` are told. docs/job-file.md describes every key.
+// A job file: what `weft run` and `weft plan` are told. docs/reference/job-file.md describes every
+// key.
 #pragma once
 
 #include <cstdint>
@@ -136,7 +137,7 @@ struct JobKey {
 };
 std::span<const JobKey> job_keys();
 
-/// The table as rows of Markdown (key, type, default, meaning), for docs/job-file.md.
+/// The table as rows of Markdown (key, type, default, meaning), for docs/reference/job-file.md.
 std::string job_keys_markdown();
 
 }  // namespace weft

@@ -1,5 +1,5 @@
 // What survives a killed run: finished rows on disk, by replica, and the merge into results.jsonl.
-// docs/formats.md describes the files.
+// docs/reference/formats.md describes the files.
 //
 // Who does what: rank 0 constructs a `Journal` (locks the directory, checks the identity, reads
 // what is done) and tells the other ranks; each replica's leader then writes its own `JournalPart`;

@@ -1,5 +1,5 @@
-// Log-probabilities of a completion in the shapes of the OpenAI API. docs/formats.md describes
-// them.
+// Log-probabilities of a completion in the shapes of the OpenAI API. docs/reference/formats.md
+// describes them.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// Rows of results.jsonl, in the OpenAI batch output form. docs/formats.md describes them.
+// Rows of results.jsonl, in the OpenAI batch output form. docs/reference/formats.md describes them.
 //
 // A row is a function of the request and the model's answer: it holds no time, no host and no
 // layout, and the order of its keys is fixed.

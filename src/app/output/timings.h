@@ -1,5 +1,5 @@
 // When each request and each step happened: records on disk while a job runs, timings.h5 at its
-// end. docs/formats.md describes the files.
+// end. docs/reference/formats.md describes the files.
 #pragma once
 
 #include <cstdint>

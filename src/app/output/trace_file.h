@@ -1,4 +1,5 @@
-// trace.json: the ranks' time lines, for Perfetto and Chrome. docs/formats.md describes it.
+// trace.json: the ranks' time lines, for Perfetto and Chrome. docs/reference/formats.md describes
+// it.
 #pragma once
 
 #include <filesystem>

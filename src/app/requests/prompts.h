@@ -1,4 +1,5 @@
-// The prompt file: one request or one error for each line, streamed. docs/formats.md describes it.
+// The prompt file: one request or one error for each line, streamed. docs/reference/formats.md
+// describes it.
 #pragma once
 
 #include <cstdint>

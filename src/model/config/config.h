@@ -34,7 +34,7 @@ struct RopeScaling {
   std::optional<double> mscale_all_dim;    ///< yarn
 };
 
-/// The experts of a model that has any; see docs/numerics.md for what is computed.
+/// The experts of a model that has any; see docs/internals/numerics.md for what is computed.
 struct MoeConfig {
   std::int64_t experts = 0;     ///< of each sparse layer; 0: a dense model
   std::int64_t per_token = 0;   ///< experts that each token goes to

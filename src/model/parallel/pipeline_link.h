@@ -16,7 +16,8 @@ namespace weft {
 /// is charged to Phase::bubble.
 ///
 /// As many batches may be on their way as there are stages, each in a buffer of its own: a stage
-/// waits only for the send that many batches ago (docs/decisions/015 says why that always ends).
+/// waits only for the send that many batches ago (docs/internals/decisions/015 says why that always
+/// ends).
 class PipelineLink {
  public:
   /// Room for `max_rows` rows of `hidden` columns. `group` are the stages; it, `ops` and `tracer`

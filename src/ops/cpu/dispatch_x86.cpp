@@ -14,7 +14,8 @@ bool has_avx512() {
 bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 
 /// A Zen 4 multiplies and adds pairs as fast as single numbers, and other processors of AMD are
-/// taken to; on an Intel Xeon they came to half the rate (docs/decisions/022-products-of-pairs.md).
+/// taken to; on an Intel Xeon they came to half the rate
+/// (docs/internals/decisions/022-products-of-pairs.md).
 bool has_fast_pairs() { return has_avx512_bf16() && __builtin_cpu_is("amd"); }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // x * w^T in bf16 by an instruction that multiplies and adds two columns of K: with the first of
 // them in the upper half of each pair, it gives the bits of two fused multiply-adds that flush
-// denormal numbers (docs/numerics.md). Everything around the products is that of linear.inl.
+// denormal numbers (docs/internals/numerics.md). Everything around the products is that of
+// linear.inl.
 
 namespace weft {
 namespace {

@@ -1,6 +1,6 @@
 // The reference implementations of the CPU operators: matrices row by row, cache token by token,
-// straight loops in the order of docs/numerics.md, one thread. They are slow and obvious on
-// purpose.
+// straight loops in the order of docs/internals/numerics.md, one thread. They are slow and obvious
+// on purpose.
 #pragma once
 
 #include <cmath>

@@ -34,9 +34,10 @@ chat::Value user_text(std::string_view text);
 /// A conversation of one user message, behind a system message if there is one.
 Conversation single_turn(std::string_view prompt, std::optional<std::string_view> system);
 
-/// The template of a model directory, in the subset of Jinja that docs/formats.md describes. It
-/// gives what transformers' apply_chat_template gives; docs/decisions/005-chat-templates.md says
-/// how. `render` may be called from several threads at once.
+/// The template of a model directory, in the subset of Jinja that docs/reference/formats.md
+/// describes. It gives what transformers' apply_chat_template gives;
+/// docs/internals/decisions/005-chat-templates.md says how. `render` may be called from several
+/// threads at once.
 class ChatTemplate {
  public:
   /// From chat_template.jinja, else from "chat_template" of tokenizer_config.json; null if there
