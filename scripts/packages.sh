@@ -47,12 +47,21 @@ command:mpicc.mpich                           libmpich-dev
 LIST
 }
 
+# The second compiler that the program must build with.
+weft_clang_needs() {
+  cat <<'LIST'
+command:clang++                               clang
+file:/usr/lib/llvm-*/lib/libomp.so            libomp-dev
+LIST
+}
+
 # weft_present KIND:NAME[,NAME…] — whether any of the names is there.
 weft_present() {
   local kind=${1%%:*} names=${1#*:} name candidate
   for name in ${names//,/ }; do
     case $kind in
       command) command -v "$name" >/dev/null && return 0 ;;
+      file) compgen -G "$name" >/dev/null && return 0 ;;
       header)
         for candidate in /usr/include/"$name" /usr/local/include/"$name" \
           /usr/include/*-linux-gnu/"$name" /usr/lib/*-linux-gnu/"$name"; do

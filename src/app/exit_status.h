@@ -3,6 +3,7 @@
 
 namespace weft {
 
+// exit_status_text (app/commands/manual_page.cpp) tells people the same.
 inline constexpr int kExitSuccess = 0;     ///< all requests succeeded
 inline constexpr int kExitFailure = 1;     ///< anything that should not have happened
 inline constexpr int kExitUserError = 2;   ///< the user's mistake; one message

@@ -4,6 +4,8 @@
 
 #include "app/deployment.h"
 #include "app/job/job.h"
+#include "app/job/job_reference.h"
+#include "app/job/sampling_parameters.h"
 #include "app/job/yaml_document.h"
 #include "app/requests/prompts.h"
 #include "base/error.h"
@@ -225,13 +227,13 @@ TEST_CASE("what is wrong is refused with file, line and a hint", "[job]") {
        "job.yaml:7: sampling.stop_token_ids must be a list"},
       // scalars
       {with_engine("  threads: 010\n"),
-       engine + "threads must be a plain decimal integer, not 010"},
+       engine + "threads must be a plain decimal integer, or auto, not 010"},
       {with_engine("  threads: 0x10\n"), engine + "threads must be a plain decimal integer"},
       {with_engine("  threads: 1_0\n"), engine + "threads must be a plain decimal integer"},
       {with_engine("  threads: +1\n"), engine + "threads must be a plain decimal integer"},
       {with_engine("  threads: 2.0\n"), engine + "threads must be a plain decimal integer"},
       {with_engine("  threads: \"2\"\n"),
-       engine + "threads must be a plain decimal integer, not \"2\""},
+       engine + "threads must be a plain decimal integer, or auto, not \"2\""},
       {with_engine("  threads: 0\n"), engine + "threads must be from 1 to"},
       {with_engine("  threads: -1\n"), engine + "threads must be from 1 to"},
       {with_engine("  max_sequences: 99999999999999999999\n"),
@@ -251,7 +253,7 @@ TEST_CASE("what is wrong is refused with file, line and a hint", "[job]") {
       {with_engine("  watchdog_seconds: .inf\n"), engine + "watchdog_seconds must be a plain"},
       {with_engine("  watchdog_seconds: 1e999\n"), engine + "watchdog_seconds must be from"},
       {with_engine("  watchdog_seconds: 0.5\n"),
-       engine + "watchdog_seconds must be 0 or at least 1"},
+       engine + "watchdog_seconds must be from 1 to 1000000, or 0, not 0.5"},
       {kSmall.substr(0, kSmall.size()) + "  digest: yes\n",
        "job.yaml:6: output.digest must be true or false, not yes"},
       {kSmall + "  digest: True\n", "job.yaml:6: output.digest must be true or false, not True"},
@@ -351,7 +353,7 @@ TEST_CASE("--set replaces values, with the same checks", "[job]") {
                 "--set engine.threads: engine.threads must be a plain decimal"},
            Case{"engine.threads=[4]",
                 "--set engine.threads: engine.threads must be a single value"},
-           Case{"sampling.stop=[a", "--set sampling.stop: "},
+           Case{"sampling.stop=[a", "--set sampling.stop: the list '[a' is open: a ']' must end"},
            Case{"sampling.stop=[[a]]", "--set sampling.stop: a list or mapping inside the list"},
            Case{"sampling.stop=[&a b]", "--set sampling.stop: an anchor"},
            Case{"sampling.stop=[a]\n---\n[b]", "--set sampling.stop: a second document"},
@@ -418,7 +420,42 @@ TEST_CASE("the table of keys is sound, and documented", "[job]") {
   const std::string document =
       testing::contents_of(WEFT_TEST_DATA "/../docs/reference/job-file.md");
   CHECK(document.find(job_keys_markdown()) != std::string::npos);
+  const std::string formats = testing::contents_of(WEFT_TEST_DATA "/../docs/formats.md");
+  CHECK(formats.find(body_parameters_markdown()) != std::string::npos);
 #endif
+}
+
+TEST_CASE("seeds are integers of 64 bits", "[job]") {
+  const TempDir dir;
+  const std::pair<const char*, std::uint64_t> right[] = {
+      {"-1", ~std::uint64_t{0}}, {"18446744073709551615", ~std::uint64_t{0}}, {"7", 7}};
+  for (const auto& pair : right) {
+    INFO(pair.first);
+    const Job job = load(dir, kSmall, {"sampling.seed=" + std::string(pair.first)});
+    CHECK(job.sampling.seed == pair.second);
+    CHECK(load(dir, to_yaml(job)).sampling.seed == pair.second);
+  }
+  CHECK_THAT(refusal(kSmall, {"sampling.seed=18446744073709551616"}),
+             Catch::Matchers::Contains("must be an integer of 64 bits"));
+}
+
+TEST_CASE("what may be written in several ways has one value", "[job]") {
+  const TempDir dir;
+  const Job job =
+      load(dir, kSmall,
+           {"sampling.top_k=-1", "sampling.allowed_token_ids=[3, 1, 3]", "sampling.bad_words=no"});
+  CHECK(job.sampling.top_k == 0);
+  CHECK(job.sampling.allowed_token_ids == std::vector<TokenId>{1, 3});
+  CHECK(job.sampling.bad_words == std::vector<std::string>{"no"});
+}
+
+TEST_CASE("types in words", "[job]") {
+  CHECK(in_words(types::integer(1, 16)) == "integer, 1 to 16");
+  CHECK(in_words(types::integer(16, 1024, 16)) == "integer, 16 to 1024, multiple of 16");
+  CHECK(in_words(types::integer(1).or_word("auto")) == "integer, at least 1, or `auto`");
+  CHECK(in_words(types::number_above(0, 1)) == "number, above 0 to 1");
+  CHECK(in_words(types::one_of({"a", "b"})) == "`a`, `b`");
+  CHECK(plain_text("see [formats](formats.md), `x`") == "see formats, x");
 }
 
 #ifdef WEFT_TEST_DATA

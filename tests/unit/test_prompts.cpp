@@ -79,6 +79,7 @@ TEST_CASE("a request's parameters are all honoured", "[prompts]") {
   CHECK_FALSE(line.sampling.logprobs.has_value());
   CHECK(accepted(with(R"("top_k":-1)")).sampling.top_k == 0);
   CHECK(accepted(with(R"("stop":"x")")).sampling.stop == std::vector<std::string>{"x"});
+  CHECK(accepted(with(R"("bad_words":"x")")).sampling.bad_words == std::vector<std::string>{"x"});
   CHECK(std::get<std::vector<TokenId>>(accepted(request(R"({"prompt":[3,1,2]})")).prompt) ==
         std::vector<TokenId>{3, 1, 2});
 }
@@ -187,7 +188,7 @@ TEST_CASE("every other parameter is refused by name", "[prompts]") {
       {R"("allowed_token_ids":[])", "allowed_token_ids", "invalid_value"},
       {R"("allowed_token_ids":[100])", "allowed_token_ids", "invalid_value"},
       {R"("allowed_token_ids":5)", "allowed_token_ids", "invalid_type"},
-      {R"("bad_words":"x")", "bad_words", "invalid_type"},
+      {R"("bad_words":5)", "bad_words", "invalid_type"},
       {R"("bad_words":[""])", "bad_words", "invalid_value"},
       {R"("bad_words":[1])", "bad_words", "invalid_type"},
       {R"("response_format":{"type":"json_object"})", "response_format", "unsupported_value"},

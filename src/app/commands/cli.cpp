@@ -1,16 +1,25 @@
 #include "app/commands/cli.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "app/commands/command_outline.h"
 #include "app/commands/commands.h"
+#include "app/commands/key_advice.h"
+#include "app/job/job_reference.h"
+#include "app/job/sampling_parameters.h"
+#include "app/job/yaml_value.h"
 #include "base/error.h"
 
 namespace weft {
@@ -30,8 +39,14 @@ constexpr const char* kExamples = R"(Examples:
   mpirun -n 8 weft run job.yaml                   the main job; run it again to go on after a kill
   mpirun -n 8 weft run job.yaml --set parallel.tp=2 --set output.dir=out2
 
-Exit status: 0 all requests succeeded, 2 a mistake of the user's, 3 finished but some requests
-failed (their rows say why), 75 stopped before the end and resumable, 1 anything else.)";
+weft help KEY explains a key of the job, weft help COMMAND a command.
+
+)";
+
+const std::string& footer() {
+  static const std::string text = kExamples + exit_status_text();
+  return text;
+}
 
 /// Plain decimal digits only: without this, "010" would be eight.
 const CLI::Validator& plain_integer() {
@@ -43,12 +58,6 @@ const CLI::Validator& plain_integer() {
         return "'" + text + "' is not a plain decimal integer";
       },
       "");
-  return validator;
-}
-
-const CLI::Validator& not_empty() {
-  static const CLI::Validator validator(
-      [](std::string& text) { return text.empty() ? "an empty text" : std::string(); }, "");
   return validator;
 }
 
@@ -71,11 +80,6 @@ CLI::Option* add_integer(CLI::App* command, const std::string& name, Target& tar
       ->type_name("N");
 }
 
-void add_number(CLI::App* command, const std::string& name, double& target, double low, double high,
-                const std::string& help) {
-  command->add_option(name, target, help)->check(within(low, high))->type_name("X");
-}
-
 CLI::Option* add_path(CLI::App* command, const std::string& name, std::filesystem::path& target,
                       const std::string& help) {
   const auto take = [&target](const std::string& text) { target = text; };
@@ -96,6 +100,24 @@ void add_job(CLI::App* command, std::filesystem::path& job, std::vector<std::str
       ->type_name("KEY=VALUE");
 }
 
+/// -q, of commands that tell on standard output what they do; errors are on standard error.
+void add_quiet(CLI::App* command) {
+  const auto silence = [] {
+    if (std::freopen("/dev/null", "w", stdout) == nullptr) fail("/dev/null: {}", errno_text());
+  };
+  command->add_flag_callback("-q,--quiet", silence, "print nothing but errors");
+}
+
+/// A short way to set a key of the job: "--threads 4" is "--set engine.threads=4".
+void add_shortcut(CLI::App* command, const std::string& name, std::vector<std::string>& overrides,
+                  const std::string& key, const std::string& type) {
+  const auto take = [&overrides, key](const std::string& value) {
+    overrides.push_back(key + '=' + value);
+  };
+  command->add_option_function<std::string>(name, take, "the same as --set " + key + '=' + type)
+      ->type_name(type);
+}
+
 /// A subcommand whose options live as long as the action that may come of it.
 template <class Options>
 struct Command {
@@ -113,6 +135,7 @@ Command<Options> add_command(CLI::App& app, Action& action, const std::string& n
 }
 
 void add_writing_options(CLI::App* app, ConvertOptions& options) {
+  add_quiet(app);
   app->add_option_function<std::string>(
          "--dtype", [&options](const std::string& text) { options.dtype = dtype_from_name(text); },
          "type of the stored weights; default: the source's")
@@ -150,6 +173,7 @@ void add_verify(CLI::App& app, Action& action) {
   const auto [command, options] = add_command<VerifyOptions>(
       app, action, "verify", "check every digest and shape of a model directory", command_verify);
   add_model_dir(command, options->model_dir);
+  add_quiet(command);
 }
 
 void add_tokenize(CLI::App& app, Action& action) {
@@ -168,8 +192,13 @@ void add_run(CLI::App& app, Action& action) {
   const auto [command, options] = add_command<RunOptions>(
       app, action, "run", "complete all prompts of a job, under mpirun or srun", command_run);
   add_job(command, options->job, options->overrides);
+  add_shortcut(command, "-o,--output", options->overrides, "output.dir", "DIR");
+  add_shortcut(command, "-j,--threads", options->overrides, "engine.threads", "N");
   command->add_flag("--retry-failed", options->retry_failed,
                     "compute the requests that have failed again; the other rows stay");
+  add_quiet(command);
+  command->footer("Keys of the job, for the file and for --set (weft help KEY explains one):\n" +
+                  job_keys_text());
 }
 
 void add_plan(CLI::App& app, Action& action) {
@@ -177,7 +206,7 @@ void add_plan(CLI::App& app, Action& action) {
       app, action, "plan",
       "say which layouts are legal, what each rank will hold, and what travels", command_plan);
   add_job(command, options->job, options->overrides);
-  add_integer<int>(command, "--ranks", options->ranks, 1, 1 << 20,
+  add_integer<int>(command, "-n,--ranks", options->ranks, 1, 1 << 20,
                    "a table of all layouts of that many ranks");
   add_integer<int>(command, "--gpus-per-node", options->gpus_per_node, 1, 64, "GPUs of one node");
   add_integer<int>(command, "--gpu-memory", options->gpu_memory, 1, 1 << 20,
@@ -217,10 +246,10 @@ void add_prompt_options(CLI::App* app, GenerateOptions& options) {
     prompt->add_option_function<std::string>(name, take, help)->type_name(type);
   };
   add(
-      "--prompt", [&options](const std::string& text) { options.prompt = text; }, "the text",
+      "-p,--prompt", [&options](const std::string& text) { options.prompt = text; }, "the text",
       "TEXT");
   add(
-      "--prompt-file", [&options](const std::string& text) { options.prompt_file = text; },
+      "-f,--prompt-file", [&options](const std::string& text) { options.prompt_file = text; },
       "a file with the text", "FILE");
   add(
       "--ids", [&options](const std::string& text) { options.ids = parse_ids(text); },
@@ -239,41 +268,53 @@ void add_prompt_options(CLI::App* app, GenerateOptions& options) {
       ->needs(chat);
 }
 
-void add_sampling_options(CLI::App* app, GenerateOptions& options) {
-  constexpr std::int64_t most = std::numeric_limits<TokenId>::max();
-  add_integer<std::int64_t>(app, "--max-tokens", options.max_tokens, 1, most,
-                            "most tokens to generate (default 128)");
-  add_number(app, "--temperature", options.temperature, 0, 100,
-             "0 takes the likeliest token (default)");
-  add_number(app, "--top-p", options.top_p, 1e-9, 1,
-             "sample from tokens of this probability together");
-  add_integer<std::int64_t>(app, "--top-k", options.top_k, 0, most,
-                            "sample from that many likeliest tokens; 0: from all");
-  add_number(app, "--min-p", options.min_p, 0, 1,
-             "sample from tokens at least this likely, relative to the likeliest");
-  add_number(app, "--presence-penalty", options.presence_penalty, -2, 2,
-             "taken off the logits of tokens that were generated already");
-  add_number(app, "--frequency-penalty", options.frequency_penalty, -2, 2,
-             "the same, as often as they were");
-  add_number(app, "--repetition-penalty", options.repetition_penalty, 1e-6, 100,
-             "divides positive and multiplies negative logits of tokens that occurred");
-  add_integer<std::int64_t>(app, "--min-tokens", options.min_tokens, 0, most,
-                            "no end before that many tokens");
-  app->add_flag("--ignore-eos", options.ignore_eos, "go on behind the model's end tokens");
-  app->add_option("--stop", options.stop, "a text that ends the completion; may be repeated")
-      ->allow_extra_args(false)
-      ->check(not_empty())
-      ->type_name("TEXT");
-  app->add_option("--bad-word", options.bad_words, "a text that never comes; may be repeated")
-      ->allow_extra_args(false)
-      ->check(not_empty())
-      ->type_name("TEXT");
-  add_integer<std::uint64_t>(app, "--seed", options.seed, 0,
-                             std::numeric_limits<std::uint64_t>::max(), "seed of the sampling");
+/// "--top-p" of "top_p".
+std::string option_name(const SamplingParameter& parameter) {
+  if (!parameter.option.empty()) return std::string(parameter.option);
+  std::string name = fmt::format("--{}", parameter.name);
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
+/// Given texts as the value of a parameter.
+void take_parameter(const SamplingParameter& parameter, const std::vector<std::string>& texts,
+                    SamplingParams& sampling) {
+  YamlValue value;
+  value.place = "--" + option_name(parameter).substr(option_name(parameter).find("--") + 2);
+  value.key = "the value";
+  value.is_list = parameter.type.kind == ValueType::Kind::texts;
+  for (const std::string& text : texts) value.items.push_back({.text = text, .quoted = false});
+  set_parameter(parameter, value, sampling);
+  settle(sampling);
+}
+
+void add_sampling_options(CLI::App* app, SamplingParams& sampling) {
+  for (const SamplingParameter& parameter : sampling_parameters()) {
+    if (!parameter.allowed(kOnCommandLine)) continue;
+    const std::string name = option_name(parameter);
+    std::string help = plain_text(parameter.meaning);
+    if (parameter.type.kind == ValueType::Kind::boolean) {
+      app->add_flag_callback(
+          name, [&] { take_parameter(parameter, {"true"}, sampling); }, help);
+      continue;
+    }
+    const bool repeats = parameter.type.kind == ValueType::Kind::texts;
+    help +=
+        repeats ? " May be repeated." : fmt::format(" Default {}.", written(parameter, sampling));
+    const auto take = [&](const std::vector<std::string>& texts) {
+      take_parameter(parameter, texts, sampling);
+    };
+    CLI::Option* option = app->add_option_function<std::vector<std::string>>(name, take, help)
+                              ->allow_extra_args(false)
+                              ->type_name(repeats                                          ? "TEXT"
+                                          : parameter.type.kind == ValueType::Kind::number ? "X"
+                                                                                           : "N");
+    if (!repeats) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
 }
 
 void add_processor_options(CLI::App* app, std::optional<int>& threads, Isa& isa) {
-  add_integer<int>(app, "--threads", threads, 1, 1 << 16,
+  add_integer<int>(app, "-j,--threads", threads, 1, 1 << 16,
                    "threads of each rank; default: its share of the host's cores");
   app->add_option_function<std::string>(
          "--isa", [&isa](const std::string& text) { isa = isa_from_name(text); },
@@ -286,12 +327,13 @@ void add_generate(CLI::App& app, Action& action) {
       app, action, "generate", "complete one prompt, printed as it is generated", command_generate);
   add_model_dir(command, options->model_dir);
   add_prompt_options(command, *options);
-  add_sampling_options(command, *options);
+  add_sampling_options(command, options->sampling);
   add_integer<int>(command, "--tp", options->tp, 1, 1 << 20, "ranks that share each layer");
   add_processor_options(command, options->threads, options->isa);
   add_integer<std::int64_t>(command, "--max-sequence-length", options->max_sequence_length, 1,
                             std::int64_t{1} << 24, "prompt and completion; default: the model's");
   command->add_flag("--digest", options->digest, "print the digest of the logits at the end");
+  command->add_flag("-q,--quiet", options->quiet, "print the completion and nothing else");
 }
 
 void add_bench(CLI::App& app, Action& action) {
@@ -329,10 +371,100 @@ void add_selftest(CLI::App& app, Action& action) {
                             "the part to try (default 1)");
   add_integer<std::int64_t>(command, "--time-limit", options->time_limit, 1, 1 << 30,
                             "begin no trial after that many seconds");
+  add_quiet(command);
+}
+
+void add_job_command(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<JobOptions>(
+      app, action, "job", "list the keys of job files, or print their JSON Schema", command_job);
+  CLI::App* what = command->add_option_group("What", "one of:");
+  what->add_flag("--keys", options->keys, "every key with type and default (the default)");
+  what->add_flag("--schema", options->schema, "a JSON Schema of the job file, for editors");
+  what->add_flag("--markdown", options->markdown, "the keys as a table of Markdown");
+  what->require_option(0, 1);
+}
+
+/// "-n" and "--ranks" of an option; none of a positional one.
+std::vector<std::string> names_of(const CLI::Option& option) {
+  std::vector<std::string> names;
+  for (const std::string& name : option.get_snames()) names.push_back('-' + name);
+  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+void append_options(const CLI::App& command, std::vector<OptionOutline>& options) {
+  for (const CLI::Option* option : command.get_options({})) {
+    const std::vector<std::string> names = names_of(*option);
+    const bool flag = option->get_expected_min() == 0 && !names.empty();
+    const std::string value = names.empty() ? option->get_name() : option->get_type_name();
+    options.push_back({names, flag ? std::string() : value, option->get_description()});
+  }
+  for (const CLI::App* group : command.get_subcommands({})) {
+    if (group->get_name().empty()) append_options(*group, options);
+  }
+}
+
+std::vector<CommandOutline> outline_of(const CLI::App& app) {
+  std::vector<CommandOutline> commands;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    CommandOutline& outline =
+        commands.emplace_back(CommandOutline{command->get_name(), command->get_description(), {}});
+    append_options(*command, outline.options);
+  }
+  return commands;
+}
+
+/// The help of the program, of a command, or of keys; empty when there is no such topic.
+std::string help_of(const CLI::App& app, const std::string& topic) {
+  if (topic.empty()) return app.help();
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == topic) return command->help("weft");
+  }
+  return job_key_help(topic);
+}
+
+int help(const CLI::App& app, const std::string& topic, bool manual) {
+  if (manual) {
+    fmt::print("{}", manual_block(kDescription, outline_of(app), footer()));
+    return kExitSuccess;
+  }
+  const std::string text = help_of(app, topic);
+  if (text.empty()) {
+    fail_user("help: '{}' is no command and no key of a job{}", topic, job_key_hint(topic));
+  }
+  fmt::print("{}", text);
+  return kExitSuccess;
+}
+
+void add_help(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("help", "explain a command or a key of the job");
+  const auto topic = std::make_shared<std::string>();
+  const auto manual = std::make_shared<bool>(false);
+  command->add_option("TOPIC", *topic, "a command, a key such as engine.isa, or a section")
+      ->type_name("");
+  command->add_flag("--man", *manual, "print the manual page, for man");
+  command->callback(
+      [=, &app, &action] { action = [=, &app] { return help(app, *topic, *manual); }; });
+}
+
+void add_completion(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("completion", "print what completes commands in a shell");
+  const auto shell = std::make_shared<std::string>();
+  command->add_option("SHELL", *shell, "bash or zsh")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh"}))
+      ->type_name("");
+  command->callback([=, &app, &action] {
+    action = [=, &app] {
+      const std::vector<CommandOutline> commands = outline_of(app);
+      fmt::print("{}", *shell == "bash" ? bash_completion(commands) : zsh_completion(commands));
+      return kExitSuccess;
+    };
+  });
 }
 
 /// What the parser throws: help and version, which are no errors, and the user's mistakes.
-int report(const CLI::App& app, const CLI::ParseError& error) {
+int report(const CLI::App& app, const CLI::ParseError& error, std::span<const char* const> words) {
   const bool mistake = error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success);
   if (!mistake) {
     if (launched_as_rank_zero()) app.exit(error);
@@ -342,6 +474,14 @@ int report(const CLI::App& app, const CLI::ParseError& error) {
   if (app.get_subcommands().empty() && !unknown.empty()) {
     return report_bad_command_line(
         fmt::format("'{}' is no command of weft\nSee weft --help", unknown.front()));
+  }
+  for (const CLI::App* command : app.get_subcommands()) {
+    if (command->get_option_no_throw("--set") == nullptr) continue;
+    const auto knows = [&](const std::string& option) {
+      return command->get_option_no_throw(option) != nullptr;
+    };
+    const std::string advice = key_advice(words, knows);
+    if (!advice.empty()) return report_bad_command_line(advice);
   }
   std::string name = "weft";
   for (const CLI::App* command : app.get_subcommands()) name += ' ' + command->get_name();
@@ -355,7 +495,7 @@ int run_command_line(int argc, const char* const* argv) {
     CLI::App app(kDescription, "weft");
     Action action;
     app.require_subcommand(1);
-    app.set_version_flag("--version", version_text, "print version, contract and backends");
+    app.set_version_flag("-V,--version", version_text, "print version, contract and backends");
     add_convert(app, action);
     add_synth(app, action);
     add_verify(app, action);
@@ -365,11 +505,14 @@ int run_command_line(int argc, const char* const* argv) {
     add_generate(app, action);
     add_bench(app, action);
     add_selftest(app, action);
-    app.footer(kExamples);  // last: the commands would inherit it
+    add_job_command(app, action);
+    add_help(app, action);
+    add_completion(app, action);
+    app.footer(footer());  // last: the commands would inherit it
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-      return report(app, error);
+      return report(app, error, std::span(argv, static_cast<std::size_t>(argc)));
     } catch (const UserError& error) {
       return report_bad_command_line(error.what());
     }

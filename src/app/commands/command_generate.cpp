@@ -50,19 +50,9 @@ std::vector<TokenId> prompt_tokens(const GenerateOptions& options, const Tokeniz
 Request request_of(const GenerateOptions& options, const Tokenizer* tokenizer) {
   Request request;
   request.prompt = prompt_tokens(options, tokenizer);
-  request.sampling.temperature = options.temperature;
-  request.sampling.top_p = options.top_p;
-  request.sampling.top_k = options.top_k;
-  request.sampling.min_p = options.min_p;
-  request.sampling.presence_penalty = options.presence_penalty;
-  request.sampling.frequency_penalty = options.frequency_penalty;
-  request.sampling.repetition_penalty = options.repetition_penalty;
-  request.sampling.min_tokens = options.min_tokens;
-  request.sampling.ignore_eos = options.ignore_eos;
-  request.sampling.stop = options.stop;
-  request.bad_words = PromptTokens(options.model_dir, tokenizer).bad_words(options.bad_words);
-  request.sampling.seed = options.seed;
-  request.sampling.max_tokens = options.max_tokens;
+  request.sampling = options.sampling;
+  request.bad_words =
+      PromptTokens(options.model_dir, tokenizer).bad_words(options.sampling.bad_words);
   return request;
 }
 
@@ -87,7 +77,7 @@ class Printer {
   std::optional<StreamDecoder> decoder_;
 };
 
-void print_summary(const Completion& completion, const Engine& engine, bool digest) {
+void print_figures(const Completion& completion, const Engine& engine) {
   const EngineStats& stats = engine.stats();
   const double decoded = static_cast<double>(completion.completion_tokens - 1);
   const double decode_seconds = completion.finished_at - completion.first_token_at;
@@ -96,7 +86,12 @@ void print_summary(const Completion& completion, const Engine& engine, bool dige
              completion.completion_tokens);
   if (decoded > 0) fmt::print(stderr, ", {:.1f} a second", decoded / decode_seconds);
   fmt::print(stderr, " ({} steps; ended by {})\n", stats.steps, name(completion.reason));
-  if (digest) fmt::print(stderr, "logits_digest {}\n", completion.logits_digest.hex());
+}
+
+void print_summary(const Completion& completion, const Engine& engine,
+                   const GenerateOptions& options) {
+  if (!options.quiet) print_figures(completion, engine);
+  if (options.digest) fmt::print(stderr, "logits_digest {}\n", completion.logits_digest.hex());
 }
 
 int generate(const GenerateOptions& options, Group& world, JobControl& control) {
@@ -113,7 +108,7 @@ int generate(const GenerateOptions& options, Group& world, JobControl& control) 
   const auto on_token = [&](const Sequence&, TokenId token) { printer.token(token); };
   const auto on_completion = [&](const Sequence&, const Completion& completion) {
     printer.end();
-    if (prints) print_summary(completion, *engine, options.digest);
+    if (prints) print_summary(completion, *engine, options);
   };
   while (engine->step(on_token, on_completion)) {
   }

@@ -11,6 +11,7 @@
 #include "app/exit_status.h"
 #include "base/dtype.h"
 #include "base/types.h"
+#include "engine/request.h"
 #include "ops/ops.h"
 
 namespace weft {
@@ -68,6 +69,12 @@ int command_plan(const PlanOptions& options);
 
 /// `weft generate MODEL_DIR`. Exactly one of `prompt`, `prompt_file` and `ids` is set.
 struct GenerateOptions {
+  /// For a person's one prompt: greedy, and long enough to read.
+  GenerateOptions() {
+    sampling.temperature = 0;
+    sampling.max_tokens = 128;
+  }
+
   std::filesystem::path model_dir;
   std::optional<std::string> prompt;
   std::optional<std::filesystem::path> prompt_file;
@@ -75,24 +82,13 @@ struct GenerateOptions {
   bool chat = false;                  ///< the prompt is a user's message, for the chat template
   std::optional<std::string> system;  ///< with `chat`: a system message before it
   bool no_thinking = false;           ///< with `chat`: the template's enable_thinking is false
-  std::int64_t max_tokens = 128;
-  double temperature = 0;
-  double top_p = 1;
-  std::int64_t top_k = 0;
-  double min_p = 0;
-  double presence_penalty = 0;
-  double frequency_penalty = 0;
-  double repetition_penalty = 1;
-  std::int64_t min_tokens = 0;
-  bool ignore_eos = false;
-  std::vector<std::string> stop;
-  std::vector<std::string> bad_words;
-  std::uint64_t seed = 0;
+  SamplingParams sampling;
   int tp = 1;
   std::optional<int> threads;  ///< nothing: the rank's share of its host's cores
   Isa isa = Isa::automatic;
   std::int64_t max_sequence_length = 0;  ///< 0: the model's
   bool digest = false;                   ///< print the logits digest at the end
+  bool quiet = false;                    ///< no figures at the end
 };
 int command_generate(const GenerateOptions& options);
 
@@ -120,6 +116,14 @@ struct SelftestOptions {
   std::int64_t time_limit = 0;  ///< seconds after which no trial begins; 0: none
 };
 int command_selftest(const SelftestOptions& options);
+
+/// `weft job`: what is known of the keys of job files. One of these, or none.
+struct JobOptions {
+  bool keys = false;  ///< as text; also when nothing is asked for
+  bool schema = false;
+  bool markdown = false;
+};
+int command_job(const JobOptions& options);
 
 /// `weft --version`: version, contract, backends, instruction set.
 std::string version_text();

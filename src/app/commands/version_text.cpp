@@ -1,27 +1,35 @@
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <string_view>
+#include <system_error>
 
 #include "app/commands/commands.h"
-#include "base/error.h"
 #include "base/version.h"
 #include "cuda/devices.h"
 
 namespace weft {
 namespace {
 
-std::string gpu_text() {
-  if (cuda_toolkit().empty()) return "not in this build";
-  std::string text = fmt::format("toolkit {}", cuda_toolkit());
-  try {
-    for (const GpuDevice& device : gpu_devices()) {
-      text += fmt::format("; {} (compute capability {}.{}, {})", device.name, device.major,
-                          device.minor, device.uuid);
-    }
-  } catch (const UserError& error) {
-    text += fmt::format("; {}", error.what());
+/// "; NVIDIA H200" for each GPU, as files of the kernel's driver tell: starting CUDA may take
+/// seconds.
+std::string installed_gpus() {
+  std::string text;
+  std::error_code none;
+  for (const auto& gpu : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", none)) {
+    std::ifstream information(gpu.path() / "information");
+    std::string label;
+    std::string model;
+    if (information >> label >> std::ws && std::getline(information, model)) text += "; " + model;
   }
   return text;
+}
+
+std::string gpu_text() {
+  if (cuda_toolkit().empty()) return "not in this build";
+  return fmt::format("toolkit {}{}", cuda_toolkit(), installed_gpus());
 }
 
 }  // namespace

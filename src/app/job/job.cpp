@@ -21,6 +21,12 @@ std::vector<std::string_view> key_paths() {
   return paths;
 }
 
+/// Throws UserError when the value is not of the key's type.
+void read_key(const JobKey& key, const YamlValue& value, Job& job) {
+  check_type(key.type, value);
+  key.read(value, job);
+}
+
 /// Rules that tie two keys together.
 void check_together(const Job& job, const YamlDocument& document) {
   const YamlValue* min_tokens = document.find("sampling.min_tokens");
@@ -65,7 +71,7 @@ Job load_job(const std::filesystem::path& file, std::span<const std::string> ove
   for (const JobKey& key : job_keys()) {
     const YamlValue* value = document.find(key.path);
     if (value != nullptr) {
-      key.read(*value, job);
+      read_key(key, *value, job);
     } else if (key.required) {
       fail_user("{}:1: the required key '{}' is missing", document.name(), key.path);
     }
@@ -82,7 +88,7 @@ double watchdog_before_job_file(std::span<const std::string> overrides) {
     for (const std::string& assignment : overrides) document.set(assignment);
     for (const JobKey& key : job_keys()) {
       const YamlValue* value = document.find(key.path);
-      if (key.path == kKey && value != nullptr) key.read(*value, job);
+      if (key.path == kKey && value != nullptr) read_key(key, *value, job);
     }
   } catch (const UserError&) {
     return JobEngine{}.watchdog_seconds;
@@ -94,26 +100,17 @@ std::string to_yaml(const Job& job) {
   std::string text = fmt::format("# The effective job, written by weft {}.\n", kVersion);
   std::string_view section;
   for (const JobKey& key : job_keys()) {
-    const std::size_t dot = key.path.find('.');
+    const std::string_view path = key.path;
+    const std::size_t dot = path.find('.');
     if (dot == std::string_view::npos) {
-      text += fmt::format("{}: {}\n", key.path, key.write(job));
+      text += fmt::format("{}: {}\n", path, key.write(job));
       continue;
     }
-    if (section != key.path.substr(0, dot)) {
-      section = key.path.substr(0, dot);
+    if (section != path.substr(0, dot)) {
+      section = path.substr(0, dot);
       text += fmt::format("{}:\n", section);
     }
-    text += fmt::format("  {}: {}\n", key.path.substr(dot + 1), key.write(job));
-  }
-  return text;
-}
-
-std::string job_keys_markdown() {
-  std::string text = "| key | type | default | meaning |\n|---|---|---|---|\n";
-  const Job defaults;
-  for (const JobKey& key : job_keys()) {
-    const std::string standard = key.required ? "required" : '`' + key.write(defaults) + '`';
-    text += fmt::format("| `{}` | {} | {} | {} |\n", key.path, key.type, standard, key.meaning);
+    text += fmt::format("  {}: {}\n", path.substr(dot + 1), key.write(job));
   }
   return text;
 }

@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "app/job/value_type.h"
 #include "base/types.h"
 #include "engine/request.h"
 #include "ops/ops.h"
@@ -126,18 +128,16 @@ double watchdog_before_job_file(std::span<const std::string> overrides);
 /// gives the same job.
 std::string to_yaml(const Job& job);
 
-/// The table that parsing, writing, the documentation and the "did you mean" all come from.
+/// The table that parsing, writing, the documentation, the JSON Schema, completion and the "did you
+/// mean" all come from.
 struct JobKey {
-  std::string_view path;     ///< "engine.kv_block"
-  std::string_view type;     ///< for people: "integer, multiple of 16"
+  std::string path;          ///< "engine.kv_block"
+  ValueType type;            ///< with its bounds, which are checked before `read` is called
   std::string_view meaning;  ///< one sentence
   bool required = false;
-  void (*read)(const YamlValue& value, Job& job) = nullptr;  ///< throws UserError
-  std::string (*write)(const Job& job) = nullptr;            ///< as YAML flow text, paths absolute
+  std::function<void(const YamlValue& value, Job& job)> read;  ///< a value of that type
+  std::function<std::string(const Job& job)> write;  ///< as YAML flow text, paths absolute
 };
 std::span<const JobKey> job_keys();
-
-/// The table as rows of Markdown (key, type, default, meaning), for docs/reference/job-file.md.
-std::string job_keys_markdown();
 
 }  // namespace weft

@@ -261,6 +261,10 @@ void YamlDocument::set(std::string_view assignment) {
   value.key = key;
   value.place = place;
   if (text.starts_with('[')) {
+    if (text[text.find_last_not_of(" \n")] != ']') {
+      fail_user("{}: the list {} is open: a ']' must end it (quote the whole for the shell)", place,
+                shown(text));
+    }
     const auto place_of = [&](const YAML::Mark&) { return place; };
     Collector collector(keys_, place_of);
     collector.expect_value_of(key, place);

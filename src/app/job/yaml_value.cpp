@@ -97,22 +97,37 @@ bool YamlValue::boolean() const {
   refuse("must be true or false");
 }
 
-std::int64_t YamlValue::integer(std::int64_t low, std::int64_t high) const {
+std::int64_t YamlValue::integer(std::int64_t low, std::int64_t high,
+                                std::string_view or_else) const {
   const YamlScalar& value = scalar();
   std::int64_t result = 0;
-  if (value.quoted || !looks_integer(value.text)) refuse("must be a plain decimal integer");
+  if (value.quoted || !looks_integer(value.text)) {
+    refuse(fmt::format("must be a plain decimal integer{}", or_else));
+  }
   if (!convert(value.text, result) || result < low || result > high) {
-    refuse(fmt::format("must be from {} to {}", low, high));
+    refuse(fmt::format("must be from {} to {}{}", low, high, or_else));
   }
   return result;
 }
 
-double YamlValue::number(double low, double high) const {
+std::uint64_t YamlValue::integer64() const {
+  const YamlScalar& value = scalar();
+  std::uint64_t result = 0;
+  if (value.quoted || !looks_integer(value.text)) refuse("must be a plain decimal integer");
+  if (convert(value.text, result)) return result;
+  std::int64_t negative = 0;
+  if (!convert(value.text, negative)) refuse("must be an integer of 64 bits");
+  return static_cast<std::uint64_t>(negative);
+}
+
+double YamlValue::number(double low, double high, std::string_view or_else) const {
   const YamlScalar& value = scalar();
   double result = 0;
-  if (value.quoted || !looks_number(value.text)) refuse("must be a plain decimal number");
+  if (value.quoted || !looks_number(value.text)) {
+    refuse(fmt::format("must be a plain decimal number{}", or_else));
+  }
   if (!convert(value.text, result) || !(result >= low && result <= high)) {
-    refuse(fmt::format("must be from {} to {}", low, high));
+    refuse(fmt::format("must be from {} to {}{}", low, high, or_else));
   }
   return result;
 }
@@ -165,7 +180,7 @@ std::int64_t YamlValue::duration() const {
   return total;
 }
 
-int YamlValue::choice(std::initializer_list<std::string_view> words) const {
+int YamlValue::choice(std::span<const std::string_view> words) const {
   const auto found = std::find(words.begin(), words.end(), text());
   if (found != words.end()) return static_cast<int>(found - words.begin());
   refuse(fmt::format("must be one of {}", fmt::join(words, ", ")));
@@ -188,6 +203,10 @@ std::vector<std::string> YamlValue::strings() const {
   std::vector<std::string> result;
   for (const YamlScalar& item : items) result.push_back(item.text);
   return result;
+}
+
+std::vector<std::string> YamlValue::texts() const {
+  return is_list ? strings() : std::vector<std::string>{text()};
 }
 
 std::vector<std::int64_t> YamlValue::integers(std::int64_t low, std::int64_t high) const {

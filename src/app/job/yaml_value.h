@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,10 +33,17 @@ class YamlValue {
   [[nodiscard]] const std::string& text() const;
   /// `true` or `false`.
   [[nodiscard]] bool boolean() const;
-  /// Plain decimal digits with at most a '-' before them, within [low, high].
-  [[nodiscard]] std::int64_t integer(std::int64_t low, std::int64_t high) const;
+  /// Plain decimal digits with at most a '-' before them, within [low, high]. `or_else`, such as
+  /// ", or auto", is what the message adds.
+  [[nodiscard]] std::int64_t integer(std::int64_t low = std::numeric_limits<std::int64_t>::min(),
+                                     std::int64_t high = std::numeric_limits<std::int64_t>::max(),
+                                     std::string_view or_else = {}) const;
+  /// An integer of 64 bits, signed or not; a negative one as its two's complement.
+  [[nodiscard]] std::uint64_t integer64() const;
   /// A plain decimal number such as 1, 0.5, 1e-3, within [low, high].
-  [[nodiscard]] double number(double low, double high) const;
+  [[nodiscard]] double number(double low = std::numeric_limits<double>::lowest(),
+                              double high = std::numeric_limits<double>::max(),
+                              std::string_view or_else = {}) const;
   /// Whether the scalar is the plain word.
   [[nodiscard]] bool is_word(std::string_view word) const;
   /// Whether the scalar is an integer with a unit of bytes, or without.
@@ -45,11 +54,16 @@ class YamlValue {
   /// 2h30m, 15m, 90s, each at most once and in this order.
   [[nodiscard]] std::int64_t duration() const;
   /// Position of the text among `words`.
-  [[nodiscard]] int choice(std::initializer_list<std::string_view> words) const;
+  [[nodiscard]] int choice(std::span<const std::string_view> words) const;
+  [[nodiscard]] int choice(std::initializer_list<std::string_view> words) const {
+    return choice(std::span(words.begin(), words.size()));
+  }
   /// Text as a path, relative to `base`.
   [[nodiscard]] std::filesystem::path path() const;
   /// A list of scalars, as strings: in a list, plain words are strings too.
   [[nodiscard]] std::vector<std::string> strings() const;
+  /// The same, or one scalar as a list of its own.
+  [[nodiscard]] std::vector<std::string> texts() const;
   /// A list of integers within [low, high].
   [[nodiscard]] std::vector<std::int64_t> integers(std::int64_t low, std::int64_t high) const;
 

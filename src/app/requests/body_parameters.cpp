@@ -8,37 +8,14 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <variant>
+
+#include "app/job/sampling_parameters.h"
 
 namespace weft {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::int64_t kMaxCount = std::numeric_limits<TokenId>::max();
-constexpr std::size_t kMaxStops = 16;
-constexpr std::int64_t kMaxChoices = 128;
-
-/// Parameters of every request that change what is generated.
-constexpr std::array<std::string_view, 20> kHonoured = {"max_tokens",
-                                                        "min_tokens",
-                                                        "temperature",
-                                                        "top_p",
-                                                        "top_k",
-                                                        "min_p",
-                                                        "seed",
-                                                        "stop_token_ids",
-                                                        "ignore_eos",
-                                                        "stop",
-                                                        "include_stop_str_in_output",
-                                                        "model",
-                                                        "n",
-                                                        "best_of",
-                                                        "presence_penalty",
-                                                        "frequency_penalty",
-                                                        "repetition_penalty",
-                                                        "logit_bias",
-                                                        "allowed_token_ids",
-                                                        "bad_words"};
 
 /// Parameters that cannot change what is generated: who asks, and what a service keeps for it.
 constexpr std::array<std::string_view, 5> kIgnored = {"user", "safety_identifier", "metadata",
@@ -68,19 +45,6 @@ std::int64_t integer_value(std::string_view param, const json& value, std::int64
   return value.get<std::int64_t>();
 }
 
-void read_seed(const json& body, const PromptRules& rules, PromptLine& line) {
-  const json* value = given_parameter(body, "seed");
-  if (value == nullptr) {
-    line.sampling.seed = derived_seed(rules.defaults.seed, line.source.custom_id.value_or(""));
-  } else if (value->is_number_unsigned()) {
-    line.sampling.seed = value->get<std::uint64_t>();
-  } else if (value->is_number_integer()) {
-    line.sampling.seed = static_cast<std::uint64_t>(value->get<std::int64_t>());
-  } else {
-    wrong_type("seed", "an integer", *value);
-  }
-}
-
 TokenId token_id(std::string_view param, std::size_t i, const json& value, std::int64_t vocab) {
   if (!value.is_number_integer()) {
     wrong_type(param, "a list of token ids", value);
@@ -95,28 +59,66 @@ TokenId token_id(std::string_view param, std::size_t i, const json& value, std::
   return static_cast<TokenId>(value.get<std::uint64_t>());
 }
 
-void read_stops(const json& body, const PromptRules& rules, SamplingParams& sampling) {
-  if (const json* stop = given_parameter(body, "stop")) {
-    sampling.stop = read_texts("stop", *stop, kMaxStops);
+/// Reads one parameter of the table into its member, of the type that the visitor is given.
+struct ParameterReader {
+  const json& body;
+  std::string_view name;  ///< in the body
+  ValueType type;
+  const PromptRules& rules;
+  SamplingParams& sampling;
+
+  void operator()(std::monostate) const {}
+  void operator()(double SamplingParams::*member) const {
+    read_number(body, name, type, sampling.*member);
   }
-  if (const json* ids = given_parameter(body, "stop_token_ids")) {
-    if (!ids->is_array()) wrong_type("stop_token_ids", "a list of token ids", *ids);
-    sampling.stop_token_ids = token_ids("stop_token_ids", *ids, rules.vocab);
+  void operator()(std::int64_t SamplingParams::*member) const {
+    read_integer(body, name, type.low, type.high, sampling.*member);
   }
-  read_boolean(body, "ignore_eos", sampling.ignore_eos);
-  read_boolean(body, "include_stop_str_in_output", sampling.include_stop);
-}
+  void operator()(bool SamplingParams::*member) const {
+    read_boolean(body, name, sampling.*member);
+  }
+  void operator()(std::uint64_t SamplingParams::*member) const {
+    const json* value = given_parameter(body, name);
+    if (value == nullptr) return;
+    if (!value->is_number_integer()) wrong_type(name, "an integer", *value);
+    sampling.*member = value->is_number_unsigned()
+                           ? value->get<std::uint64_t>()
+                           : static_cast<std::uint64_t>(value->get<std::int64_t>());
+  }
+  void operator()(std::vector<std::string> SamplingParams::*member) const {
+    const json* value = given_parameter(body, name);
+    if (value != nullptr) {
+      sampling.*member = read_texts(name, *value, static_cast<std::size_t>(type.high));
+    }
+  }
+  void operator()(std::vector<TokenId> SamplingParams::*member) const {
+    const json* value = given_parameter(body, name);
+    if (value == nullptr) return;
+    if (!value->is_array()) wrong_type(name, "a list of token ids", *value);
+    sampling.*member = token_ids(name, *value, rules.vocab);
+  }
+};
 
 void read_sampled(const json& body, PromptLine& line) {
-  read_integer(body, "n", 1, kMaxChoices, line.choices);
+  const ValueType& type = sampling_parameter("n").type;
+  read_integer(body, "n", type.low, type.high, line.choices);
   std::int64_t best_of = line.choices;
-  read_integer(body, "best_of", 1, kMaxChoices, best_of);
+  read_integer(body, "best_of", type.low, type.high, best_of);
   if (best_of != line.choices) {
     refuse_parameter(
         "best_of", "unsupported_value",
         fmt::format("'best_of' is {}; this version supports only the value of 'n' ({})", best_of,
                     line.choices));
   }
+}
+
+/// Whether requests of every kind have the parameter.
+bool is_common(std::string_view param) {
+  const std::span<const SamplingParameter> all = sampling_parameters();
+  return param == "model" ||
+         std::any_of(all.begin(), all.end(), [&](const SamplingParameter& parameter) {
+           return parameter.allowed(kInBodies) && parameter.name == param;
+         });
 }
 
 /// The first of both that has the name; null if none has.
@@ -157,15 +159,12 @@ void read_integer(const json& body, std::string_view param, std::int64_t low, st
     result = integer_value(param, *value, low, high);
 }
 
-void read_number(const json& body, std::string_view param, double low, double high,
-                 double& result) {
+void read_number(const json& body, std::string_view param, const ValueType& type, double& result) {
   const json* value = given_parameter(body, param);
   if (value == nullptr) return;
   if (!value->is_number()) wrong_type(param, "a number", *value);
   const double number = value->get<double>();
-  if (!(number >= low && number <= high)) {
-    out_of_range(param, fmt::format("from {} to {}", low, high), *value);
-  }
+  if (!in_bounds(type, number)) out_of_range(param, bounds_in_words(type), *value);
   result = number;
 }
 
@@ -205,23 +204,29 @@ void read_sampling(const json& body, const PromptRules& rules, PromptLine& line,
                    std::string_view max_tokens) {
   SamplingParams& sampling = line.sampling;
   sampling = rules.defaults;
-  read_number(body, "temperature", 0, 100, sampling.temperature);
-  read_number(body, "top_p", 0, 1, sampling.top_p);
-  if (sampling.top_p == 0) out_of_range("top_p", "above 0", body["top_p"]);
-  read_number(body, "min_p", 0, 1, sampling.min_p);
-  read_integer(body, "top_k", -1, kMaxCount, sampling.top_k);
-  sampling.top_k = std::max<std::int64_t>(sampling.top_k, 0);  // -1 is "no limit" too
-  read_integer(body, max_tokens, line.echo ? 0 : 1, kMaxCount, sampling.max_tokens);
-  read_integer(body, "min_tokens", 0, kMaxCount, sampling.min_tokens);
+  sampling.seed = derived_seed(rules.defaults.seed, line.source.custom_id.value_or(""));
+  for (const SamplingParameter& parameter : sampling_parameters()) {
+    if (!parameter.allowed(kInBodies)) continue;
+    ParameterReader reader{body, parameter.name, parameter.type, rules, sampling};
+    if (parameter.name == "max_tokens") {
+      reader.name = max_tokens;
+      if (line.echo) reader.type.low = 0;
+    }
+    std::visit(reader, parameter.member);
+  }
+  const json* allowed = given_parameter(body, "allowed_token_ids");
+  if (allowed != nullptr && allowed->empty()) {
+    refuse_parameter("allowed_token_ids", "invalid_value",
+                     "'allowed_token_ids' allows no token at all");
+  }
+  read_logit_bias(body, rules, sampling);
+  settle(sampling);
   if (sampling.min_tokens > sampling.max_tokens) {
     refuse_parameter("min_tokens", "invalid_value",
                      fmt::format("'min_tokens' ({}) is above 'max_tokens' ({})",
                                  sampling.min_tokens, sampling.max_tokens));
   }
   read_sampled(body, line);
-  read_logit_parameters(body, rules, sampling);
-  read_seed(body, rules, line);
-  read_stops(body, rules, sampling);
 }
 
 void check_parameters(const json& body, const Parameters& own) {
@@ -229,7 +234,7 @@ void check_parameters(const json& body, const Parameters& own) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   for (const auto& [param, value] : body.items()) {
-    if (has(kHonoured, param) || has(kIgnored, param) || has(own.honoured, param)) continue;
+    if (is_common(param) || has(kIgnored, param) || has(own.honoured, param)) continue;
     const NeutralParameter* neutral = neutral_entry(param, own);
     if (neutral == nullptr) {
       refuse_parameter(param, "unsupported_parameter",

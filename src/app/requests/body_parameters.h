@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "app/job/value_type.h"
 #include "app/requests/prompts.h"
 
 namespace weft {
@@ -50,10 +51,10 @@ void check_parameters(const nlohmann::json& body, const Parameters& own);
 const nlohmann::json* given_parameter(const nlohmann::json& body, std::string_view param);
 
 /// A parameter's value, left as it is when the parameter is not given. Throws RequestFault for
-/// another type and for values outside [low, high].
+/// another type and for values outside [low, high], or the bounds of `type`.
 void read_integer(const nlohmann::json& body, std::string_view param, std::int64_t low,
                   std::int64_t high, std::int64_t& result);
-void read_number(const nlohmann::json& body, std::string_view param, double low, double high,
+void read_number(const nlohmann::json& body, std::string_view param, const ValueType& type,
                  double& result);
 void read_boolean(const nlohmann::json& body, std::string_view param, bool& result);
 /// Throws RequestFault: a value is not in `range`, such as "above 0".
@@ -67,14 +68,15 @@ std::vector<std::string> read_texts(std::string_view param, const nlohmann::json
 std::vector<TokenId> token_ids(std::string_view param, const nlohmann::json& list,
                                std::int64_t vocab);
 
-/// Fills `line.sampling` and `line.choices`; `max_tokens` is the parameter that limits the answer's
-/// length, and may be 0 when `line.echo` is set already. Throws RequestFault.
+/// Fills `line.sampling` and `line.choices` with what the table of sampling parameters
+/// (app/job/sampling_parameters.h) allows in bodies; `max_tokens` is the parameter that limits the
+/// answer's length, and may be 0 when `line.echo` is set already. Throws RequestFault.
 void read_sampling(const nlohmann::json& body, const PromptRules& rules, PromptLine& line,
                    std::string_view max_tokens = "max_tokens");
 
-/// The part of it that changes logits: penalties, bias, allowed tokens, bad words.
-void read_logit_parameters(const nlohmann::json& body, const PromptRules& rules,
-                           SamplingParams& sampling);
+/// The part of it that is an object: "logit_bias".
+void read_logit_bias(const nlohmann::json& body, const PromptRules& rules,
+                     SamplingParams& sampling);
 
 /// Fills `line.model`. Throws RequestFault.
 void read_model_name(const nlohmann::json& body, PromptLine& line);

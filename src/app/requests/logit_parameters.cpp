@@ -1,20 +1,17 @@
-// Parameters of a request that change logits before a token is chosen.
+// The "logit_bias" of a request.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cstddef>
 #include <nlohmann/json.hpp>
 
+#include "app/job/sampling_parameters.h"
 #include "app/requests/body_parameters.h"
 
 namespace weft {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::size_t kMaxBadWords = 1024;
-constexpr double kMaxRepetition = 100;
 
 /// An id as JSON's objects have it: decimal digits without leading zeros.
 TokenId bias_token(const std::string& key, std::int64_t vocab) {
@@ -31,48 +28,25 @@ TokenId bias_token(const std::string& key, std::int64_t vocab) {
   return token;
 }
 
-std::vector<LogitBias> read_bias(const json& value, std::int64_t vocab) {
-  if (!value.is_object()) wrong_type("logit_bias", "an object of token ids and numbers", value);
-  std::vector<LogitBias> all;
-  for (const auto& [key, bias] : value.items()) {
-    const TokenId token = bias_token(key, vocab);
-    if (!bias.is_number()) wrong_type("logit_bias", "an object of token ids and numbers", value);
+}  // namespace
+
+void read_logit_bias(const json& body, const PromptRules& rules, SamplingParams& sampling) {
+  constexpr std::string_view kName = "logit_bias";
+  const json* value = given_parameter(body, kName);
+  if (value == nullptr) return;
+  const ValueType& type = sampling_parameter(kName).type;
+  if (!value->is_object()) wrong_type(kName, "an object of token ids and numbers", *value);
+  std::vector<LogitBias>& all = sampling.logit_bias;
+  all.clear();
+  for (const auto& [key, bias] : value->items()) {
+    const TokenId token = bias_token(key, rules.vocab);
+    if (!bias.is_number()) wrong_type(kName, "an object of token ids and numbers", *value);
     const double number = bias.get<double>();
-    if (!(number >= -100 && number <= 100)) out_of_range("logit_bias", "from -100 to 100", bias);
+    if (!in_bounds(type, number)) out_of_range(kName, bounds_in_words(type), bias);
     all.push_back({token, static_cast<float>(number)});
   }
   std::sort(all.begin(), all.end(),
             [](const LogitBias& a, const LogitBias& b) { return a.token < b.token; });
-  return all;
-}
-
-}  // namespace
-
-void read_logit_parameters(const json& body, const PromptRules& rules, SamplingParams& sampling) {
-  read_number(body, "presence_penalty", -2, 2, sampling.presence_penalty);
-  read_number(body, "frequency_penalty", -2, 2, sampling.frequency_penalty);
-  read_number(body, "repetition_penalty", 0, kMaxRepetition, sampling.repetition_penalty);
-  if (static_cast<float>(sampling.repetition_penalty) == 0) {
-    out_of_range("repetition_penalty", "above 0", body["repetition_penalty"]);
-  }
-  if (const json* bias = given_parameter(body, "logit_bias")) {
-    sampling.logit_bias = read_bias(*bias, rules.vocab);
-  }
-  if (const json* ids = given_parameter(body, "allowed_token_ids")) {
-    if (!ids->is_array()) wrong_type("allowed_token_ids", "a list of token ids", *ids);
-    std::vector<TokenId>& allowed = sampling.allowed_token_ids;
-    allowed = token_ids("allowed_token_ids", *ids, rules.vocab);
-    if (allowed.empty()) {
-      refuse_parameter("allowed_token_ids", "invalid_value",
-                       "'allowed_token_ids' allows no token at all");
-    }
-    std::sort(allowed.begin(), allowed.end());
-    allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
-  }
-  if (const json* words = given_parameter(body, "bad_words")) {
-    if (!words->is_array()) wrong_type("bad_words", "a list of strings", *words);
-    sampling.bad_words = read_texts("bad_words", *words, kMaxBadWords);
-  }
 }
 
 }  // namespace weft
