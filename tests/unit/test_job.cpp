@@ -420,7 +420,7 @@ TEST_CASE("the table of keys is sound, and documented", "[job]") {
   const std::string document =
       testing::contents_of(WEFT_TEST_DATA "/../docs/reference/job-file.md");
   CHECK(document.find(job_keys_markdown()) != std::string::npos);
-  const std::string formats = testing::contents_of(WEFT_TEST_DATA "/../docs/formats.md");
+  const std::string formats = testing::contents_of(WEFT_TEST_DATA "/../docs/reference/formats.md");
   CHECK(formats.find(body_parameters_markdown()) != std::string::npos);
 #endif
 }

@@ -6,7 +6,7 @@
 
 namespace weft {
 
-/// The table as rows of Markdown (key, type, default, meaning), for docs/job-file.md.
+/// The table as rows of Markdown (key, type, default, meaning), for docs/reference/job-file.md.
 std::string job_keys_markdown();
 
 /// A line for each key: name, type, default.

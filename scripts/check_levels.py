@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks that every source file includes its own folder and lower floors only.
+"""Checks that every source file includes its own folder and lower levels only.
 
-The floors are those of docs/internals/architecture.md. Prints each violation; exits with 1 when there is one.
+The levels are those of docs/internals/architecture.md. Prints each violation; exits with 1 when there is one.
 """
 
 import pathlib
@@ -9,7 +9,7 @@ import re
 import sys
 
 # Folder -> folders that it may include, besides itself.
-FLOORS = [
+LEVELS = [
     {"base"},
     {"layout"},
     {"ops", "io"},
@@ -19,9 +19,9 @@ FLOORS = [
     {"proof"},
     {"app"},
 ]
-# Within floors 3 and 5 some folders build on each other, in this direction only.
+# Within levels 3 and 5 some folders build on each other, in this direction only.
 BESIDE = {"plan": {"engine"}}
-# The GPU backend stands beside floors 2 and 3; the application alone asks it for devices.
+# The GPU backend stands beside levels 2 and 3; the application alone asks it for devices.
 CUDA_USERS = {"app"}
 
 INCLUDE = re.compile(r'^#include "([a-z_]+)/[^"]+"', re.MULTILINE)
@@ -29,11 +29,11 @@ INCLUDE = re.compile(r'^#include "([a-z_]+)/[^"]+"', re.MULTILINE)
 
 def allowed(folder):
     lower = set()
-    for floor in FLOORS:
-        if folder in floor:
+    for level in LEVELS:
+        if folder in level:
             return lower | {folder} | BESIDE.get(folder, set())
-        lower |= floor
-    raise SystemExit(f"src/{folder} is on no floor: add it to {__file__}")
+        lower |= level
+    raise SystemExit(f"src/{folder} is on no level: add it to {__file__}")
 
 
 def main():
@@ -47,9 +47,9 @@ def main():
             if included == "cuda" and folder in CUDA_USERS:
                 continue
             if included not in allowed(folder):
-                print(f"src/{path.relative_to(root)} includes {included}/, a floor above or beside it")
+                print(f"src/{path.relative_to(root)} includes {included}/, a level above or beside it")
                 found += 1
-    print(f"floors: {found} violations")
+    print(f"levels: {found} violations")
     return 1 if found else 0
 
 
