@@ -351,7 +351,7 @@ TEST_CASE("--set replaces values, with the same checks", "[job]") {
                 "--set engine.threads: engine.threads must be a plain decimal"},
            Case{"engine.threads=[4]",
                 "--set engine.threads: engine.threads must be a single value"},
-           Case{"sampling.stop=[a", "--set sampling.stop: "},
+           Case{"sampling.stop=[a", "--set sampling.stop: the list has no end: its ']' is missing"},
            Case{"sampling.stop=[[a]]", "--set sampling.stop: a list or mapping inside the list"},
            Case{"sampling.stop=[&a b]", "--set sampling.stop: an anchor"},
            Case{"sampling.stop=[a]\n---\n[b]", "--set sampling.stop: a second document"},

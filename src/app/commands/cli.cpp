@@ -340,11 +340,11 @@ int report(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> unknown = app.remaining();
   if (app.get_subcommands().empty() && !unknown.empty()) {
     return report_bad_command_line(
-        fmt::format("'{}' is no command of weft\nSee weft --help", unknown.front()));
+        fmt::format("'{}' is no command of weft\n  See weft --help", unknown.front()));
   }
   std::string name = "weft";
   for (const CLI::App* command : app.get_subcommands()) name += ' ' + command->get_name();
-  return report_bad_command_line(fmt::format("{}\nSee {} --help", error.what(), name));
+  return report_bad_command_line(fmt::format("{}\n  See {} --help", error.what(), name));
 }
 
 }  // namespace

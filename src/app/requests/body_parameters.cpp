@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 namespace weft {
@@ -16,6 +17,7 @@ using nlohmann::json;
 
 constexpr std::int64_t kMaxCount = std::numeric_limits<TokenId>::max();
 constexpr std::size_t kMaxStops = 16;
+constexpr Bytes kMaxStopBytes = Bytes{64} << 10;
 constexpr std::int64_t kMaxChoices = 128;
 
 /// Parameters of every request that change what is generated.
@@ -97,11 +99,11 @@ TokenId token_id(std::string_view param, std::size_t i, const json& value, std::
 
 void read_stops(const json& body, const PromptRules& rules, SamplingParams& sampling) {
   if (const json* stop = given_parameter(body, "stop")) {
-    sampling.stop = read_texts("stop", *stop, kMaxStops);
+    sampling.stop = read_texts("stop", *stop, kMaxStops, kMaxStopBytes);
   }
   if (const json* ids = given_parameter(body, "stop_token_ids")) {
     if (!ids->is_array()) wrong_type("stop_token_ids", "a list of token ids", *ids);
-    sampling.stop_token_ids = token_ids("stop_token_ids", *ids, rules.vocab);
+    sampling.stop_token_ids = distinct(token_ids("stop_token_ids", *ids, rules.vocab));
   }
   read_boolean(body, "ignore_eos", sampling.ignore_eos);
   read_boolean(body, "include_stop_str_in_output", sampling.include_stop);
@@ -176,22 +178,40 @@ void read_boolean(const json& body, std::string_view param, bool& result) {
   result = value->get<bool>();
 }
 
-std::vector<std::string> read_texts(std::string_view param, const json& value, std::size_t most) {
-  const json list = value.is_array() ? value : json::array({value});
+std::vector<std::string> read_texts(std::string_view param, const json& value, std::size_t most,
+                                    Bytes bytes) {
+  const bool is_list = value.is_array();
   std::vector<std::string> texts;
-  for (const json& text : list) {
+  std::set<std::string_view> seen;
+  Bytes in_all = 0;
+  for (std::size_t i = 0; i < (is_list ? value.size() : 1); ++i) {
+    const json& text = is_list ? value[i] : value;
     if (!text.is_string()) wrong_type(param, "a string or a list of strings", text);
     if (text.get_ref<const std::string&>().empty()) {
       refuse_parameter(param, "invalid_value", fmt::format("'{}' holds an empty string", param));
     }
-    texts.push_back(text.get<std::string>());
+    const auto& string = text.get_ref<const std::string&>();
+    if (!seen.insert(string).second) continue;
+    texts.push_back(string);
+    in_all += string.size();
   }
   if (texts.size() > most) {
     refuse_parameter(
         param, "invalid_value",
         fmt::format("'{}' has {} strings, at most {} are allowed", param, texts.size(), most));
   }
+  if (in_all > bytes) {
+    refuse_parameter(
+        param, "invalid_value",
+        fmt::format("'{}' has {} bytes in all, at most {} are allowed", param, in_all, bytes));
+  }
   return texts;
+}
+
+std::vector<TokenId> distinct(std::vector<TokenId> ids) {
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
 }
 
 std::vector<TokenId> token_ids(std::string_view param, const json& list, std::int64_t vocab) {
@@ -247,6 +267,10 @@ void read_model_name(const json& body, PromptLine& line) {
   const json* model = given_parameter(body, "model");
   if (model == nullptr) return;
   if (!model->is_string()) wrong_type("model", "a string", *model);
+  if (model->get_ref<const std::string&>().size() > kMaxNameBytes) {
+    refuse_parameter("model", "invalid_value",
+                     fmt::format("'model' has more than {} bytes", kMaxNameBytes));
+  }
   line.model = model->get<std::string>();
 }
 

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "app/requests/body_parameters.h"
 
@@ -14,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxBadWords = 1024;
+constexpr Bytes kMaxBadWordBytes = Bytes{256} << 10;
 constexpr double kMaxRepetition = 100;
 
 /// An id as JSON's objects have it: decimal digits without leading zeros.
@@ -60,18 +62,16 @@ void read_logit_parameters(const json& body, const PromptRules& rules, SamplingP
   }
   if (const json* ids = given_parameter(body, "allowed_token_ids")) {
     if (!ids->is_array()) wrong_type("allowed_token_ids", "a list of token ids", *ids);
-    std::vector<TokenId>& allowed = sampling.allowed_token_ids;
-    allowed = token_ids("allowed_token_ids", *ids, rules.vocab);
+    std::vector<TokenId> allowed = token_ids("allowed_token_ids", *ids, rules.vocab);
     if (allowed.empty()) {
       refuse_parameter("allowed_token_ids", "invalid_value",
                        "'allowed_token_ids' allows no token at all");
     }
-    std::sort(allowed.begin(), allowed.end());
-    allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
+    sampling.allowed_token_ids = distinct(std::move(allowed));
   }
   if (const json* words = given_parameter(body, "bad_words")) {
     if (!words->is_array()) wrong_type("bad_words", "a list of strings", *words);
-    sampling.bad_words = read_texts("bad_words", *words, kMaxBadWords);
+    sampling.bad_words = read_texts("bad_words", *words, kMaxBadWords, kMaxBadWordBytes);
   }
 }
 
