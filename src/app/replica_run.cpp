@@ -30,12 +30,24 @@ std::vector<Range> missing(const std::vector<RowState>& rows) {
   return ranges;
 }
 
-/// Lines of the prompt file that are read between two steps.
+/// Lines of the prompt file, and their bytes, that are read between two steps: a file full of
+/// refused requests must not keep a stop waiting, nor may a few very long ones.
 constexpr std::int64_t kMostLines = 4096;
+constexpr Bytes kMostBytes = Bytes{4} << 20;
 
 PromptError error_of(const PromptLine& line, const RequestFault& fault) {
   return {
       .source = line.source, .message = fault.message, .param = fault.param, .code = fault.code};
+}
+
+/// The tokens are in the engine. What is kept of a line until its row is written must be small:
+/// there are as many as sequences at once.
+void drop_prompt(PromptLine& line) {
+  if (auto* conversation = std::get_if<Conversation>(&line.prompt)) {
+    *conversation = {};
+  } else if (!line.echo) {
+    line.prompt = std::string();
+  }
 }
 
 }  // namespace
@@ -112,15 +124,17 @@ bool ReplicaRun::wants_more() const {
   return claimed_.back().end - prompts_.position() < ahead();
 }
 
-/// Reads no more than kMostLines: a file full of refused requests must not keep a stop waiting.
+/// Begins no line after kMostLines or kMostBytes.
 void ReplicaRun::fill() {
   std::int64_t lines = 0;
+  const Bytes begin = prompts_.offset();
   while (engine_->waiting() < ahead()) {
     if (entering_) {
       submit_next();
       continue;
     }
     if (claimed_.empty() || ++lines > kMostLines) break;
+    if (prompts_.offset() - begin > kMostBytes) break;
     const std::int64_t index = prompts_.position();
     Range& range = claimed_.front();
     if (index >= range.end) {
@@ -152,6 +166,7 @@ void ReplicaRun::take(Prompt prompt) {
   try {
     entering_.emplace(line, tokens_, *engine_);
     const std::int64_t index = line.source.index;
+    drop_prompt(line);
     if (journal_) lines_.emplace(index, OpenLine{std::move(line), entering_->count(), {}});
   } catch (const RequestFault& fault) {
     refuse(error_of(line, fault));

@@ -11,6 +11,7 @@
 #include "app/commands/cli.h"
 #include "app/exit_status.h"
 #include "base/error.h"
+#include "base/message.h"
 
 namespace weft {
 namespace {
@@ -47,7 +48,7 @@ bool launched_as_rank_zero() {
 
 int report_bad_command_line(std::string_view message) {
   if (launched_as_rank_zero()) {
-    fmt::print(stderr, "weft: {}\n", message);
+    print_error(message);
   } else {
     std::this_thread::sleep_for(kHeadStart);
   }
@@ -58,10 +59,10 @@ int run_guarded(const std::function<int()>& body) {
   try {
     return body();
   } catch (const UserError& error) {
-    fmt::print(stderr, "weft: {}\n", error.what());
+    print_error(error.what());
     return kExitUserError;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "weft: error: {}\n", error.what());
+    print_error(fmt::format("error: {}", error.what()));
     return kExitFailure;
   }
 }

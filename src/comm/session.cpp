@@ -7,6 +7,7 @@
 
 #include "base/cancelled.h"
 #include "base/error.h"
+#include "base/message.h"
 #include "comm/mpi_api.h"
 
 namespace weft {
@@ -25,7 +26,7 @@ class AgreedError : public UserError {
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   std::fflush(stdout);
-  std::fprintf(stderr, "weft: rank %d on %s: %s\n", rank, host_name().c_str(), message.c_str());
+  print_error(fmt::format("rank {} on {}: {}", rank, host_name(), message));
   std::fflush(stderr);
   MPI_Abort(MPI_COMM_WORLD, status);
   std::abort();
@@ -69,7 +70,7 @@ int with_session(const SessionWatch& watch,
     try {
       status = largest(*world, body(*world, control));
     } catch (const AgreedError& error) {
-      if (world->rank() == 0) std::fprintf(stderr, "weft: %s\n", error.what());
+      if (world->rank() == 0) print_error(error.what());
       status = kUserErrorStatus;
     }
   } catch (const UserError& error) {

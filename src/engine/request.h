@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/shared.h"
 #include "base/types.h"
 
 namespace weft {
@@ -17,6 +18,10 @@ struct LogitBias {
   TokenId token = 0;
   float bias = 0;
 };
+
+/// A list that the completions of a request have in common.
+template <class Item>
+using SharedList = Shared<std::vector<Item>>;
 
 /// How a token is chosen from logits. Field names and defaults are those of the OpenAI
 /// completions API and of vLLM's extensions to it. docs/internals/numerics.md has the order of
@@ -28,17 +33,17 @@ struct SamplingParams {
   double min_p = 0;        ///< [0, 1]
   double presence_penalty = 0;
   double frequency_penalty = 0;
-  double repetition_penalty = 1;           ///< above 0
-  std::vector<LogitBias> logit_bias;       ///< a token at most once
-  std::vector<TokenId> allowed_token_ids;  ///< nothing else is chosen; empty: everything is allowed
-  std::vector<std::string> bad_words;      ///< texts that never come; `Request` has their tokens
+  double repetition_penalty = 1;          ///< above 0
+  SharedList<LogitBias> logit_bias;       ///< a token at most once
+  SharedList<TokenId> allowed_token_ids;  ///< nothing else is chosen; empty: everything is allowed
+  SharedList<std::string> bad_words;      ///< texts that never come; `Request` has their tokens
   std::uint64_t seed = 0;  ///< always set: the request's own or a hash of job seed and custom_id
   std::int64_t max_tokens = 16;  ///< 0: the prompt is computed and nothing chosen
   std::int64_t min_tokens = 0;   ///< stops are not looked at before that many tokens
   bool ignore_eos = false;
-  std::vector<TokenId> stop_token_ids;
-  std::vector<std::string> stop;  ///< stop strings, looked for in the decoded text
-  bool include_stop = false;      ///< the stop string that was found stays in the text
+  SharedList<TokenId> stop_token_ids;
+  SharedList<std::string> stop;  ///< stop strings, looked for in the decoded text
+  bool include_stop = false;     ///< the stop string that was found stays in the text
   /// Log-probabilities of the tokens and of that many likeliest ones; nothing: none at all.
   std::optional<std::int64_t> logprobs;
 
@@ -56,8 +61,8 @@ struct Request {
   SamplingParams sampling;
   /// Which of a line's completions this is; part of the random numbers' counter, below 2^32.
   std::int64_t choice = 0;
-  std::vector<std::vector<TokenId>> bad_words;  ///< sequences that are never completed
-  bool echo = false;                            ///< the completion repeats the prompt
+  SharedList<std::vector<TokenId>> bad_words;  ///< sequences that are never completed
+  bool echo = false;                           ///< the completion repeats the prompt
 
   /// Whether logits of all the prompt's tokens are needed: its keys and values may then not be
   /// taken from an earlier computation without them.

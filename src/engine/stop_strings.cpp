@@ -6,7 +6,8 @@
 
 namespace weft {
 
-StopStrings::StopStrings(std::vector<std::string> stops, const Tokenizer* tokenizer, bool include)
+StopStrings::StopStrings(Shared<std::vector<std::string>> stops, const Tokenizer* tokenizer,
+                         bool include)
     : stops_(std::move(stops)), include_(include) {
   if (stops_.empty()) return;
   require(tokenizer != nullptr, "stop strings need a tokenizer");

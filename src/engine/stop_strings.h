@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/shared.h"
 #include "text/tokenizer/stream_decoder.h"
 #include "text/tokenizer/tokenizer.h"
 
@@ -16,14 +17,15 @@ class StopStrings {
  public:
   /// `tokenizer` may be null when `stops` is empty; otherwise it must outlive this object. With
   /// `include` the text goes on to the end of the stop string. Throws Error for an empty one.
-  StopStrings(std::vector<std::string> stops, const Tokenizer* tokenizer, bool include = false);
+  StopStrings(Shared<std::vector<std::string>> stops, const Tokenizer* tokenizer,
+              bool include = false);
 
   /// Adds a token. Gives the byte offset in the decoded text at which the first of the stop strings
   /// begins that this token completes, when there is one; with `include`, that at which it ends.
   std::optional<std::int64_t> add(TokenId token);
 
  private:
-  std::vector<std::string> stops_;
+  Shared<std::vector<std::string>> stops_;
   bool include_;
   std::optional<StreamDecoder> decoder_;
   std::string text_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/out_of_memory.h"
 
 namespace weft {
 namespace {
@@ -20,10 +21,45 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
+/// A system call, made again when a signal came meanwhile.
+template <class Call>
+auto uninterrupted(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 struct stat status_of(const File& file) {
   struct stat status {};
-  if (::fstat(file.fd(), &status) != 0) fail("{}: {}", file.path(), errno_text());
+  if (uninterrupted([&] { return ::fstat(file.fd(), &status); }) != 0) {
+    fail("{}: {}", file.path(), errno_text());
+  }
   return status;
+}
+
+void require_regular(const File& file) {
+  if (!S_ISREG(status_of(file).st_mode)) fail_user("{}: not a regular file", file.path());
+}
+
+[[noreturn]] void refuse_link(const std::string& path) {
+  fail_user("{}: a symbolic link, through which nothing is written: remove it", path);
+}
+
+/// Where a symbolic link leads; empty when the path is none.
+std::string link_target(const std::string& path) {
+  std::error_code none;
+  return std::filesystem::read_symlink(path, none).string();
+}
+
+/// Throws UserError that the file could not be opened, for the reason that errno has.
+[[noreturn]] void refuse_open(const std::string& path, std::string_view verb) {
+  const int code = errno;
+  const std::string target = link_target(path);
+  if (code == ENOENT && !target.empty()) {
+    fail_user("{}: a symbolic link to {}, which is not there", path, target);
+  }
+  errno = code;
+  fail_user("{}: cannot be {}: {}", path, verb, errno_text());
 }
 
 /// The length of the file up to and with its last '\n'.
@@ -45,10 +81,11 @@ Bytes end_of_last_line(const File& file) {
 
 File::File(const std::filesystem::path& path, int flags, std::string_view verb)
     : path_(path.string()) {
-  do {
-    fd_ = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
-  } while (fd_ < 0 && errno == EINTR);
-  if (fd_ < 0) fail_user("{}: cannot be {}: {}", path_, verb, errno_text());
+  // Without O_NONBLOCK a FIFO would hang the open.
+  fd_ = uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0666); });
+  if (fd_ >= 0) return;
+  if (errno == ELOOP && (flags & O_NOFOLLOW) != 0) refuse_link(path_);
+  refuse_open(path_, verb);
 }
 
 File::~File() {
@@ -56,21 +93,26 @@ File::~File() {
 }
 
 File File::open_read(const std::filesystem::path& path) {
-  File file(path, O_RDONLY | O_NONBLOCK, "opened");  // a FIFO must not hang the open
-  if (!S_ISREG(status_of(file).st_mode)) fail_user("{}: not a regular file", file.path());
+  File file(path, O_RDONLY, "opened");
+  require_regular(file);
   return file;
 }
 
 File File::open_update(const std::filesystem::path& path) {
-  return {path, O_RDWR, "opened for writing"};
+  File file(path, O_RDWR | O_NOFOLLOW, "opened for writing");
+  require_regular(file);
+  return file;
 }
 
 File File::create(const std::filesystem::path& path) {
-  return {path, O_RDWR | O_CREAT | O_TRUNC, "created"};
+  make_way(path);
+  return {path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, "created"};
 }
 
 File File::open_append(const std::filesystem::path& path) {
-  return {path, O_RDWR | O_CREAT | O_APPEND, "opened for appending"};
+  File file(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, "opened for appending");
+  require_regular(file);
+  return file;
 }
 
 Bytes File::size() const { return static_cast<Bytes>(status_of(*this).st_size); }
@@ -117,20 +159,39 @@ void File::write_all(std::span<const std::byte> bytes) const {
 }
 
 void File::truncate(Bytes size) const {
-  if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) {
+  if (uninterrupted([&] { return ::ftruncate(fd_, static_cast<off_t>(size)); }) != 0) {
     fail("{}: setting its length to {}: {}", path_, size, errno_text());
   }
 }
 
 void File::sync() const {
-  if (::fsync(fd_) != 0) fail("{}: fsync: {}", path_, errno_text());
+  if (uninterrupted([&] { return ::fsync(fd_); }) != 0) fail("{}: fsync: {}", path_, errno_text());
+}
+
+bool is_there(const std::filesystem::path& path) {
+  std::error_code failed;
+  const std::filesystem::file_status status = std::filesystem::status(path, failed);
+  if (status.type() == std::filesystem::file_type::none) {
+    fail_user("{}: cannot be looked at: {}", path.string(), failed.message());
+  }
+  return std::filesystem::exists(status);
+}
+
+void make_way(const std::filesystem::path& path) {
+  struct stat status {};
+  if (uninterrupted([&] { return ::lstat(path.c_str(), &status); }) != 0) return;  // nothing there
+  if (S_ISLNK(status.st_mode)) refuse_link(path.string());
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    fail_user("{}: in the way of a new file, and cannot be removed: {}", path.string(),
+              errno_text());
+  }
 }
 
 std::string read_text(const std::filesystem::path& path, Bytes cap) {
   const File file = File::open_read(path);
   const Bytes size = file.size();
   if (size > cap) fail_user("{}: {} bytes long, at most {} are allowed", file.path(), size, cap);
-  std::string text(size, '\0');
+  std::string text = allocating(file.path(), size, [&] { return std::string(size, '\0'); });
   file.pread_all(std::as_writable_bytes(std::span(text.data(), text.size())), 0);
   return text;
 }
@@ -150,7 +211,7 @@ void write_text(const std::filesystem::path& path, std::string_view text) {
 }
 
 void replace_file(const std::filesystem::path& from, const std::filesystem::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) {
+  if (uninterrupted([&] { return ::rename(from.c_str(), to.c_str()); }) != 0) {
     fail("{}: renaming to {}: {}", from.string(), to.string(), errno_text());
   }
   sync_directory(to.has_parent_path() ? to.parent_path() : std::filesystem::path("."));
@@ -170,9 +231,10 @@ void copy_file_synced(const std::filesystem::path& from, const std::filesystem::
 }
 
 void sync_directory(const std::filesystem::path& directory) {
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd =
+      uninterrupted([&] { return ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (fd < 0) fail("{}: {}", directory.string(), errno_text());
-  const int status = ::fsync(fd);
+  const int status = uninterrupted([&] { return ::fsync(fd); });
   const int code = errno;
   ::close(fd);
   // Some network file systems cannot sync a directory; there the rename is durable by itself.

@@ -29,9 +29,11 @@ class File {
 
   /// Opens an existing regular file. Throws UserError when that is impossible.
   static File open_read(const std::filesystem::path& path);
+  // What is opened for writing is a regular file, and no symbolic link: UserError otherwise.
+  // Whoever may write into an output directory could have other files overwritten.
   /// Opens an existing file for reading and writing, contents kept. Throws UserError.
   static File open_update(const std::filesystem::path& path);
-  /// Creates the file, or empties an existing one. Throws UserError.
+  /// Creates the file; an existing one of that name goes. Throws UserError.
   static File create(const std::filesystem::path& path);
   /// Opens for appending, creating the file where there is none. Throws UserError.
   static File open_append(const std::filesystem::path& path);
@@ -61,6 +63,14 @@ class File {
   int fd_ = -1;
   std::string path_;
 };
+
+/// Whether anything has that name; a symbolic link that leads nowhere is nothing. Throws UserError
+/// when the path cannot be looked at.
+bool is_there(const std::filesystem::path& path);
+
+/// Removes a file that a new one is to take the place of, where there is one. Throws UserError when
+/// it is a symbolic link, a directory or cannot be removed.
+void make_way(const std::filesystem::path& path);
 
 /// The whole text of a file. Throws UserError when it cannot be read or is longer than `cap` bytes.
 std::string read_text(const std::filesystem::path& path, Bytes cap);

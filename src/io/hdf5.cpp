@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "io/file.h"
 
 namespace weft::hdf5 {
 namespace {
@@ -65,7 +66,8 @@ FileHandle create_file(const std::filesystem::path& path, hsize_t metadata) {
   check(H5Pset_small_data_block_size(access.get(), 0), "small data block size");
   const PropertyHandle creation(H5Pcreate(H5P_FILE_CREATE), "file creation properties");
   check(H5Pset_obj_track_times(creation.get(), false), "times");
-  return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), path.string()};
+  make_way(path);
+  return {H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()), path.string()};
 }
 
 FileHandle open_file(const std::filesystem::path& path, unsigned flags) {

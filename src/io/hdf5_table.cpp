@@ -1,6 +1,7 @@
 #include "io/hdf5_table.h"
 
 #include "base/error.h"
+#include "io/file.h"
 #include "io/hdf5.h"
 
 namespace weft::hdf5 {
@@ -63,7 +64,8 @@ void create_tables(const std::filesystem::path& path, std::span<Table> tables) {
 #endif
   check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "library bounds");
   check(H5Pset_meta_block_size(access.get(), kMetadata), "metadata block size");
-  FileHandle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), path.string());
+  make_way(path);
+  FileHandle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()), path.string());
   for (Table& table : tables) create_table(file, table);
   file.close(path.string());
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/out_of_memory.h"
 #include "io/json.h"
 
 namespace weft {
@@ -82,7 +83,8 @@ std::string read_header(const File& file) {
     fail_user("{}: not a safetensors file, or truncated: a header of {} bytes (the file has {})",
               file.path(), length, size);
   }
-  std::string header(length, '\0');
+  std::string header =
+      allocating("the header of " + file.path(), length, [&] { return std::string(length, '\0'); });
   file.pread_all(std::as_writable_bytes(std::span(header.data(), header.size())), kLengthBytes);
   if (header.empty() || header[0] != '{') {
     fail_user("{}: not a safetensors file: its header is not a JSON object", file.path());

@@ -1,41 +1,15 @@
 #include "text/json_file.h"
 
-#include <fstream>
+#include "io/file.h"
 
 namespace weft {
 
-namespace {
-constexpr int max_depth = 64;
-}
-
 std::string read_tokenizer_file(const std::filesystem::path& file) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(file, error)) {
-    fail_user("{}: no such file", file.string());
-  }
-  const Bytes size = std::filesystem::file_size(file, error);
-  if (error) fail_user("{}: {}", file.string(), error.message());
-  if (size > max_tokenizer_file) {
-    fail_user("{}: {} bytes is too large for a tokenizer file", file.string(), size);
-  }
-  std::string contents(size, '\0');
-  std::ifstream stream(file, std::ios::binary);
-  stream.read(contents.data(), static_cast<std::streamsize>(size));
-  if (!stream || static_cast<Bytes>(stream.gcount()) != size) {
-    fail_user("{}: cannot be read", file.string());
-  }
-  return contents;
+  return read_text(file, max_tokenizer_file);
 }
 
 nlohmann::json read_json_file(const std::filesystem::path& file) {
-  using nlohmann::json;
-  const std::string contents = read_tokenizer_file(file);
-  return reading(file, [&] {
-    return json::parse(contents, [](int depth, json::parse_event_t, json&) {
-      if (depth > max_depth) fail_user("nested more than {} levels deep", max_depth);
-      return true;
-    });
-  });
+  return read_json(file, {.bytes = max_tokenizer_file});
 }
 
 TokenId token_id_from(const nlohmann::json& value) {

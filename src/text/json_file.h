@@ -1,13 +1,14 @@
-// JSON files that nobody has checked yet.
+// The files of a tokenizer, which nobody has checked yet.
 #pragma once
 
-#include <cstddef>
+#include <exception>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <new>
 #include <string>
 
 #include "base/error.h"
 #include "base/types.h"
+#include "io/json.h"
 
 namespace weft {
 
@@ -20,19 +21,27 @@ inline constexpr TokenId max_vocab_size = 1 << 22;
 /// Contents of a regular file of at most `max_tokenizer_file` bytes, else UserError.
 std::string read_tokenizer_file(const std::filesystem::path& file);
 
-/// The same, parsed. UserError if it is not JSON or nested too deeply.
+/// The same, parsed strictly (io/json.h).
 nlohmann::json read_json_file(const std::filesystem::path& file);
 
-/// Calls `read`, and gives what it throws (wrong types, missing members, UserError) the file's
-/// name and the class UserError.
+/// Calls `read`, and gives what it throws (wrong types, missing members, UserError, a library's own
+/// exceptions) the file's name and the class UserError. Error and std::bad_alloc pass.
 template <class Read>
 auto reading(const std::filesystem::path& file, Read read) {
   try {
     return read();
-  } catch (const nlohmann::json::exception& e) {
-    fail_user("{}: {}", file.string(), e.what());
-  } catch (const UserError& e) {
-    fail_user("{}: {}", file.string(), e.what());
+  } catch (const nlohmann::json::exception& error) {
+    fail_user("{}: {}", file.string(), json_reason(error));
+  } catch (const UserError& error) {
+    const std::string message = error.what();
+    if (message.starts_with(file.string() + ":")) throw;  // of what was read from it
+    fail_user("{}: {}", file.string(), message);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {  // of a library that reads the file
+    fail_user("{}: {}", file.string(), error.what());
   }
 }
 

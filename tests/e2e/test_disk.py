@@ -4,11 +4,12 @@
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
 import unittest
 
-from weft_e2e import (EXIT_USER_ERROR, WeftTest, adder_requests, environment, main, weft,
-                      write_rows)
+from weft_e2e import (EXIT_USER_ERROR, LAUNCHER, TIME_LIMIT, WeftTest, adder_requests, command,
+                      environment, main, run_to_end, weft, write_rows)
 
 EXIT_FAILURE = 1
 
@@ -68,6 +69,61 @@ class Disk(WeftTest):
                 if results.exists():  # then it is whole
                     self.assert_same_rows(results.read_bytes(), self.whole, "after the failure")
                 self.finish(output)
+
+    def test_interrupted_calls(self):
+        """A call that a signal has interrupted is made again: the job does not notice."""
+        shim = self.build_faults()
+        output = self.folder / "interrupted"
+        for call, file in [("open", str(output)), ("read", "prompts"),
+                           ("write", "part-0000"), ("fsync", "journal"), ("fsync", "results.jsonl"),
+                           ("rename", "results.jsonl.tmp")]:
+            with self.subTest(call=call, file=file):
+                shutil.rmtree(output, ignore_errors=True)
+                with environment(LD_PRELOAD=str(shim), WEFT_FAULT_CALL=call, WEFT_FAULT_FILE=file,
+                                 WEFT_FAULT_AFTER="0", WEFT_FAULT_TIMES="5",
+                                 WEFT_FAULT_ERRNO=str(errno.EINTR)):
+                    again = self.run_job(self.job, output)
+                self.assert_same_rows(again, self.whole, file)
+
+    def test_links_in_the_output_directory(self):
+        """Nothing is written through them, and the job is refused before it begins."""
+        precious = self.folder / "precious"
+        precious.write_text("not weft's")
+        for number, name in enumerate(["results.jsonl.tmp", "timings.h5.tmp", "journal/lock",
+                                       "journal/part-0000.jsonl"]):
+            with self.subTest(name=name):
+                output = self.folder / f"links-{number}"
+                (output / name).parent.mkdir(parents=True)
+                (output / name).symlink_to(precious)
+                self.assert_refused(weft("run", self.job, "--set", f"output.dir={output}"),
+                                    f"{output}/{name}", "symbolic link")
+                self.assertEqual(precious.read_text(), "not weft's")
+                self.assertFalse((output / "results.jsonl").exists())
+
+    def test_what_is_in_the_way_is_found_first(self):
+        for number, name in enumerate(["results.jsonl", "summary.json", "timings.h5"]):
+            with self.subTest(name=name):
+                output = self.folder / f"way-{number}"
+                (output / name).mkdir(parents=True)
+                self.assert_refused(weft("run", self.job, "--set", f"output.dir={output}"),
+                                    f"{output}/{name}", "a folder stands where")
+                self.assertEqual(list((output / "journal").glob("part-*")), [])
+
+    def test_output_directories_of_one_name(self):
+        """A relative path that is another directory on another host: no row is computed."""
+        vector = list(LAUNCHER)
+        folders = []
+        for number in range(2):
+            folders.append(self.folder / f"host-{number}")
+            folders[-1].mkdir()
+            vector += [":"] * (number > 0) + ["-n", "1", "-wdir", str(folders[-1])]
+            vector += command("run", self.job, "--set", "output.dir=out", "--set", "parallel.dp=2")
+        if "Open MPI" not in subprocess.run([LAUNCHER[0], "--version"], stdout=subprocess.PIPE,
+                                            text=True, check=False, timeout=60).stdout:
+            self.skipTest("only Open MPI's mpirun gives ranks folders of their own this way")
+        result = run_to_end(vector, "", TIME_LIMIT)
+        self.assert_refused(result, "rank 1", "another directory", "all hosts share")
+        self.assertEqual([path for folder in folders for path in folder.rglob("part-*")], [])
 
     @contextlib.contextmanager
     def mounted(self, options):

@@ -2,6 +2,7 @@
 """Mistakes of the user's: one clear message before anything runs; bad requests: a row each."""
 
 import json
+import os
 import random
 import shutil
 
@@ -129,6 +130,55 @@ class Mistakes(WeftTest):
         self.refuse("foreign results", ["run", self.job(), "--set", f"output.dir={foreign}"],
                     "foreign")
         self.assertEqual((foreign / "results.jsonl").read_text(), "mine\n")
+
+    def test_messages_hold_no_raw_bytes(self):
+        """What a file or a command line holds reaches the terminal escaped."""
+        twice = [completion_request("a\x1b[31m\u009b\nweft: done\u202e", "1+1=")] * 2
+        self.refuse("escape sequence in a custom_id", ["run", self.job(
+            prompts=write_rows(self.folder / "escape.jsonl", twice))],
+                    r"custom_id 'a\\x1b\[31m\\u009b\\nweft: done\\u202e' was already given")
+        text = "\n".join(json.dumps(row) for row in adder_requests(2))
+        for name, data in [("UTF-16", text.encode("utf-16")), ("UTF-32", text.encode("utf-32")),
+                           ("UTF-16", text.encode("utf-16-be")), ("xz", b"\xfd7zXZ\x00\x00\x04")]:
+            prompts = self.write("foreign.jsonl", data)
+            self.refuse(f"prompts in {name}", ["run", self.job(prompts=prompts)],
+                        r"foreign\.jsonl", name, ranks=ALONE)
+        config = self.folder / "wide-config"
+        config.mkdir()
+        (config / "config.json").write_bytes((ADDER / "config.json").read_text().encode("utf-16"))
+        self.refuse("config in UTF-16", ["synth", config / "config.json", self.folder / "none"],
+                    r"config\.json", "UTF-16", ranks=ALONE)
+        (config / "config.json").write_bytes(b'{"a": \xff}')
+        self.refuse("bytes in a config", ["synth", config / "config.json", self.folder / "none"],
+                    r"\\xff", ranks=ALONE)
+        self.refuse("bytes in an option", ["run", self.job(), "--set", "engine.\x1b]0;x\x07=1"],
+                    "unknown key", ranks=ALONE)
+        self.refuse("control characters in a path", ["run", "none\x1b[2J.yaml"],
+                    r"none\\x1b\[2J\.yaml", ranks=ALONE)
+        self.refuse("control characters in a command", ["no\x1b[2J"], r"no\\x1b\[2J", ranks=ALONE)
+        link = self.folder / "dangling.jsonl"
+        link.symlink_to("nowhere.jsonl")
+        self.refuse("a dangling link", ["run", self.job(prompts=link)], r"dangling\.jsonl",
+                    r"a symbolic link to nowhere\.jsonl, which is not there", ranks=ALONE)
+        self.refuse("an open list", ["run", self.job(), "--set", "sampling.stop=[a,"],
+                    r"--set sampling\.stop: the list has no end", ranks=ALONE)
+
+    def test_a_fifo_as_the_lock(self):
+        output = self.folder / "fifo-out"
+        (output / "journal").mkdir(parents=True)
+        os.mkfifo(output / "journal" / "lock")
+        self.refuse("a FIFO", ["run", self.job(), "--set", f"output.dir={output}"], "journal/lock",
+                    ranks=ALONE)
+
+    def test_long_lines_do_not_end_the_job(self):
+        """A line with very many objects takes no longer than its length, also with a short watch."""
+        rows = adder_requests(4)
+        rows[1]["body"]["metadata"] = [{}] * 1_000_000
+        job = self.write_job("long-line", write_rows(self.folder / "long-line.jsonl", rows),
+                             engine__watchdog_seconds=10)
+        for ranks in (None, 2):
+            with self.subTest(ranks=ranks):
+                self.run_job(job, self.folder / f"long-line-{ranks}", ranks=ranks)
 
     def test_files_of_another_kind(self):
         table = self.write("table.csv", "id,prompt\n" + "1,why\n" * 200)

@@ -143,7 +143,7 @@ class Result:
     @property
     def complaints(self):
         """What weft said on standard error, one entry a message: mpirun's own lines aside."""
-        return re.findall(r"^weft:.*(?:\n(?:  |See ).*)*", self.err, flags=re.MULTILINE)
+        return re.findall(r"^weft:.*(?:\n  .*)*", self.err, flags=re.MULTILINE)
 
     def __str__(self):
         return f"{self.command}\nexit status {self.status}\n{self.out[-3000:]}{self.err[-3000:]}"

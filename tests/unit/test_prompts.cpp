@@ -71,7 +71,7 @@ TEST_CASE("a request's parameters are all honoured", "[prompts]") {
   CHECK(line.sampling.min_p == 0.1);
   CHECK(line.sampling.seed == ~std::uint64_t{0});
   CHECK(line.sampling.stop == std::vector<std::string>{"a", "\xc3\xa9"});
-  CHECK(line.sampling.stop_token_ids == std::vector<TokenId>{4, 0});
+  CHECK(line.sampling.stop_token_ids == std::vector<TokenId>{0, 4});
   CHECK(line.sampling.ignore_eos);
   CHECK(line.sampling.include_stop);
   CHECK(line.choices == 1);

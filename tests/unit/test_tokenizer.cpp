@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "text/tokenizer/regex.h"
+#include "text/tokenizer/sentencepiece_settings.h"
 #include "text/tokenizer/stream_decoder.h"
 #include "text/tokenizer/tokenizer.h"
 #include "text/utf8.h"
@@ -369,7 +370,7 @@ TEST_CASE("damaged files are refused with their name", "[tokenizer]") {
   names(user_error("/nonexistent-directory"), "no tokenizer there");
   names(refusal(""), "tokenizer.json");
   names(refusal(std::string("\x00\x01\xFE\xFF garbage", 12)), "tokenizer.json");
-  names(refusal(std::string(1'000'000, '[')), "levels deep");
+  names(refusal(std::string(1'000'000, '[')), "nested deeper than");
   names(refusal("[]"), "tokenizer.json");
   names(refusal("{}"), "model");
   names(refusal(R"({"model": 3})"), "tokenizer.json");
@@ -381,11 +382,11 @@ TEST_CASE("damaged files are refused with their name", "[tokenizer]") {
   dir.write("tokenizer.model", "");
   names(user_error(dir.path()), "not a SentencePiece model");
   fs::create_directory(dir.path() / "tokenizer.json");
-  names(user_error(dir.path()), "no such file");
+  names(user_error(dir.path()), "not a regular file");
   fs::remove(dir.path() / "tokenizer.json");
   dir.write("tokenizer.json", "");
   fs::resize_file(dir.path() / "tokenizer.json", 200'000'001);  // sparse
-  names(user_error(dir.path()), "too large");
+  names(user_error(dir.path()), "at most 200000000 are allowed");
 }
 
 TEST_CASE("what is wrong in a tokenizer.json is named", "[tokenizer]") {
@@ -475,4 +476,38 @@ TEST_CASE("Oniguruma's spelling becomes PCRE2's", "[tokenizer]") {
     INFO(pattern);
     CHECK_THROWS_AS(Regex(pcre2_from_oniguruma(pattern)), UserError);
   }
+}
+
+TEST_CASE("rewriting rules of a SentencePiece model are looked at before they are followed",
+          "[tokenizer]") {
+  // normalizer_spec (3) with precompiled_charsmap (2): the length of the trie, the trie, texts.
+  const auto model = [](const std::vector<std::uint32_t>& trie, const std::string& texts) {
+    std::string rules;
+    const auto add = [&](std::uint32_t word) {
+      for (int i = 0; i < 4; ++i) rules.push_back(static_cast<char>(word >> (8 * i) & 0xFF));
+    };
+    const auto size = [](std::size_t bytes) {  // as a varint of two bytes
+      return std::string{static_cast<char>(bytes % 128 + 128), static_cast<char>(bytes / 128)};
+    };
+    add(static_cast<std::uint32_t>(4 * trie.size()));
+    for (const std::uint32_t unit : trie) add(unit);
+    rules += texts;
+    const std::string spec = "\x12" + size(rules.size()) + rules;
+    return "\x1A" + size(spec.size()) + spec;
+  };
+  const std::string texts("ab\0", 3);
+  std::vector<std::uint32_t> trie(256);
+  CHECK(has_sound_rewrites(model(trie, texts)));
+  CHECK(has_sound_rewrites(""));
+  CHECK_FALSE(has_sound_rewrites(model(trie, "ab")));  // no NUL at the end
+  CHECK_FALSE(has_sound_rewrites(model(trie, "")));
+  trie[7] = 1U << 31 | 2;  // a value within the texts
+  CHECK(has_sound_rewrites(model(trie, texts)));
+  trie[7] = 1U << 31 | 3;
+  CHECK_FALSE(has_sound_rewrites(model(trie, texts)));
+  trie[7] = 256U << 10;  // leads behind the units
+  CHECK_FALSE(has_sound_rewrites(model(trie, texts)));
+  trie[7] = 1U << 8;  // says that it has a value, and leads to itself
+  CHECK_FALSE(has_sound_rewrites(model(trie, texts)));
+  CHECK_FALSE(has_sound_rewrites(model({1, 2, 3}, texts)));  // less than one block
 }

@@ -473,7 +473,7 @@ int report(const CLI::App& app, const CLI::ParseError& error, std::span<const ch
   const std::vector<std::string> unknown = app.remaining();
   if (app.get_subcommands().empty() && !unknown.empty()) {
     return report_bad_command_line(
-        fmt::format("'{}' is no command of weft\nSee weft --help", unknown.front()));
+        fmt::format("'{}' is no command of weft\n  See weft --help", unknown.front()));
   }
   for (const CLI::App* command : app.get_subcommands()) {
     if (command->get_option_no_throw("--set") == nullptr) continue;
@@ -485,7 +485,7 @@ int report(const CLI::App& app, const CLI::ParseError& error, std::span<const ch
   }
   std::string name = "weft";
   for (const CLI::App* command : app.get_subcommands()) name += ' ' + command->get_name();
-  return report_bad_command_line(fmt::format("{}\nSee {} --help", error.what(), name));
+  return report_bad_command_line(fmt::format("{}\n  See {} --help", error.what(), name));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "app/commands/commands.h"
 #include "base/error.h"
+#include "base/message.h"
 #include "model/files/synth.h"
 
 namespace weft {
@@ -29,7 +30,7 @@ ModelOptions model_options(const ConvertOptions& options) {
 }
 
 int done(const ConvertOptions& options) {
-  const std::string directory = options.model_dir.string();
+  const std::string directory = escaped(options.model_dir.string());
   fmt::print("wrote {}; weft verify {} checks it\n", directory, directory);
   return kExitSuccess;
 }

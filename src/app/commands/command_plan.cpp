@@ -11,6 +11,7 @@
 #include "app/deployment.h"
 #include "base/error.h"
 #include "base/machine.h"
+#include "base/message.h"
 #include "cuda/devices.h"
 #include "cuda/gpu_ops.h"
 #include "layout/legality.h"
@@ -46,7 +47,7 @@ void print_model(const Job& job, const PlanSetting& setting) {
   fmt::print(
       "model     {}: {}, {} layers, hidden {}, {} query and {} key/value heads of {}, "
       "ffn {}, vocabulary {}, {}\n",
-      job.model.string(), name(config.architecture), config.layers, config.hidden,
+      escaped(job.model.string()), name(config.architecture), config.layers, config.hidden,
       config.query_heads, config.kv_heads, config.head_dim, config.ffn, config.vocab,
       name(setting.model.dtype));
   if (!setting.converted) {

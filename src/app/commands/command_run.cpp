@@ -23,6 +23,8 @@
 #include "app/requests/prompts.h"
 #include "app/stop_request.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "base/message.h"
 #include "comm/control/clock_offset.h"
 #include "comm/session.h"
 #include "io/file.h"
@@ -72,6 +74,23 @@ PromptSurvey survey(const Job& job, Deployment& deployment, int columns) {
                         [&] { return deployment.control().stop_asked(); });
 }
 
+/// UserError where a rank that is to write rows has another directory of that name than rank 0, on
+/// its host's own disk, say: its rows would be lost.
+void check_shared(const Job& job, const Opened& opened, const Deployment& deployment,
+                  Group& world) {
+  const std::string own_token = opened.journal ? opened.journal->token() : "";
+  const std::string token = gather_strings(world, own_token).front();
+  const std::vector<std::string> hosts = gather_strings(world, host_name());
+  agree(world, [&] {
+    if (!deployment.leads_replica() || find_journal(job.output.dir, token)) return;
+    fail_user(
+        "{}: on {}, rank {} finds another directory there than rank 0 on {}: output.dir must lie "
+        "on "
+        "a file system that all hosts share",
+        job.output.dir.string(), host_name(), world.rank(), hosts.front());
+  });
+}
+
 Opened open_journal(const RunOptions& options, const Job& job, Deployment& deployment, int columns,
                     Group& world) {
   Opened opened;
@@ -100,6 +119,7 @@ Opened open_journal(const RunOptions& options, const Job& job, Deployment& deplo
   world.broadcast(std::as_writable_bytes(std::span(opened.rows)), 0);
   opened.complete = header[1] != 0;
   opened.run = static_cast<int>(header[2]);
+  if (!opened.complete && !opened.all_rows()) check_shared(job, opened, deployment, world);
   return opened;
 }
 
@@ -118,7 +138,7 @@ int already_complete(const Job& job, const Deployment& deployment, const Opened&
   if (world.rank() == 0) {
     make_missing_files(job, deployment, *opened.journal);
     fmt::print("{} is complete already ({} requests): nothing to do{}\n",
-               (job.output.dir / "results.jsonl").string(), opened.rows.size(),
+               escaped((job.output.dir / "results.jsonl").string()), opened.rows.size(),
                failed ? "; --retry-failed computes those that failed again" : "");
   }
   return failed ? kExitSomeFailed : kExitSuccess;
@@ -139,7 +159,7 @@ int write_results_only(const Job& job, const Deployment& deployment, Opened& ope
     }
     fmt::print(
         "weft: no request of {} is without its row; {} is written without loading the model\n",
-        opened.rows.size(), (job.output.dir / "results.jsonl").string());
+        opened.rows.size(), escaped((job.output.dir / "results.jsonl").string()));
   }
   world.broadcast(std::as_writable_bytes(std::span(&failed, 1)), 0);
   return failed > 0 ? kExitSomeFailed : kExitSuccess;

@@ -29,7 +29,7 @@ std::vector<TokenId> ids_of(const std::string& line, const std::string& where) {
 
 /// Of a model directory, or of any folder with tokenizer files.
 std::unique_ptr<Tokenizer> tokenizer_in(const std::filesystem::path& directory) {
-  if (!std::filesystem::exists(directory / Manifest::kFileName)) return load_tokenizer(directory);
+  if (!is_there(directory / Manifest::kFileName)) return load_tokenizer(directory);
   std::unique_ptr<Tokenizer> tokenizer = tokenizer_of(ModelReader(directory));
   if (tokenizer == nullptr) fail_user("{} has no tokenizer", directory.string());
   return tokenizer;

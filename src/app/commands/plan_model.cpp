@@ -1,6 +1,7 @@
 #include "app/commands/plan_model.h"
 
 #include "app/deployment.h"
+#include "io/file.h"
 #include "io/json.h"
 #include "model/files/manifest.h"
 
@@ -8,8 +9,7 @@ namespace weft {
 
 PlanModel plan_model(const std::filesystem::path& directory) {
   const std::filesystem::path config_json = directory / "config.json";
-  if (std::filesystem::exists(directory / Manifest::kFileName) ||
-      !std::filesystem::exists(config_json)) {
+  if (is_there(directory / Manifest::kFileName) || !is_there(config_json)) {
     return {facts_of(ModelReader(directory)), true};
   }
   const nlohmann::json config = read_json(config_json);

@@ -15,6 +15,7 @@ namespace {
 
 using Params = SamplingParams;
 
+constexpr std::int64_t kKiB = 1024;
 constexpr std::int64_t kMaxCount = std::numeric_limits<TokenId>::max();
 
 // clang-format off
@@ -37,7 +38,7 @@ constexpr SamplingParameter kParameters[] = {
      "Added to the logits of these tokens."},
     {"allowed_token_ids", types::token_ids(), &Params::allowed_token_ids, kInJob | kInBodies,
      "Nothing else is generated; empty, in jobs only: everything may be."},
-    {"bad_words", types::texts(1024), &Params::bad_words, kEverywhere,
+    {"bad_words", types::texts(1024, kKiB * 256), &Params::bad_words, kEverywhere,
      "Texts that are never generated.", "--bad-word"},
     {"max_tokens", types::integer(1, kMaxCount), &Params::max_tokens, kEverywhere,
      "Most tokens to generate; a body with `echo` may say 0.", "-n,--max-tokens"},
@@ -47,7 +48,7 @@ constexpr SamplingParameter kParameters[] = {
      "Seed of the random numbers; a request without one derives its own from the job's and its `custom_id`."},
     {"ignore_eos", types::boolean(), &Params::ignore_eos, kEverywhere,
      "Go on after the model's end tokens."},
-    {"stop", types::texts(16), &Params::stop, kEverywhere,
+    {"stop", types::texts(16, kKiB * 64), &Params::stop, kEverywhere,
      "Texts that end a completion; they are cut off."},
     {"include_stop_str_in_output", types::boolean(), &Params::include_stop, kInBodies,
      "The stop text that was found stays in the answer."},
@@ -61,18 +62,19 @@ constexpr SamplingParameter kParameters[] = {
 
 template <class T>
 constexpr bool kIsList =
-    std::is_same_v<T, std::vector<std::string>> || std::is_same_v<T, std::vector<TokenId>>;
+    std::is_same_v<T, SharedList<std::string>> || std::is_same_v<T, SharedList<TokenId>>;
 
 void read(const YamlValue& value, double& target) { target = value.number(); }
 void read(const YamlValue& value, std::int64_t& target) { target = value.integer(); }
 void read(const YamlValue& value, std::uint64_t& target) { target = value.integer64(); }
 void read(const YamlValue& value, bool& target) { target = value.boolean(); }
-void read(const YamlValue& value, std::vector<std::string>& target) { target = value.texts(); }
-void read(const YamlValue& value, std::vector<TokenId>& target) {
-  target.clear();
+void read(const YamlValue& value, SharedList<std::string>& target) { target = value.texts(); }
+void read(const YamlValue& value, SharedList<TokenId>& target) {
+  std::vector<TokenId> ids;
   for (const std::int64_t id : value.integers(0, kMaxCount)) {
-    target.push_back(static_cast<TokenId>(id));
+    ids.push_back(static_cast<TokenId>(id));
   }
+  target = std::move(ids);
 }
 
 std::string written_item(TokenId id) { return fmt::format("{}", id); }
@@ -125,9 +127,12 @@ std::string written(const SamplingParameter& parameter, const Params& sampling) 
 
 void settle(Params& sampling) {
   sampling.top_k = std::max<std::int64_t>(sampling.top_k, 0);
-  std::vector<TokenId>& allowed = sampling.allowed_token_ids;
-  std::sort(allowed.begin(), allowed.end());
-  allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
+  for (SharedList<TokenId>* list : {&sampling.allowed_token_ids, &sampling.stop_token_ids}) {
+    if (list->empty()) continue;
+    std::vector<TokenId>& ids = list->edit();
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  }
 }
 
 std::string body_parameters_markdown() {

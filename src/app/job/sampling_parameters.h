@@ -30,8 +30,8 @@ struct SamplingParameter {
   /// Where its value goes; nothing: what reads bodies knows.
   using Member = std::variant<std::monostate, double SamplingParams::*,
                               std::int64_t SamplingParams::*, std::uint64_t SamplingParams::*,
-                              bool SamplingParams::*, std::vector<std::string> SamplingParams::*,
-                              std::vector<TokenId> SamplingParams::*>;
+                              bool SamplingParams::*, SharedList<std::string> SamplingParams::*,
+                              SharedList<TokenId> SamplingParams::*>;
 
   std::string_view name;  ///< "top_p"
   ValueType type;
@@ -56,8 +56,8 @@ void set_parameter(const SamplingParameter& parameter, const YamlValue& value,
 /// A parameter's value as YAML flow text; of one that has a member.
 std::string written(const SamplingParameter& parameter, const SamplingParams& sampling);
 
-/// Brings what may be written in several ways into one: top_k -1 is 0, ids that are allowed are
-/// sorted and distinct.
+/// Brings what may be written in several ways into one: top_k -1 is 0, lists of ids are sorted
+/// and distinct.
 void settle(SamplingParams& sampling);
 
 /// What bodies may hold, as rows of Markdown (parameter, value, default, meaning).

@@ -44,8 +44,13 @@ void check_texts(const ValueType& type, const YamlValue& value) {
   if (static_cast<std::int64_t>(texts.size()) > type.high) {
     value.refuse(fmt::format("must have at most {} items", type.high));
   }
+  std::int64_t bytes = 0;
   for (const std::string& text : texts) {
     if (text.empty()) value.refuse("must not hold an empty string");
+    bytes += static_cast<std::int64_t>(text.size());
+  }
+  if (bytes > type.bytes) {
+    value.refuse(fmt::format("must have at most {} KiB in all", type.bytes / 1024));
   }
 }
 
@@ -84,7 +89,8 @@ std::string kind_in_words(const ValueType& type) {
     case Kind::text:
       return "string";
     case Kind::texts:
-      return fmt::format("string, or list of up to {}", type.high);
+      return fmt::format("string, or list of up to {}, {} KiB in all", type.high,
+                         type.bytes / 1024);
     case Kind::boolean:
       return "`true`, `false`";
     case Kind::word:

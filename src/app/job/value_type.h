@@ -20,7 +20,7 @@ struct ValueType {
   enum class Kind {
     path,
     text,       ///< not empty
-    texts,      ///< a text, or a list of up to `high`; none of them empty
+    texts,      ///< a text, or a list of up to `high`, `bytes` in all; none of them empty
     boolean,    ///< `true` or `false`
     word,       ///< one of `words`
     integer,    ///< from `low` to `high`, a multiple of `step`
@@ -36,6 +36,7 @@ struct ValueType {
   std::int64_t low = 0;
   std::int64_t high = 0;
   std::int64_t step = 1;
+  std::int64_t bytes = 0;
   double least = 0;
   double most = 0;
   bool above_least = false;  ///< `least` itself, as f32, is not allowed
@@ -60,8 +61,8 @@ inline constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::ma
 
 constexpr ValueType path() { return {.kind = ValueType::Kind::path}; }
 constexpr ValueType text() { return {.kind = ValueType::Kind::text}; }
-constexpr ValueType texts(std::int64_t most) {
-  return {.kind = ValueType::Kind::texts, .high = most};
+constexpr ValueType texts(std::int64_t most, std::int64_t bytes) {
+  return {.kind = ValueType::Kind::texts, .high = most, .bytes = bytes};
 }
 constexpr ValueType boolean() { return {.kind = ValueType::Kind::boolean}; }
 constexpr ValueType one_of(std::initializer_list<std::string_view> words) {

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "io/file.h"
+#include "io/foreign_text.h"
 #include "text/utf8.h"
 
 namespace weft {
@@ -231,6 +232,7 @@ void check_text(const std::string& text, const std::string& name) {
 YamlDocument YamlDocument::load(const std::filesystem::path& file, Keys keys) {
   YamlDocument document(file.string(), keys);
   const std::string text = read_text(file, kYamlCap);
+  refuse_foreign_text(text, document.name_);
   check_text(text, document.name_);
   const auto place_of = [&](const YAML::Mark& mark) {
     return fmt::format("{}:{}", document.name_, std::max(mark.line, 0) + 1);

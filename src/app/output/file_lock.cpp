@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/message.h"
 
 namespace weft {
 
@@ -18,8 +19,8 @@ bool lock_exclusively(const File& file, std::chrono::milliseconds patience) {
   for (;;) {
     if (::flock(file.fd(), LOCK_EX | LOCK_NB) == 0) return true;
     if (errno == ENOSYS || errno == EOPNOTSUPP || errno == ENOLCK) {
-      fmt::print(stderr, "weft: {}: no file locks here; do not start a second run on it\n",
-                 file.path());
+      print_error(
+          fmt::format("{}: no file locks here; do not start a second run on it", file.path()));
       return true;
     }
     if (errno != EWOULDBLOCK && errno != EINTR) fail("{}: flock: {}", file.path(), errno_text());

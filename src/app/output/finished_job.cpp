@@ -21,15 +21,15 @@ RunReport begin_report(const Job& job, const Deployment& deployment,
 
 RowCounts make_results(Journal& journal) {
   for (const char* name : {"summary.json", "timings.h5"}) {
-    std::filesystem::remove(journal.directory() / name);
+    make_way(journal.directory() / name);
   }
   return journal.finish();
 }
 
 void make_missing_files(const Job& job, const Deployment& deployment, const Journal& journal) {
   const std::filesystem::path& directory = journal.directory();
-  if (!std::filesystem::exists(directory / "timings.h5")) write_timings(directory);
-  if (std::filesystem::exists(directory / "summary.json")) return;
+  if (!is_there(directory / "timings.h5")) write_timings(directory);
+  if (is_there(directory / "summary.json")) return;
   RunReport report = begin_report(job, deployment, journal.rows());
   const RowCounts counts = journal.counts();
   report.succeeded = counts.succeeded;

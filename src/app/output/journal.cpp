@@ -3,13 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <span>
-#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "app/output/file_lock.h"
 #include "app/output/journal_frame.h"
+#include "app/output/output_directory.h"
 #include "app/output/results_record.h"
 #include "base/error.h"
 #include "base/progress_counter.h"
@@ -24,6 +27,7 @@ using Path = std::filesystem::path;
 constexpr std::size_t kWriteBuffer = std::size_t{1} << 20;
 /// Much more at once might keep an fsync, and those who wait for it, longer than the watch allows.
 constexpr Bytes kSyncEvery = Bytes{1} << 30;
+constexpr Bytes kLongestToken = 400;
 
 Path journal_of(const Path& output) { return output / "journal"; }
 Path identity_of(const Path& output) { return journal_of(output) / "identity.json"; }
@@ -33,31 +37,26 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-void make_directories(const Path& output) {
-  std::error_code failed;
-  std::filesystem::create_directories(journal_of(output), failed);
-  if (failed) {
-    fail_user("{}: cannot be created: {}", journal_of(output).string(), failed.message());
-  }
-}
-
-/// "host, process 123": for the message to whoever comes second.
-std::string own_name() {
+/// "host, process 123, run 9f…": for the message to whoever comes second, and for other hosts,
+/// which find the same file only where they share the directory.
+std::string new_token() {
   char host[256] = {};
   if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
-  return fmt::format("{}, process {}", host, ::getpid());
+  std::random_device random;
+  return fmt::format("{}, process {}, run {:08x}{:08x}", host, ::getpid(), random(), random());
 }
 
-/// Takes the lock of the output directory.
-File lock(const Path& output) {
+/// Takes the lock of the output directory and writes `token` to its file.
+File lock(const Path& output, const std::string& token) {
   File file = File::open_append(journal_of(output) / "lock");
   if (!lock_exclusively(file)) {
-    std::string holder(std::min<Bytes>(file.size(), 300), '\0');
+    std::string holder(std::min<Bytes>(file.size(), kLongestToken), '\0');
     file.pread_all(std::as_writable_bytes(std::span(holder.data(), holder.size())), 0);
     fail_user("{}: another run is using this output directory ({})", output.string(), holder);
   }
   file.truncate(0);
-  file.write_all(bytes_of(own_name()));
+  file.write_all(bytes_of(token));
+  file.sync();
   return file;
 }
 
@@ -101,6 +100,31 @@ RowCounts count(const std::vector<RowState>& rows) {
           .failed = std::count(rows.begin(), rows.end(), RowState::failed)};
 }
 
+/// Parts open for reading, only so many at a time: there may be more than a process can have open.
+class OpenParts {
+ public:
+  explicit OpenParts(const std::vector<Path>& parts) : parts_(parts), files_(parts.size()) {}
+
+  const File& at(std::size_t part) {
+    if (!files_[part].is_open()) {
+      if (order_.size() == kMostOpen) {
+        files_[order_.front()] = File();
+        order_.pop_front();
+      }
+      files_[part] = File::open_read(parts_[part]);
+      order_.push_back(part);
+    }
+    return files_[part];
+  }
+
+ private:
+  static constexpr std::size_t kMostOpen = 32;
+
+  const std::vector<Path>& parts_;
+  std::vector<File> files_;
+  std::deque<std::size_t> order_;  ///< those that are open, in the order in which they were opened
+};
+
 /// Copies the rows at `places`, in that order, into `target`; says what was written.
 ResultsRecord copy_rows(const std::vector<Path>& parts, const std::vector<RowPlace>& places,
                         const File& target) {
@@ -116,8 +140,7 @@ ResultsRecord copy_rows(const std::vector<Path>& parts, const std::vector<RowPla
     target.sync();
     synced = written.bytes;
   };
-  std::vector<File> files;
-  for (const Path& part : parts) files.push_back(File::open_read(part));
+  OpenParts files(parts);
   std::string buffer;
   buffer.reserve(kWriteBuffer);  // growing would take three times as much
   for (const RowPlace& place : places) {
@@ -127,8 +150,9 @@ ResultsRecord copy_rows(const std::vector<Path>& parts, const std::vector<RowPla
     }
     const std::size_t start = buffer.size();
     buffer.resize(start + place.length + 1, '\n');
-    files[place.part].pread_all(
-        std::as_writable_bytes(std::span(buffer).subspan(start, place.length)), place.offset);
+    files.at(place.part)
+        .pread_all(std::as_writable_bytes(std::span(buffer).subspan(start, place.length)),
+                   place.offset);
   }
   put(buffer);
   written.digest = digest.result();
@@ -139,16 +163,19 @@ ResultsRecord copy_rows(const std::vector<Path>& parts, const std::vector<RowPla
 
 Journal::Journal(const Path& output_dir, const JobIdentity& identity, std::int64_t requests,
                  const std::function<bool()>& stop)
-    : directory_(output_dir), rows_(static_cast<std::size_t>(requests), RowState::missing) {
-  make_directories(directory_);
-  lock_ = lock(directory_);
-  const bool has_results = std::filesystem::exists(results_of(directory_));
-  const bool has_identity = std::filesystem::exists(identity_of(directory_));
+    : directory_(output_dir),
+      token_(new_token()),
+      rows_(static_cast<std::size_t>(requests), RowState::missing) {
+  prepare_output_directory(directory_);
+  lock_ = lock(directory_, token_);
+  remove_half_written(directory_);
+  const bool has_results = is_there(results_of(directory_));
+  const bool has_identity = is_there(identity_of(directory_));
   const std::vector<Path> parts = journal_parts(journal_of(directory_));
   if (!has_identity && (has_results || !parts.empty())) {
-    fail_user("{}: holds results but no {}: not touched; choose another output.dir",
-              directory_.string(),
-              std::filesystem::relative(identity_of(directory_), directory_).string());
+    fail_user(
+        "{}: holds results but no journal/identity.json: not touched; choose another output.dir",
+        directory_.string());
   }
   const std::string difference =
       has_identity ? difference_from(identity_of(directory_), identity) : std::string();
@@ -176,6 +203,22 @@ Journal::Journal(const Path& output_dir, const JobIdentity& identity, std::int64
         results_of(directory_).string());
   }
   complete_ = origin == ResultsOrigin::journal && done.succeeded + done.failed == requests;
+}
+
+bool find_journal(const Path& output_dir, const std::string& token,
+                  std::chrono::milliseconds patience) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds pause(100);
+  const Clock::time_point deadline = Clock::now() + patience;
+  for (;;) {
+    count_progress();
+    try {
+      if (read_text(journal_of(output_dir) / "lock", kLongestToken) == token) return true;
+    } catch (const UserError&) {  // missing, or in the middle of being written
+    }
+    if (Clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 RowCounts Journal::counts() const { return count(rows_); }

@@ -47,7 +47,8 @@ struct RowCounts {
 /// The journal of an output directory, held by one process at a time.
 class Journal {
  public:
-  /// Creates the directories where missing, takes the lock, compares or writes the identity, reads
+  /// Checks the directory and creates what is missing, takes the lock, clears away what killed runs
+  /// left half-written, compares or writes the identity, reads
   /// all parts (torn and damaged lines are passed over). Throws UserError when another run holds
   /// the directory, when it belongs to another job (naming what differs), or holds a results.jsonl
   /// that was not made from this journal. Throws Cancelled when `stop`, which is asked with each
@@ -64,6 +65,8 @@ class Journal {
   [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
   /// The job is finished, by an earlier run or by `finish`: results.jsonl is there, with its rows.
   [[nodiscard]] bool complete() const { return complete_; }
+  /// What the lock's file holds while this object lives, and no other: see `find_journal`.
+  [[nodiscard]] const std::string& token() const { return token_; }
 
   /// Drops the rows that failed, so that their requests are missing: the parts are rewritten as one
   /// without them. Returns how many there were. Throws UserError when a process of an earlier run
@@ -77,10 +80,17 @@ class Journal {
  private:
   std::filesystem::path directory_;
   File lock_;
+  std::string token_;
   std::vector<RowState> rows_;
   std::int64_t damaged_ = 0;
   bool complete_ = false;
 };
+
+/// On other ranks: waits a little until the journal in this directory is the one whose token it is,
+/// as file systems of several hosts may lag. False when it is another, or none: then the directory
+/// is not the one that rank 0 has.
+bool find_journal(const std::filesystem::path& output_dir, const std::string& token,
+                  std::chrono::milliseconds patience = std::chrono::seconds(10));
 
 /// The append-only part of one replica. Safe to kill at any moment.
 class JournalPart {

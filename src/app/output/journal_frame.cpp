@@ -7,9 +7,11 @@
 #include <iterator>
 #include <system_error>
 
+#include "app/output/output_directory.h"
 #include "app/requests/line_reader.h"
 #include "base/cancelled.h"
 #include "base/digest.h"
+#include "base/error.h"
 
 namespace weft {
 namespace {
@@ -69,10 +71,13 @@ std::filesystem::path journal_part_path(const std::filesystem::path& journal, in
 
 std::vector<std::filesystem::path> journal_parts(const std::filesystem::path& journal) {
   std::vector<std::filesystem::path> parts;
-  for (const auto& entry : std::filesystem::directory_iterator(journal)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("part-") && name.ends_with(".jsonl")) parts.push_back(entry.path());
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(journal, failed)) {
+    if (is_numbered_name(entry.path().filename().string(), "part", ".jsonl")) {
+      parts.push_back(entry.path());
+    }
   }
+  if (failed) fail_user("{}: cannot be read: {}", journal.string(), failed.message());
   std::sort(parts.begin(), parts.end());
   return parts;
 }
@@ -82,7 +87,7 @@ std::int64_t scan_journal(const std::vector<std::filesystem::path>& parts,
                           const std::function<bool()>& stop) {
   std::int64_t damaged = 0;
   for (std::size_t part = 0; part < parts.size(); ++part) {
-    LineReader reader(parts[part], kJournalLineCap);
+    LineReader reader(parts[part], kJournalLineCap, stop);
     LineReader::Line line;
     while (reader.next(line)) {
       if (stop && stop()) throw Cancelled();

@@ -18,16 +18,16 @@ using Path = std::filesystem::path;
 constexpr std::chrono::seconds kPatience(10);
 constexpr std::size_t kWriteBuffer = std::size_t{1} << 20;
 
-/// All parts, locked: no straggler of an earlier run writes to them.
-std::vector<File> locked(const std::vector<Path>& parts) {
-  std::vector<File> files;
+/// Throws UserError when a process of an earlier run still holds one of the parts. One after the
+/// other: there may be more than a process can have open, and whoever has let go does not come
+/// back.
+void check_unused(const std::vector<Path>& parts) {
   for (const Path& part : parts) {
-    files.push_back(File::open_append(part));
-    if (!lock_exclusively(files.back(), kPatience)) {
+    const File file = File::open_append(part);
+    if (!lock_exclusively(file, kPatience)) {
       fail_user("{}: a process of an earlier run is still writing to it", part.string());
     }
   }
-  return files;
 }
 
 /// Writes one row of each request that succeeded to `path`, durably. Throws Cancelled when `stop`
@@ -66,7 +66,7 @@ std::int64_t Journal::forget_failed(const std::function<bool()>& stop) {
   if (failed == 0) return 0;
   const Path journal = directory_ / "journal";
   const std::vector<Path> parts = journal_parts(journal);
-  const std::vector<File> locks = locked(parts);
+  check_unused(parts);
   const Path first = journal_part_path(journal, 0);
   Path partial = first;
   partial += ".tmp";

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "base/message.h"
 #include "base/version.h"
 #include "plan/sizing.h"
 
@@ -190,7 +191,7 @@ std::string to_text(const RunReport& r) {
   if (r.numerics != "invariant") {
     text += "  tokens and logits may differ from one layout, batch or run to another\n";
   }
-  text += fmt::format("  model      {}\n", r.model);
+  text += fmt::format("  model      {}\n", escaped(r.model));
   text += fmt::format("  layout     {}, each rank {}\n", to_string(r.layout), r.processor);
   text += fmt::format("  hosts      {}\n", folded(r.hosts));
   text += fmt::format("  requests   {} of {} done, {} failed", r.succeeded + r.failed, r.requests,
@@ -238,7 +239,7 @@ std::string to_text(const RunReport& r) {
         fmt::format("  trace      the first spans of each rank; {} had no room\n", r.dropped_spans);
   }
   text += r.results.empty() ? "  stopped before the end; run the same command to go on\n"
-                            : fmt::format("  results    {}\n", r.results);
+                            : fmt::format("  results    {}\n", escaped(r.results));
   return text;
 }
 

@@ -27,7 +27,7 @@ struct Stored {
 /// The newest first.
 std::vector<Stored> stored_records(const Path& output) {
   const Path path = record_of(output);
-  if (!std::filesystem::exists(path)) return {};
+  if (!is_there(path)) return {};
   const nlohmann::json file = read_json(path);
   std::vector<Stored> records;
   try {
@@ -49,7 +49,7 @@ void record_results(const Path& output_dir, const ResultsRecord& made) {
   };
   add(made.bytes, made.digest.hex());
   const Path results = output_dir / "results.jsonl";
-  if (std::filesystem::exists(results)) {
+  if (is_there(results)) {
     const File file = File::open_read(results);
     add(file.size(), digest_of_file(results).hex());
   }
@@ -59,7 +59,7 @@ void record_results(const Path& output_dir, const ResultsRecord& made) {
 
 ResultsOrigin results_origin(const Path& output_dir) {
   const Path results = output_dir / "results.jsonl";
-  if (!std::filesystem::exists(results)) return ResultsOrigin::missing;
+  if (!is_there(results)) return ResultsOrigin::missing;
   const std::vector<Stored> records = stored_records(output_dir);
   if (records.empty()) return ResultsOrigin::journal;
   const Bytes size = File::open_read(results).size();

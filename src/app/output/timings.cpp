@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "app/output/output_directory.h"
 #include "base/error.h"
 #include "base/progress_counter.h"
 #include "io/hdf5_table.h"
@@ -38,12 +39,14 @@ File open_records(const Path& path, Bytes record) {
   return file;
 }
 
-/// The files of one kind of record, sorted by name.
-std::vector<Path> files_of(const Path& output, std::string_view kind) {
+/// The files of one kind of record, sorted by name. Other files are nobody's concern.
+std::vector<Path> files_of(const Path& output, const std::string& kind) {
   std::vector<Path> files;
   std::error_code missing;
   for (const auto& entry : std::filesystem::directory_iterator(folder_of(output), missing)) {
-    if (entry.path().filename().string().starts_with(kind)) files.push_back(entry.path());
+    if (is_numbered_name(entry.path().filename().string(), kind, ".bin")) {
+      files.push_back(entry.path());
+    }
   }
   std::sort(files.begin(), files.end());
   return files;
@@ -117,11 +120,19 @@ Table expert_table() {
           .row_bytes = sizeof(E)};
 }
 
+/// The files of one table. They are opened one after the other: there may be more than a process
+/// can have open.
+struct TableFiles {
+  std::vector<Path> paths;
+  std::vector<Bytes> sizes;  ///< of whole records
+};
+
 /// Copies whole records of `files` to `offset` of `target`.
-void copy_records(const std::vector<File>& files, Bytes record, const File& target, Bytes offset) {
+void copy_records(const TableFiles& files, const File& target, Bytes offset) {
   std::vector<std::byte> piece;
-  for (const File& file : files) {
-    const Bytes size = whole(file, record);
+  for (std::size_t i = 0; i < files.paths.size(); ++i) {
+    const File file = File::open_read(files.paths[i]);
+    const Bytes size = files.sizes[i];
     for (Bytes at = 0; at < size; at += piece.size()) {
       piece.resize(std::min(kCopyPiece, size - at));
       count_progress();
@@ -242,7 +253,7 @@ void RunLog::end(double seconds, const std::vector<ExpertLoad>& experts) {
 void visit_requests(const Path& output_dir,
                     const std::function<void(const RequestTiming&)>& visit) {
   std::vector<RequestTiming> piece;
-  for (const Path& path : files_of(output_dir, "requests-")) {
+  for (const Path& path : files_of(output_dir, "requests")) {
     const File file = File::open_read(path);
     const Bytes count = file.size() / sizeof(RequestTiming);
     for (Bytes at = 0; at < count; at += piece.size()) {
@@ -256,12 +267,13 @@ void visit_requests(const Path& output_dir,
 
 void write_timings(const Path& output_dir) {
   std::vector<Table> tables = {request_table(), step_table(), run_table(), expert_table()};
-  std::vector<std::vector<File>> files;
+  std::vector<TableFiles> files;
   for (Table& table : tables) {
-    std::vector<File>& of_table = files.emplace_back();
-    for (const Path& path : files_of(output_dir, table.name)) {
-      of_table.push_back(File::open_read(path));
-      table.rows += static_cast<std::int64_t>(of_table.back().size() / table.row_bytes);
+    TableFiles& of_table = files.emplace_back();
+    of_table.paths = files_of(output_dir, table.name);
+    for (const Path& path : of_table.paths) {
+      of_table.sizes.push_back(whole(File::open_read(path), table.row_bytes));
+      table.rows += static_cast<std::int64_t>(of_table.sizes.back() / table.row_bytes);
     }
   }
   const Path partial = output_dir / "timings.h5.tmp";
@@ -269,7 +281,7 @@ void write_timings(const Path& output_dir) {
     hdf5::create_tables(partial, tables);
     const File target = File::open_update(partial);
     for (std::size_t i = 0; i < tables.size(); ++i) {
-      if (tables[i].rows > 0) copy_records(files[i], tables[i].row_bytes, target, tables[i].offset);
+      if (tables[i].rows > 0) copy_records(files[i], target, tables[i].offset);
     }
     target.sync();
     replace_file(partial, output_dir / "timings.h5");

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -85,13 +86,14 @@ struct ParameterReader {
                            ? value->get<std::uint64_t>()
                            : static_cast<std::uint64_t>(value->get<std::int64_t>());
   }
-  void operator()(std::vector<std::string> SamplingParams::*member) const {
+  void operator()(SharedList<std::string> SamplingParams::*member) const {
     const json* value = given_parameter(body, name);
     if (value != nullptr) {
-      sampling.*member = read_texts(name, *value, static_cast<std::size_t>(type.high));
+      sampling.*member = read_texts(name, *value, static_cast<std::size_t>(type.high),
+                                    static_cast<Bytes>(type.bytes));
     }
   }
-  void operator()(std::vector<TokenId> SamplingParams::*member) const {
+  void operator()(SharedList<TokenId> SamplingParams::*member) const {
     const json* value = given_parameter(body, name);
     if (value == nullptr) return;
     if (!value->is_array()) wrong_type(name, "a list of token ids", *value);
@@ -99,7 +101,7 @@ struct ParameterReader {
   }
 };
 
-void read_sampled(const json& body, PromptLine& line) {
+void read_choices(const json& body, PromptLine& line) {
   const ValueType& type = sampling_parameter("n").type;
   read_integer(body, "n", type.low, type.high, line.choices);
   std::int64_t best_of = line.choices;
@@ -175,20 +177,32 @@ void read_boolean(const json& body, std::string_view param, bool& result) {
   result = value->get<bool>();
 }
 
-std::vector<std::string> read_texts(std::string_view param, const json& value, std::size_t most) {
-  const json list = value.is_array() ? value : json::array({value});
+std::vector<std::string> read_texts(std::string_view param, const json& value, std::size_t most,
+                                    Bytes bytes) {
+  const bool is_list = value.is_array();
   std::vector<std::string> texts;
-  for (const json& text : list) {
+  std::set<std::string_view> seen;
+  Bytes in_all = 0;
+  for (std::size_t i = 0; i < (is_list ? value.size() : 1); ++i) {
+    const json& text = is_list ? value[i] : value;
     if (!text.is_string()) wrong_type(param, "a string or a list of strings", text);
     if (text.get_ref<const std::string&>().empty()) {
       refuse_parameter(param, "invalid_value", fmt::format("'{}' holds an empty string", param));
     }
-    texts.push_back(text.get<std::string>());
+    const auto& string = text.get_ref<const std::string&>();
+    if (!seen.insert(string).second) continue;
+    texts.push_back(string);
+    in_all += string.size();
   }
   if (texts.size() > most) {
     refuse_parameter(
         param, "invalid_value",
         fmt::format("'{}' has {} strings, at most {} are allowed", param, texts.size(), most));
+  }
+  if (in_all > bytes) {
+    refuse_parameter(
+        param, "invalid_value",
+        fmt::format("'{}' has {} bytes in all, at most {} are allowed", param, in_all, bytes));
   }
   return texts;
 }
@@ -226,7 +240,7 @@ void read_sampling(const json& body, const PromptRules& rules, PromptLine& line,
                      fmt::format("'min_tokens' ({}) is above 'max_tokens' ({})",
                                  sampling.min_tokens, sampling.max_tokens));
   }
-  read_sampled(body, line);
+  read_choices(body, line);
 }
 
 void check_parameters(const json& body, const Parameters& own) {
@@ -252,6 +266,10 @@ void read_model_name(const json& body, PromptLine& line) {
   const json* model = given_parameter(body, "model");
   if (model == nullptr) return;
   if (!model->is_string()) wrong_type("model", "a string", *model);
+  if (model->get_ref<const std::string&>().size() > kMaxNameBytes) {
+    refuse_parameter("model", "invalid_value",
+                     fmt::format("'model' has more than {} bytes", kMaxNameBytes));
+  }
   line.model = model->get<std::string>();
 }
 

@@ -60,9 +60,10 @@ void read_boolean(const nlohmann::json& body, std::string_view param, bool& resu
 /// Throws RequestFault: a value is not in `range`, such as "above 0".
 [[noreturn]] void out_of_range(std::string_view param, std::string_view range,
                                const nlohmann::json& value);
-/// A list of at most `most` strings that are not empty, or one such string.
+/// A list of at most `most` strings that are not empty, or one such string; `bytes` at most in all.
+/// What is given twice counts once.
 std::vector<std::string> read_texts(std::string_view param, const nlohmann::json& value,
-                                    std::size_t most);
+                                    std::size_t most, Bytes bytes);
 
 /// A list of ids below `vocab`; else RequestFault.
 std::vector<TokenId> token_ids(std::string_view param, const nlohmann::json& list,

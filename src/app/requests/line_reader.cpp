@@ -3,6 +3,7 @@
 #include <span>
 #include <utility>
 
+#include "base/cancelled.h"
 #include "base/progress_counter.h"
 
 namespace weft {
@@ -12,15 +13,16 @@ constexpr Bytes kPiece = Bytes{1} << 20;
 
 }  // namespace
 
-LineReader::LineReader(const std::filesystem::path& path, Bytes cap)
-    : LineReader(plain_stream(File::open_read(path)), cap) {}
+LineReader::LineReader(const std::filesystem::path& path, Bytes cap, Stop stop)
+    : LineReader(plain_stream(File::open_read(path)), cap, nullptr, std::move(stop)) {}
 
-LineReader::LineReader(std::unique_ptr<ByteStream> stream, Bytes cap, Digester* digest)
-    : stream_(std::move(stream)), cap_(cap), digest_(digest) {}
+LineReader::LineReader(std::unique_ptr<ByteStream> stream, Bytes cap, Digester* digest, Stop stop)
+    : stream_(std::move(stream)), cap_(cap), digest_(digest), stop_(std::move(stop)) {}
 
 bool LineReader::refill() {
   piece_.resize(kPiece);
   count_progress();
+  if (stop_ && stop_()) throw Cancelled();
   const std::size_t count = stream_->read(std::as_writable_bytes(std::span(piece_)));
   if (count == 0) return false;
   read_at_ += count;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,11 +26,14 @@ class LineReader {
     bool too_long = false;    ///< longer than the cap; `text` is its first `cap` bytes
   };
 
-  /// Reads a file as it is. Throws UserError when it cannot be opened.
-  LineReader(const std::filesystem::path& path, Bytes cap);
+  using Stop = std::function<bool()>;
+
+  /// Reads a file as it is. Throws UserError when it cannot be opened. `stop` as below.
+  LineReader(const std::filesystem::path& path, Bytes cap, Stop stop = nullptr);
   /// Reads a stream. `digest`, when given, is fed all bytes that are read and must outlive the
-  /// reader.
-  LineReader(std::unique_ptr<ByteStream> stream, Bytes cap, Digester* digest = nullptr);
+  /// reader. `stop`, when given, is asked with each MiB: Cancelled is thrown when it says so.
+  LineReader(std::unique_ptr<ByteStream> stream, Bytes cap, Digester* digest = nullptr,
+             Stop stop = nullptr);
 
   /// The next line; false at the end.
   bool next(Line& line);
@@ -40,6 +44,7 @@ class LineReader {
   std::unique_ptr<ByteStream> stream_;
   Bytes cap_;
   Digester* digest_;
+  Stop stop_;
   std::vector<char> piece_;
   std::string_view left_;  ///< what is still unread of `piece_`
   Bytes read_at_ = 0;      ///< place in the text behind `piece_`

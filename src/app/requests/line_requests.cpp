@@ -1,5 +1,6 @@
 #include "app/requests/line_requests.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "app/requests/body_parameters.h"
@@ -13,7 +14,10 @@ LineRequests::LineRequests(const PromptLine& line, PromptTokens& tokens, const E
   common_.sampling = line.sampling;
   common_.echo = line.echo;
   try {
-    common_.bad_words = tokens.bad_words(line.sampling.bad_words);
+    std::vector<std::vector<TokenId>> words = tokens.bad_words(line.sampling.bad_words);
+    std::sort(words.begin(), words.end());
+    words.erase(std::unique(words.begin(), words.end()), words.end());
+    common_.bad_words = std::move(words);
   } catch (const UserError& error) {
     refuse_parameter("bad_words", "invalid_value", error.what());
   }

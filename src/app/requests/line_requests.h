@@ -12,7 +12,7 @@
 namespace weft {
 
 /// Every choice of every prompt of a line, made one by one: a line may ask for thousands, each with
-/// a copy of its prompt and of its parameters.
+/// a copy of its prompt. Lists of parameters are the same for all.
 class LineRequests {
  public:
   /// Throws RequestFault or UserError when the model cannot run one of them.

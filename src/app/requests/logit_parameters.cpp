@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "app/job/sampling_parameters.h"
 #include "app/requests/body_parameters.h"
@@ -36,8 +37,7 @@ void read_logit_bias(const json& body, const PromptRules& rules, SamplingParams&
   if (value == nullptr) return;
   const ValueType& type = sampling_parameter(kName).type;
   if (!value->is_object()) wrong_type(kName, "an object of token ids and numbers", *value);
-  std::vector<LogitBias>& all = sampling.logit_bias;
-  all.clear();
+  std::vector<LogitBias> all;
   for (const auto& [key, bias] : value->items()) {
     const TokenId token = bias_token(key, rules.vocab);
     if (!bias.is_number()) wrong_type(kName, "an object of token ids and numbers", *value);
@@ -47,6 +47,7 @@ void read_logit_bias(const json& body, const PromptRules& rules, SamplingParams&
   }
   std::sort(all.begin(), all.end(),
             [](const LogitBias& a, const LogitBias& b) { return a.token < b.token; });
+  sampling.logit_bias = std::move(all);
 }
 
 }  // namespace weft

@@ -104,8 +104,10 @@ class FormatCheck {
 
 }  // namespace
 
-PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& rules,
+PromptSurvey survey_prompts(const std::filesystem::path& file, const PromptRules& given,
                             const std::function<bool()>& stop) {
+  PromptRules rules = given;
+  rules.stop = stop;
   Digester digest;
   PromptSurvey survey;
   std::vector<std::uint64_t> hashes;  // what is held of each request

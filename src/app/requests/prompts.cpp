@@ -7,6 +7,7 @@
 #include "app/requests/chat_body.h"
 #include "app/requests/completion_body.h"
 #include "base/error.h"
+#include "io/foreign_text.h"
 #include "io/json.h"
 
 namespace weft {
@@ -24,11 +25,12 @@ constexpr int kPromptDepth = 64;  ///< deepest nesting of a line's JSON
 }
 
 /// The line as a JSON object.
-json parse_object(std::string_view line, std::int64_t number) {
+json parse_object(std::string_view line, std::int64_t number, const PromptRules& rules) {
   const std::string where = fmt::format("line {}", number);
   json object;
   try {
-    object = parse_json(line, where, {.bytes = kPromptLineCap, .depth = kPromptDepth});
+    object = parse_json(line, where,
+                        {.bytes = kPromptLineCap, .depth = kPromptDepth, .stop = rules.stop});
   } catch (const UserError& error) {
     std::string message = error.what();
     const std::string place = where + ":1:";  // there is only one line in this text
@@ -54,6 +56,11 @@ const std::string& text_member(const json& object, const std::string& key) {
 void read_custom_id(const json& object, PromptSource& source) {
   const std::string& id = text_member(object, "custom_id");
   if (id.empty()) refuse("custom_id", "invalid_value", "'custom_id' is empty");
+  if (id.size() > kMaxNameBytes) {
+    refuse(
+        "custom_id", "invalid_value",
+        fmt::format("'custom_id' has {} bytes, at most {} are allowed", id.size(), kMaxNameBytes));
+  }
   source.custom_id = id;
 }
 
@@ -77,7 +84,7 @@ void check_envelope(const json& object) {
 }
 
 void read_openai(std::string_view text, const PromptRules& rules, PromptLine& line) {
-  const json object = parse_object(text, line.source.line);
+  const json object = parse_object(text, line.source.line, rules);
   read_custom_id(object, line.source);
   check_envelope(object);
   const auto body = object.find("body");
@@ -95,12 +102,13 @@ void read_openai(std::string_view text, const PromptRules& rules, PromptLine& li
 /// The id of a line that brings none.
 std::string line_id(const PromptSource& source) { return fmt::format("line-{}", source.line); }
 
-/// "custom_id" or "id" of a JSON object, when it is a string or an integer.
+/// "custom_id" or "id" of a JSON object, when it is a string that is not too long, or an integer.
 std::optional<std::string> own_id(const json& object) {
   for (const char* key : {"custom_id", "id"}) {
     const auto found = object.find(key);
     if (found == object.end()) continue;
-    if (found->is_string() && !found->get_ref<const std::string&>().empty()) {
+    if (found->is_string() && !found->get_ref<const std::string&>().empty() &&
+        found->get_ref<const std::string&>().size() <= kMaxNameBytes) {
       return found->get<std::string>();
     }
     if (found->is_number_integer()) return found->dump();
@@ -115,7 +123,7 @@ void use_defaults(const PromptRules& rules, PromptLine& line) {
 
 void read_jsonl(std::string_view text, const PromptRules& rules, PromptLine& line) {
   line.source.custom_id = line_id(line.source);
-  const json object = parse_object(text, line.source.line);
+  const json object = parse_object(text, line.source.line, rules);
   if (auto id = own_id(object)) line.source.custom_id = std::move(id);
   line.prompt = text_member(object, rules.field);
   use_defaults(rules, line);
@@ -182,10 +190,13 @@ Prompt parse_prompt(std::string_view text, PromptSource source, const PromptRule
 }
 
 PromptReader::PromptReader(const std::filesystem::path& file, PromptRules rules, Digester* digest)
-    : lines_(open_stream(file), kPromptLineCap, digest), rules_(std::move(rules)) {}
+    : file_(file),
+      lines_(open_stream(file), kPromptLineCap, digest, rules.stop),
+      rules_(std::move(rules)) {}
 
 bool PromptReader::advance() {
   while (lines_.next(line_)) {
+    if (line_.number == 1) refuse_foreign_text(line_.text, file_.string());
     if (line_.number == 1 && line_.text.starts_with("\xEF\xBB\xBF")) line_.text.remove_prefix(3);
     if (line_.text.ends_with('\r')) line_.text.remove_suffix(1);
     if (!is_blank(line_.text)) return true;

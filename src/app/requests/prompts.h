@@ -24,6 +24,9 @@ namespace weft {
 /// Longest line of a prompt file.
 inline constexpr Bytes kPromptLineCap = Bytes{16} << 20;
 
+/// Longest custom_id and longest name of a model: both are kept while a request is worked on.
+inline constexpr Bytes kMaxNameBytes = Bytes{16} << 10;
+
 /// Who asks: what ties a line of the prompt file to its row of the results.
 struct PromptSource {
   std::int64_t index = 0;  ///< number of the request, from 0: blank lines do not count
@@ -69,12 +72,16 @@ struct PromptRules {
   SamplingParams defaults;       ///< for what a request does not set; `seed` is the job's
   /// Token ids must be below.
   std::int64_t vocab = std::numeric_limits<TokenId>::max();
+  /// Asked within long lines, too: Cancelled is thrown when it says so. Lines of a request must not
+  /// depend on it where several ranks read the same.
+  std::function<bool()> stop = nullptr;
 };
 
 /// The rules of a job for a model of `vocab` tokens.
 PromptRules prompt_rules(const Job& job, std::int64_t vocab);
 
-/// Parses one line (without its '\n'). Never throws for what the line holds.
+/// Parses one line (without its '\n'). Never throws for what the line holds; Cancelled as the rules
+/// have it.
 Prompt parse_prompt(std::string_view line, PromptSource source, const PromptRules& rules);
 
 /// The seed of a request that brings none: a digest of the job's seed and the request's id.
@@ -84,7 +91,8 @@ std::uint64_t derived_seed(std::uint64_t job_seed, std::string_view custom_id);
 class PromptReader {
  public:
   /// Reads gzip and zstd files too, by their first bytes. Throws UserError when the file cannot be
-  /// read; so do the other functions where a compressed file is damaged. `digest`, when given, is
+  /// read; so do the other functions where a compressed file is damaged, or the text begins as
+  /// UTF-16 does, or a file that is packed otherwise. `digest`, when given, is
   /// fed the contents as they are read, unpacked.
   PromptReader(const std::filesystem::path& file, PromptRules rules, Digester* digest = nullptr);
 
@@ -94,10 +102,13 @@ class PromptReader {
   bool skip();
   /// Index of the request that `next` would return.
   [[nodiscard]] std::int64_t position() const { return index_; }
+  /// Bytes of the file, unpacked, ahead of the line that was read last.
+  [[nodiscard]] Bytes offset() const { return line_.offset; }
 
  private:
   bool advance();
 
+  std::filesystem::path file_;
   LineReader lines_;
   PromptRules rules_;
   LineReader::Line line_;

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/message.h"
 #include "comm/control/control_message.h"
 #include "comm/control/self_watchdog.h"
 
@@ -378,7 +379,7 @@ std::string ControlService::own_name() const {
 
 void ControlService::end_job(const std::string& why) {
   ::alarm(kLastResort);
-  fmt::print(stderr, "weft: {}\n", why);
+  print_error(why);
   std::fflush(stderr);
   if (mailbox_) {
     send_to_all(plain(Kind::end));

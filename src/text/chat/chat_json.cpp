@@ -3,47 +3,41 @@
 #include <fmt/format.h>
 
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
+#include "io/json.h"
+
 namespace weft::chat {
 namespace {
 
-using nlohmann::json;
-
-// Receives the parser's events. (The library's own tree would sort the members.)
-class Builder : public nlohmann::json_sax<json> {
+// Builds values as they are read. (The library's own tree would sort the members.)
+class Builder final : public JsonSink {
  public:
   Value take() { return std::move(root_); }
 
-  bool null() override { return put(none_value()); }
-  bool boolean(bool value) override { return put(bool_value(value)); }
-  bool number_integer(std::int64_t value) override { return put(int_value(value)); }
-  bool number_unsigned(std::uint64_t value) override {
+  void null() override { put(none_value()); }
+  void boolean(bool value) override { put(bool_value(value)); }
+  void integer(std::int64_t value) override { put(int_value(value)); }
+  void natural(std::uint64_t value) override {
     if (value > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) too_large();
-    return put(int_value(static_cast<std::int64_t>(value)));
+    put(int_value(static_cast<std::int64_t>(value)));
   }
-  bool number_float(double value, const std::string& digits) override {
-    if (digits.find_first_of(".eE") == std::string::npos) too_large();
-    return put(float_value(value));
+  void real(double value, std::string_view digits) override {
+    if (digits.find_first_of(".eE") == std::string_view::npos) too_large();
+    put(float_value(value));
   }
-  bool string(std::string& value) override {
-    return put(string_value(Text(std::move(value), true)));
+  void string(std::string value) override { put(string_value(Text(std::move(value), true))); }
+  void begin_object() override { open(true); }
+  bool key(std::string name) override {
+    open_.back().key = std::move(name);
+    return open_.back().dict.find(open_.back().key) == nullptr;
   }
-  bool binary(json::binary_t&) override { return false; }
-  bool start_object(std::size_t) override { return open(true); }
-  bool start_array(std::size_t) override { return open(false); }
-  bool key(std::string& value) override {
-    open_.back().key = std::move(value);
-    return true;
-  }
-  bool end_object() override { return close(); }
-  bool end_array() override { return close(); }
-  bool parse_error(std::size_t, const std::string&, const json::exception& error) override {
-    throw Fault(fmt::format("not valid JSON: {}", error.what()));
-  }
+  void end_object() override { close(); }
+  void begin_array() override { open(false); }
+  void end_array() override { close(); }
 
  private:
   struct Open {
@@ -57,22 +51,18 @@ class Builder : public nlohmann::json_sax<json> {
     throw Fault("an integer of more than 64 bits (signed) in a chat request");
   }
 
-  bool open(bool is_dict) {
-    if (open_.size() >= max_value_depth) {
-      throw Fault(fmt::format("JSON nested more than {} deep", max_value_depth));
-    }
+  void open(bool is_dict) {
     open_.emplace_back();
     open_.back().is_dict = is_dict;
-    return true;
   }
 
-  bool close() {
+  void close() {
     Open done = std::move(open_.back());
     open_.pop_back();
-    return put(done.is_dict ? dict_value(std::move(done.dict)) : list_value(std::move(done.items)));
+    put(done.is_dict ? dict_value(std::move(done.dict)) : list_value(std::move(done.items)));
   }
 
-  bool put(Value value) {
+  void put(Value value) {
     if (open_.empty()) {
       root_ = std::move(value);
     } else if (Open& target = open_.back(); target.is_dict) {
@@ -80,7 +70,6 @@ class Builder : public nlohmann::json_sax<json> {
     } else {
       target.items.push_back(std::move(value));
     }
-    return true;
   }
 
   std::vector<Open> open_;
@@ -91,7 +80,11 @@ class Builder : public nlohmann::json_sax<json> {
 
 Value value_from_json(std::string_view text) {
   Builder builder;
-  json::sax_parse(text.begin(), text.end(), &builder);
+  try {
+    parse_json(text, "JSON", {.bytes = text.size(), .depth = max_value_depth}, builder);
+  } catch (const UserError& error) {
+    throw Fault(error.what());
+  }
   return builder.take();
 }
 

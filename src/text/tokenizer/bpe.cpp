@@ -10,11 +10,15 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/progress_counter.h"
 #include "text/tokenizer/space_cuts.h"
 #include "text/utf8.h"
 
 namespace weft {
 namespace {
+
+/// A word of megabytes takes seconds.
+constexpr std::int64_t kTurnsBetweenBeats = 1 << 16;
 
 std::size_t slot_of(std::uint64_t pair, std::size_t slots) {
   const std::uint64_t mixed = (pair ^ (pair >> 29)) * 0x9E3779B97F4A7C15u;
@@ -144,7 +148,8 @@ void Bpe::merge(Workspace& work, std::vector<TokenId>& out) const {
     if (rank(i)) queue.push_back(entry(i));
   }
   std::make_heap(queue.begin(), queue.end(), std::greater<>());
-  while (!queue.empty()) {
+  for (std::int64_t turn = 1; !queue.empty(); ++turn) {
+    if (turn % kTurnsBetweenBeats == 0) beat();
     std::pop_heap(queue.begin(), queue.end(), std::greater<>());
     const std::uint64_t best = queue.back();
     queue.pop_back();

@@ -19,6 +19,10 @@ struct SentencePieceSettings {
   static SentencePieceSettings from_model(std::string_view model);
 };
 
+/// Whether a model's compiled rules for rewriting text lead nowhere outside themselves: the library
+/// follows them without a look. True where there are none. Works on anything.
+bool has_sound_rewrites(std::string_view model);
+
 /// The same model with `dummy_prefix` off. Rests on a property of the format: a serialized message
 /// with another behind it is the two merged.
 inline constexpr std::string_view without_dummy_prefix{"\x1A\x02\x18\x00", 4};

@@ -18,8 +18,12 @@ namespace {
 using Processor = sentencepiece::SentencePieceProcessor;
 
 void load(Processor& processor, std::string_view model) {
+  if (!has_sound_rewrites(model)) {
+    fail_user("not a SentencePiece model: its rules for rewriting text are damaged");
+  }
   const auto status = processor.LoadFromSerializedProto({model.data(), model.size()});
-  if (!status.ok() || processor.GetPieceSize() <= 0) fail_user("not a SentencePiece model");
+  if (!status.ok()) fail_user("not a SentencePiece model: {}", status.ToString());
+  if (processor.GetPieceSize() <= 0) fail_user("not a SentencePiece model: it has no pieces");
   if (processor.GetPieceSize() > max_vocab_size) {
     fail_user("{} pieces are too many", processor.GetPieceSize());
   }
