@@ -156,6 +156,10 @@ const JobKey kKeys[] = {
     {"input.field", "string", "With `jsonl`: the member that holds the prompt.", false,
      [](const Value& v, Job& j) { j.input.field = field(v); },
      [](const Job& j) { return written(std::string_view(j.input.field)); }},
+    {"input.special_tokens", "`auto`, `text`, `parse`",
+     "Whether names of special tokens (`<|im_start|>`) in requests stay text or are these tokens; `auto`: tokens in prompts, text in chats, whose authors are not trusted.", false,
+     [](const Value& v, Job& j) { j.input.special_tokens = SpecialTokens{v.choice({"auto", "text", "parse"})}; },
+     [](const Job& j) { return std::string(name(j.input.special_tokens)); }},
 
     {"sampling.temperature", "number, 0 to 100", "0 takes the likeliest token every time (greedy).", false,
      [](const Value& v, Job& j) { j.sampling.temperature = v.number(0, 100); },

@@ -19,7 +19,7 @@ constexpr std::size_t kMaxStops = 16;
 constexpr std::int64_t kMaxChoices = 128;
 
 /// Parameters of every request that change what is generated.
-constexpr std::array<std::string_view, 20> kHonoured = {"max_tokens",
+constexpr std::array<std::string_view, 21> kHonoured = {"max_tokens",
                                                         "min_tokens",
                                                         "temperature",
                                                         "top_p",
@@ -38,7 +38,8 @@ constexpr std::array<std::string_view, 20> kHonoured = {"max_tokens",
                                                         "repetition_penalty",
                                                         "logit_bias",
                                                         "allowed_token_ids",
-                                                        "bad_words"};
+                                                        "bad_words",
+                                                        "parse_special"};
 
 /// Parameters that cannot change what is generated: who asks, and what a service keeps for it.
 constexpr std::array<std::string_view, 5> kIgnored = {"user", "safety_identifier", "metadata",
