@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "app/end_tokens.h"
 #include "app/weight_loading.h"
 #include "base/cancelled.h"
 #include "base/error.h"
@@ -243,7 +244,9 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
   options.max_sequence_length = sizes_.max_sequence_length;
   options.digest = digest;
   options.async_scheduling = async_scheduling_;
-  options.eos = reader_->config().eos;
+  for (const EndToken& token : end_tokens(reader_->config(), tokenizer_.get())) {
+    options.eos.push_back(token.id);
+  }
   return std::make_unique<Engine>(*model_, tokenizer_.get(), std::move(options));
 }
 

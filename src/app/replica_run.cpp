@@ -99,6 +99,7 @@ void ReplicaRun::run() {
   report_.decode_seconds = stats.decode_seconds;
   report_.output_seconds = stats.logits_seconds + stats.sampling_seconds;
   if (deployment_.leads_replica()) {
+    report_.names_left_as_text = tokens_.names_left_as_text();
     report_.preemptions = stats.preemptions;
     report_.prefix_tokens_looked_up = stats.prefix_tokens_looked_up;
     report_.prefix_tokens_taken_over = stats.prefix_tokens_taken_over;

@@ -25,7 +25,7 @@ Engine::Engine(Model& model, const Tokenizer* tokenizer, EngineOptions options)
 
 void Engine::check(const Request& request) const {
   const auto length = static_cast<std::int64_t>(request.prompt.size());
-  const std::int64_t vocab = model_.partition().config.vocab;
+  const std::int64_t vocab = this->vocab();
   if (length == 0) fail_user("the prompt has no tokens");
   if (length >= options_.max_sequence_length) {
     fail_user("the prompt has {} tokens, the longest sequence is {} (engine.max_sequence_length)",
@@ -40,7 +40,6 @@ void Engine::check(const Request& request) const {
   within("prompt token", request.prompt);
   within("stop token", request.sampling.stop_token_ids);
   within("allowed token", request.sampling.allowed_token_ids);
-  for (const std::vector<TokenId>& word : request.bad_words) within("token of a bad word", word);
   for (const LogitBias& bias : request.sampling.logit_bias) {
     within("token with a bias", std::span(&bias.token, 1));
   }

@@ -83,6 +83,9 @@ class Engine {
   /// Lands what is in flight and launches nothing more: no rank is left with messages on their way.
   void drain(const OnToken& on_token, const OnCompletion& on_completion);
 
+  /// The model's vocabulary.
+  [[nodiscard]] std::int64_t vocab() const { return model_.partition().config.vocab; }
+
   /// Requests taken in and not finished.
   [[nodiscard]] std::int64_t pending() const {
     return static_cast<std::int64_t>(sequences_.size());

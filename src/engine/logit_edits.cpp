@@ -8,13 +8,6 @@
 namespace weft {
 namespace {
 
-/// Whether the sequence's output ends with all tokens of `word` but the last.
-bool completes(const Sequence& sequence, std::span<const TokenId> word) {
-  const auto prefix = static_cast<std::int64_t>(word.size()) - 1;
-  return prefix <= sequence.generated() &&
-         std::equal(word.begin(), word.end() - 1, sequence.tokens.end() - prefix);
-}
-
 void forbid(std::vector<LogitEdit>& edits, TokenId token) {
   LogitEdit edit;
   edit.token = token;
@@ -50,8 +43,9 @@ std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const Tok
     }
     for (const TokenId token : params.stop_token_ids) forbid(edits, token);
   }
-  for (const std::vector<TokenId>& word : sequence.request.bad_words) {
-    if (!word.empty() && completes(sequence, word)) forbid(edits, word.back());
+  if (const auto& words = sequence.request.bad_words) {
+    for (const TokenId token : words->always()) forbid(edits, token);
+    words->completing(sequence.text_tail, [&](TokenId token) { forbid(edits, token); });
   }
   for (const LogitBias& bias : params.logit_bias) {
     LogitEdit edit;
@@ -75,9 +69,7 @@ std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const Tok
 }
 
 bool edits_follow_tokens(const Request& request) {
-  return request.sampling.penalises() ||
-         std::any_of(request.bad_words.begin(), request.bad_words.end(),
-                     [](const std::vector<TokenId>& word) { return word.size() > 1; });
+  return request.sampling.penalises() || (request.bad_words && request.bad_words->follow_text());
 }
 
 Penalties penalties_of(const SamplingParams& params) {

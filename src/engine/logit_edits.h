@@ -11,8 +11,7 @@
 namespace weft {
 
 /// The edits for a sequence's next token, by ascending token, each token once. Forbidden are ends
-/// of the sequence before `min_tokens` and the last tokens of bad words whose other tokens are the
-/// output's last ones.
+/// of the sequence before `min_tokens` and tokens with which a bad word would stand in the text.
 std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const TokenId> eos);
 
 /// Whether the edits depend on which tokens were chosen, not only on how many.

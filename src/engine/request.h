@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "base/digest.h"
 #include "base/shared.h"
 #include "base/types.h"
+#include "engine/bad_words.h"
 
 namespace weft {
 
@@ -36,8 +38,10 @@ struct SamplingParams {
   double repetition_penalty = 1;          ///< above 0
   SharedList<LogitBias> logit_bias;       ///< a token at most once
   SharedList<TokenId> allowed_token_ids;  ///< nothing else is chosen; empty: everything is allowed
-  SharedList<std::string> bad_words;      ///< texts that never come; `Request` has their tokens
-  std::uint64_t seed = 0;  ///< always set: the request's own or a hash of job seed and custom_id
+  SharedList<std::string> bad_words;      ///< texts that never come; see `Request::bad_words`
+  /// Always set: the request's own or a hash of job seed and custom_id. In a `Sequence` the key of
+  /// its draws, which depends on the prompt, too.
+  std::uint64_t seed = 0;
   std::int64_t max_tokens = 16;  ///< 0: the prompt is computed and nothing chosen
   std::int64_t min_tokens = 0;   ///< stops are not looked at before that many tokens
   bool ignore_eos = false;
@@ -61,8 +65,8 @@ struct Request {
   SamplingParams sampling;
   /// Which of a line's completions this is; part of the random numbers' counter, below 2^32.
   std::int64_t choice = 0;
-  SharedList<std::vector<TokenId>> bad_words;  ///< sequences that are never completed
-  bool echo = false;                           ///< the completion repeats the prompt
+  std::shared_ptr<const BadWords> bad_words;  ///< what the completion must not contain; may be null
+  bool echo = false;                          ///< the completion repeats the prompt
 
   /// Whether logits of all the prompt's tokens are needed: its keys and values may then not be
   /// taken from an earlier computation without them.

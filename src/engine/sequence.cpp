@@ -1,6 +1,7 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/error.h"
 #include "model/forward/batch.h"
@@ -18,10 +19,19 @@ std::string_view name(FinishReason reason) {
   return reason == FinishReason::stop ? "stop" : "length";
 }
 
+std::uint64_t draw_key(std::uint64_t seed, std::span<const TokenId> prompt) {
+  static_assert(std::endian::native == std::endian::little);
+  Digester digester;
+  digester.add(std::as_bytes(std::span(&seed, 1)));
+  digester.add(std::as_bytes(prompt));
+  return digester.result().low;
+}
+
 Sequence::Sequence(Request request, const Tokenizer* tokenizer)
     : request(std::move(request)),
       tokens(request.prompt),
       stops(request.sampling.stop, tokenizer, request.sampling.include_stop) {
+  request.sampling.seed = draw_key(request.sampling.seed, request.prompt);
   if (!request.sampling.penalises()) return;
   std::vector<TokenId> sorted = tokens;
   std::sort(sorted.begin(), sorted.end());
@@ -68,6 +78,7 @@ std::optional<FinishReason> Sequence::take(const SampledToken& choice, bool gene
 std::optional<FinishReason> Sequence::append(TokenId token, std::span<const TokenId> eos,
                                              std::int64_t max_length) {
   tokens.push_back(token);
+  if (request.bad_words) request.bad_words->extend(text_tail, token);
   if (request.sampling.penalises()) {
     auto at = std::lower_bound(occurrences.begin(), occurrences.end(), token,
                                [](const Occurrence& a, TokenId b) { return a.token < b; });

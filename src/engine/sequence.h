@@ -1,7 +1,10 @@
 // A request on its way through the engine.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "base/digest.h"
@@ -17,8 +20,14 @@ struct Occurrence {
   std::int64_t in_output = 0;  ///< how often among the generated tokens
 };
 
+/// The key of a sequence's draws: a digest of the request's seed and the prompt's tokens, so that
+/// one seed for many prompts does not give all of them the same random numbers. docs/numerics.md
+/// has the formula.
+std::uint64_t draw_key(std::uint64_t seed, std::span<const TokenId> prompt);
+
 /// One sequence: its tokens so far and what its completion will say.
 struct Sequence {
+  /// The seed of the request becomes the key of its draws.
   Sequence(Request request, const Tokenizer* tokenizer);
 
   Request request;
@@ -29,6 +38,7 @@ struct Sequence {
   std::vector<PositionLogprobs> logprobs;  ///< of the generated tokens
   std::vector<PositionLogprobs> prompt_logprobs;  ///< of the prompt's tokens but the first, so far
   bool decoding = false;                          ///< its latest slice gave a token: see phase_of
+  std::string text_tail;         ///< end of the generated text, kept where bad words need it
   std::int64_t text_bytes = -1;  ///< of the decoded text, when a stop string cut it
   /// Tokens that were chosen behind those known: the host learns them when their steps land.
   std::int64_t unseen = 0;

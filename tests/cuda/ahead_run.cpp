@@ -4,6 +4,7 @@
 
 #include "catch.h"
 #include "engine/logit_edits.h"
+#include "support/bad_words.h"
 #include "support/pieces.h"
 #include "support/row_sampling.h"
 
@@ -119,8 +120,8 @@ std::vector<Request> mixed_requests() {
       request.echo = true;
       request.sampling.logprobs = 3;
     }
-    if (i % 11 == 10) request.bad_words = {{2}, {3}};
-    if (i % 11 == 9) request.bad_words = {{2, 3}, {5}};
+    if (i % 11 == 10) request.bad_words = bad_words({{2}, {3}});
+    if (i % 11 == 9) request.bad_words = bad_words({{2, 3}, {5}});
     // Those that hold back all others' steps end soon.
     if (edits_follow_tokens(request)) request.sampling.max_tokens = 2;
     request.choice = static_cast<std::int64_t>(i % 3);

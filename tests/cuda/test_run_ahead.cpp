@@ -9,6 +9,7 @@
 #include "ahead_run.h"
 #include "catch.h"
 #include "engine/logit_edits.h"
+#include "support/bad_words.h"
 #include "support/moe_configs.h"
 
 namespace weft::test {
@@ -156,8 +157,8 @@ TEST_CASE("a step lands first when the host must know its tokens", "[cuda][ahead
   };
   CHECK(ahead_with([](Request&) {}) == 5);
   CHECK(ahead_with([](Request& request) { request.sampling.presence_penalty = 1; }) == 0);
-  CHECK(ahead_with([](Request& request) { request.bad_words = {{7, 8}}; }) == 0);
-  CHECK(ahead_with([](Request& request) { request.bad_words = {{7}, {9}}; }) == 5);
+  CHECK(ahead_with([](Request& request) { request.bad_words = bad_words({{7, 8}}); }) == 0);
+  CHECK(ahead_with([](Request& request) { request.bad_words = bad_words({{7}, {9}}); }) == 5);
   CHECK(ahead_with([](Request& request) { request.sampling.min_tokens = 4; }) == 5);
   // An end token that would come at once comes when it may: 4 tokens, and a row that is dropped.
   CHECK(ahead_with([](Request& request) {

@@ -23,6 +23,9 @@ class Pieces final : public Tokenizer {
                                             EncodeOptions /*options*/) const override {
     fail("these tests encode nothing");
   }
+  [[nodiscard]] bool names_special(std::string_view text) const override {
+    return text.find(pieces_.back()) != std::string_view::npos;
+  }
   [[nodiscard]] std::size_t vocab_size() const override { return pieces_.size(); }
   [[nodiscard]] std::string_view token_bytes(TokenId id) const override {
     return pieces_[static_cast<std::size_t>(id)];

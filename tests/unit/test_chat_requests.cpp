@@ -1,6 +1,7 @@
 // Requests to /v1/chat/completions, from the line of a prompt file to token ids.
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -146,7 +147,11 @@ TEST_CASE("a model without a chat template refuses chats and nothing else", "[pr
   CHECK(tokens.of(text) == std::vector<std::vector<TokenId>>{{0, 1}});
   text.prompt = PromptArray{"i", std::vector<TokenId>{7}, "h"};
   CHECK(tokens.of(text) == std::vector<std::vector<TokenId>>{{1}, {7}, {0}});
-  CHECK(tokens.bad_words({"hi", " i", " "}) == std::vector<std::vector<TokenId>>{{0, 1}, {1}});
+  CHECK(tokens.bad_words({}, 2) == nullptr);
+  const auto words = tokens.bad_words({"hi", "i"}, 2);
+  CHECK(std::vector<TokenId>(words->always().begin(), words->always().end()) ==
+        std::vector<TokenId>{1});
+  CHECK(tokens.bad_words({"hi", "i"}, 2) == words);  // made once
   const PromptLine chat = accepted("{" + kHello + "}");
   for (int i = 0; i < 2; ++i) {
     CHECK_THAT(message_of<UserError>([&] { tokens.of(chat); }),
@@ -157,6 +162,62 @@ TEST_CASE("a model without a chat template refuses chats and nothing else", "[pr
         std::vector<std::vector<TokenId>>{{0, 1, 0, 1}});
   CHECK_THAT(message_of<UserError>([&] { PromptTokens(dir.path(), nullptr).of(chat); }),
              Catch::Matchers::Contains("no tokenizer"));
+}
+
+TEST_CASE("names of special tokens are tokens in prompts and text in chats", "[prompts][chat]") {
+  const TempDir dir;
+  dir.write(
+      "tokenizer.json",
+      R"({"model":{"type":"BPE","vocab":{"h":0,"i":1,"<":2,">":3},"merges":[]},)"
+      R"("added_tokens":[{"id":4,"content":"<h>","special":true,"normalized":false}],)"
+      R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false},)"
+      R"("post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<h>",)"
+      R"("type_id":0}},{"Sequence":{"id":"A","type_id":0}}],)"
+      R"("special_tokens":{"<h>":{"id":"<h>","ids":[4],"tokens":["<h>"]}}}})");
+  dir.write("chat_template.jinja", "<h>{{ messages[0].content }}");
+  const auto tokenizer = load_tokenizer(dir.path());
+  PromptTokens tokens(dir.path(), tokenizer.get());
+  using Ids = std::vector<std::vector<TokenId>>;
+  const auto ids = [&](std::string_view url, const std::string& body, SpecialTokens job) {
+    PromptRules rules;
+    rules.special_tokens = job;
+    const Prompt prompt = parse_prompt(R"({"custom_id":"a","method":"POST","url":"/v1/)" +
+                                           std::string(url) + R"(","body":)" + body + "}",
+                                       {.index = 0, .line = 1, .custom_id = std::nullopt}, rules);
+    if (const auto* error = std::get_if<PromptError>(&prompt)) FAIL(error->message);
+    return tokens.of(std::get<PromptLine>(prompt));
+  };
+  const auto completion = [&](const std::string& more, SpecialTokens job) {
+    return ids("completions", R"({"prompt":["<h>i","i"])" + more + "}", job);
+  };
+  const auto chat = [&](const std::string& more, SpecialTokens job) {
+    return ids("chat/completions", R"({"messages":[{"role":"u","content":"<h>i"}])" + more + "}",
+               job);
+  };
+  using enum SpecialTokens;
+  const std::string yes = R"(,"parse_special":true)";
+  const std::string no = R"(,"parse_special":false)";
+  CHECK(completion("", automatic) == Ids{{4, 4, 1}, {4, 1}});
+  CHECK(completion(R"(,"add_special_tokens":false)", automatic) == Ids{{4, 1}, {1}});
+  CHECK(completion(yes, text) == Ids{{4, 4, 1}, {4, 1}});
+  CHECK(chat("", parse) == Ids{{4, 4, 1}});
+  CHECK(chat(yes, automatic) == Ids{{4, 4, 1}});
+  CHECK(tokens.names_left_as_text() == 0);
+  CHECK(completion("", text) == Ids{{4, 2, 0, 3, 1}, {4, 1}});
+  CHECK(completion(no, automatic) == Ids{{4, 2, 0, 3, 1}, {4, 1}});
+  CHECK(tokens.names_left_as_text() == 2);
+  CHECK(chat("", automatic) == Ids{{4, 2, 0, 3, 1}});
+  CHECK(chat(no, parse) == Ids{{4, 2, 0, 3, 1}});
+  CHECK(tokens.names_left_as_text() == 4);
+  // Lines that are no requests of an API.
+  PromptRules rules;
+  rules.format = InputFormat::text;
+  for (const SpecialTokens job : {automatic, text, parse}) {
+    rules.special_tokens = job;
+    const Prompt line =
+        parse_prompt("<h>", {.index = 0, .line = 1, .custom_id = std::nullopt}, rules);
+    CHECK(std::get<PromptLine>(line).parse_special == (job != text));
+  }
 }
 
 TEST_CASE("tools are refused where the template does not ask for them", "[prompts][chat]") {

@@ -199,6 +199,21 @@ TEST_CASE("a stop string on the last token is a stop", "[sequence]") {
   CHECK(run({{"a", "c"}, sampling, 4}) == End{2, FinishReason::length, -1});
 }
 
+TEST_CASE("draws depend on the seed and the prompt", "[sequence]") {
+  const auto key = [](std::uint64_t seed, std::vector<TokenId> prompt) {
+    Request request;
+    request.prompt = std::move(prompt);
+    request.sampling.seed = seed;
+    return Sequence(request, nullptr).request.sampling.seed;
+  };
+  // XXH3-128 of the bytes, by another implementation of it.
+  CHECK(key(7, {1, 2}) == 0x546d2bafcbb02345U);
+  CHECK(key(7, {1, 2}) == key(7, {1, 2}));
+  CHECK(key(7, {1, 2}) != key(8, {1, 2}));
+  CHECK(key(7, {1, 2}) != key(7, {1, 3}));
+  CHECK(key(7, {1, 2}) != key(7, {1, 2, 0}));
+}
+
 TEST_CASE("a completion says what its sequence became", "[sequence]") {
   const Pieces tokenizer({"a", "b", "c", "<end>"});
   const std::vector<TokenId> eos = {3};

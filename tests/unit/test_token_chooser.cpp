@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "engine/logit_edits.h"
+#include "support/bad_words.h"
 #include "support/row_sampling.h"
 
 namespace weft {
@@ -116,9 +117,10 @@ TEST_CASE("ends cannot come before min_tokens", "[chooser]") {
 TEST_CASE("bad words are never completed", "[chooser]") {
   SamplingParams params = greedy();
   const auto with = [&](const std::vector<TokenId>& prompt, const std::vector<TokenId>& output,
-                        std::vector<std::vector<TokenId>> words) {
-    Sequence sequence = generated(prompt, output, params);
-    sequence.request.bad_words = std::move(words);
+                        const std::vector<std::vector<TokenId>>& words) {
+    Sequence sequence = sequence_of(prompt, params);
+    sequence.request.bad_words = test::bad_words(words);
+    for (const TokenId token : output) sequence.append(token, {}, 1000);
     return sample({1, 2, 3, 4}, sequence).token;
   };
   CHECK(with({0}, {}, {{3}}) == 2);

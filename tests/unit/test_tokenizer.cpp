@@ -316,6 +316,49 @@ TEST_CASE("ids without a token decode to nothing", "[tokenizer]") {
   CHECK(tokenizer->token_id(" the").has_value());
 }
 
+TEST_CASE("an added token that is a word of its own is none beside joiners", "[tokenizer]") {
+  const ScratchDir dir;
+  json root = byte_level_root();
+  const std::size_t id = root["model"]["vocab"].size() + 1000;
+  root["added_tokens"].push_back({{"id", id},
+                                  {"content", "<w>"},
+                                  {"special", false},
+                                  {"normalized", false},
+                                  {"single_word", true}});
+  dir.write("tokenizer.json", root.dump());
+  const auto tokenizer = load_tokenizer(dir.path());
+  const auto finds = [&](const std::string& text) {
+    const auto ids = tokenizer->encode(text);
+    return std::find(ids.begin(), ids.end(), static_cast<TokenId>(id)) != ids.end();
+  };
+  for (const char* beside : {"", " ", "-", "\u2460", "\u200b", "\U0001f600"}) {
+    CHECK(finds(beside + std::string("<w>")));
+    CHECK(finds("<w>" + std::string(beside)));
+  }
+  for (const char* beside : {"a", "1", "_", "\u0301", "\u200c", "\u200d", "\u24d0", "\u2160"}) {
+    CHECK_FALSE(finds(beside + std::string("<w>")));
+    CHECK_FALSE(finds("<w>" + std::string(beside)));
+  }
+}
+
+TEST_CASE("an added token that the vocabulary has stands for the same bytes", "[tokenizer]") {
+  const ScratchDir dir;
+  // é is the byte 0xE9 in this vocabulary, and Ġ a space.
+  dir.write("tokenizer.json",
+            R"({"model":{"type":"BPE","vocab":{"é":0,"Ġ":1,"a":2},"merges":[]},"added_tokens":[)"
+            R"({"id":0,"content":"é","special":false,"normalized":false},)"
+            R"({"id":1,"content":"Ġ","special":false,"normalized":false},)"
+            R"({"id":3,"content":"né","special":false,"normalized":false}],)"
+            R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false},)"
+            R"("decoder":{"type":"ByteLevel"}})");
+  const auto tokenizer = load_tokenizer(dir.path());
+  CHECK(tokenizer->encode("é aĠ") == std::vector<TokenId>{0, 1, 2, 1});
+  CHECK(tokenizer->token_bytes(0) == "\xE9");
+  CHECK(tokenizer->token_bytes(1) == " ");
+  CHECK(tokenizer->token_bytes(3) == "né");
+  CHECK(tokenizer->decode(std::vector<TokenId>{2, 1, 2}) == "a a");
+}
+
 TEST_CASE("several threads may encode at once", "[tokenizer]") {
   const ScratchDir dir;
   dir.write("tokenizer.json", byte_level_root().dump());
@@ -471,8 +514,38 @@ TEST_CASE("Oniguruma's spelling becomes PCRE2's", "[tokenizer]") {
   CHECK(matches(R"(\p{Han}+)", "a\u3005\u4e00\u3001") == "\u3005\u4e00");
   CHECK(matches(R"(\u4e00)", "a\u4e00") == "\u4e00");
   CHECK(matches(R"((?i:'S|'t))", "it'\u017f") == "'\u017f");
-  for (const char* pattern : {R"(\h)", R"(\K)", "a{1,2}+", "(?<n>a)", "(*UTF)a", "[^[^a]]", "[a",
-                              R"(\)", R"([\S])", "[[:alpha:]]", R"(\pL)", R"(\x{110000000})"}) {
+  // A word is Oniguruma's: marks belong to it, circled digits do not.
+  const char* groups = R"(\d{1,3}(?=(?:\d{3})*\b))";
+  CHECK(matches(groups, "1234\u2460") == "1");
+  CHECK(matches(groups, "1234") == "1");
+  CHECK(matches(groups, "1234\u0301") == "-");
+  CHECK(matches(R"(.\b)", "e\u0301\u203f\u00b2-") == "\u00b2");
+  CHECK(matches(R"(\B.)", "ab") == "b");
+  CHECK(matches(R"(\B.)", " -") == " ");
+  CHECK(matches(R"((?i:s|'ll)s)", "'LLs") == "'LLs");
+  CHECK(matches("(?i:\u2019s)\u00dfss", "\u2019S\u00dfss") == "\u2019S\u00dfss");
+  CHECK(matches("a{1,2}?", "aa") == "a");
+  for (const char* pattern : {R"(\h)",
+                              R"(\K)",
+                              "a{1,2}+",
+                              "(?<n>a)",
+                              "(*UTF)a",
+                              "[^[^a]]",
+                              "[a",
+                              "(?i:ss)",
+                              R"(\b+)",
+                              "(?i)a(?:F)i",
+                              "(?i:\u00df)",
+                              "(?i:[\u00df])",
+                              R"((?i:[\p{L}]))",
+                              R"((?i:\u0149))",
+                              R"(\xdf)",
+                              "a{2}?",
+                              R"(\)",
+                              R"([\S])",
+                              "[[:alpha:]]",
+                              R"(\pL)",
+                              R"(\x{110000000})"}) {
     INFO(pattern);
     CHECK_THROWS_AS(Regex(pcre2_from_oniguruma(pattern)), UserError);
   }

@@ -184,6 +184,8 @@ void add_tokenize(CLI::App& app, Action& action) {
   command->add_flag("--decode", options->decode, "the reverse: arrays of ids to text");
   command->add_flag("--plain", options->plain,
                     "without the tokens that the model puts around a text");
+  command->add_flag("--parse-special", options->parse_special,
+                    "names of special tokens are these tokens, as in a prompt");
   command->add_flag("--keep-special", options->keep_special,
                     "with --decode: write special tokens by name");
 }

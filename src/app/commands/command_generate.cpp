@@ -44,15 +44,16 @@ std::vector<TokenId> prompt_tokens(const GenerateOptions& options, const Tokeniz
   }
   const std::string text =
       options.prompt ? *options.prompt : read_text(*options.prompt_file, kPromptFileCap);
-  return options.chat ? chat_tokens(options, tokenizer, text) : tokenizer->encode(text);
+  return options.chat ? chat_tokens(options, tokenizer, text)
+                      : tokenizer->encode(text, {.parse_special = true});
 }
 
-Request request_of(const GenerateOptions& options, const Tokenizer* tokenizer) {
+Request request_of(const GenerateOptions& options, const Tokenizer* tokenizer, std::int64_t vocab) {
   Request request;
   request.prompt = prompt_tokens(options, tokenizer);
   request.sampling = options.sampling;
   request.bad_words =
-      PromptTokens(options.model_dir, tokenizer).bad_words(options.sampling.bad_words);
+      PromptTokens(options.model_dir, tokenizer).bad_words(options.sampling.bad_words, vocab);
   return request;
 }
 
@@ -101,7 +102,8 @@ int generate(const GenerateOptions& options, Group& world, JobControl& control) 
   Deployment deployment(options.model_dir, parallel, engine_for(options), world, control, true);
   agree(world, [&] { deployment.load(); });
   const std::unique_ptr<Engine> engine = deployment.make_engine(options.digest);
-  agree(world, [&] { engine->submit(request_of(options, deployment.tokenizer())); });
+  agree(world,
+        [&] { engine->submit(request_of(options, deployment.tokenizer(), engine->vocab())); });
 
   const bool prints = world.rank() == 0;
   Printer printer(deployment.tokenizer(), prints);

@@ -9,6 +9,7 @@
 #include "app/commands/plan_speed.h"
 #include "app/commands/plan_table.h"
 #include "app/deployment.h"
+#include "app/end_tokens.h"
 #include "base/error.h"
 #include "base/machine.h"
 #include "base/message.h"
@@ -42,7 +43,7 @@ void print_experts(const ModelConfig& config) {
   fmt::print("\n");
 }
 
-void print_model(const Job& job, const PlanSetting& setting) {
+void print_model(const Job& job, const PlanSetting& setting, const PlanModel& model) {
   const ModelConfig& config = setting.model.config;
   fmt::print(
       "model     {}: {}, {} layers, hidden {}, {} query and {} key/value heads of {}, "
@@ -54,6 +55,8 @@ void print_model(const Job& job, const PlanSetting& setting) {
     fmt::print("          not converted yet: planned as weft convert makes it by default\n");
   }
   print_experts(config);
+  fmt::print("ends      {}\n", to_text(end_tokens(config, model.tokenizer.get(), model.ends_source),
+                                       model.tokenizer.get()));
   fmt::print("memory    {} for each of {} ranks on a node ({})\n\n", human_bytes(setting.memory),
              setting.ranks_per_node, setting.memory_source);
 }
@@ -209,7 +212,7 @@ int command_plan(const PlanOptions& options) {
   setting.digest = job.output.digest;
   setting.limits = limits_of(options, setting);
 
-  print_model(job, setting);
+  print_model(job, setting, model);
   if (options.ranks) {
     fmt::print("{}\n", table_text(setting));
     print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));

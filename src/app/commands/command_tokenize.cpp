@@ -45,7 +45,10 @@ int command_tokenize(const TokenizeOptions& options) {
       const auto ids = ids_of(line, fmt::format("line {}", number));
       std::cout << tokenizer->decode(ids, {.skip_special = !options.keep_special}) << '\n';
     } else {
-      std::cout << json(tokenizer->encode(line, {.add_special = !options.plain})).dump() << '\n';
+      std::cout << json(tokenizer->encode(line, {.add_special = !options.plain,
+                                                 .parse_special = options.parse_special}))
+                       .dump()
+                << '\n';
     }
   }
   std::cout.flush();

@@ -39,9 +39,10 @@ int command_verify(const VerifyOptions& options);
 /// `weft tokenize MODEL_DIR`: lines of standard input, to standard output.
 struct TokenizeOptions {
   std::filesystem::path model_dir;
-  bool decode = false;        ///< arrays of ids to text
-  bool plain = false;         ///< encode: without BOS and the like
-  bool keep_special = false;  ///< decode: special tokens by name
+  bool decode = false;         ///< arrays of ids to text
+  bool plain = false;          ///< encode: without BOS and the like
+  bool parse_special = false;  ///< encode: names of special tokens are these tokens
+  bool keep_special = false;   ///< decode: special tokens by name
 };
 int command_tokenize(const TokenizeOptions& options);
 

@@ -43,6 +43,11 @@ std::string_view name(InputFormat format) {
   return name_in(names, format);
 }
 
+std::string_view name(SpecialTokens special_tokens) {
+  static constexpr std::array<std::string_view, 3> names = {"auto", "text", "parse"};
+  return name_in(names, special_tokens);
+}
+
 std::string_view name(Device device) {
   static constexpr std::array<std::string_view, 3> names = {"auto", "cpu", "cuda"};
   return name_in(names, device);

@@ -21,6 +21,8 @@ namespace weft {
 class YamlValue;
 
 enum class InputFormat { openai, jsonl, text };
+/// What names of special tokens in prompts are. automatic: tokens in texts, text in chats.
+enum class SpecialTokens { automatic, text, parse };
 enum class Device { automatic, cpu, cuda };
 enum class Numerics { invariant, fast };
 /// How replicas come by their weights.
@@ -29,6 +31,8 @@ enum class Collectives { automatic, nccl, staged };
 
 /// "openai", "jsonl", "text".
 std::string_view name(InputFormat format);
+/// "auto", "text", "parse".
+std::string_view name(SpecialTokens special_tokens);
 /// "auto", "cpu", "cuda".
 std::string_view name(Device device);
 /// "invariant", "fast".
@@ -52,6 +56,7 @@ struct JobInput {
   std::filesystem::path file;
   InputFormat format = InputFormat::openai;
   std::string field = "prompt";  ///< jsonl: the member that holds the text
+  SpecialTokens special_tokens = SpecialTokens::automatic;
 };
 
 /// Sizes of the parallel axes as asked for; legality is checked elsewhere.

@@ -115,6 +115,10 @@ std::vector<JobKey> other_keys() { return {
     {"input.field", types::text(), "With `jsonl`: the member that holds the prompt.", false,
      [](const Value& v, Job& j) { j.input.field = v.text(); },
      [](const Job& j) { return written(std::string_view(j.input.field)); }},
+    {"input.special_tokens", types::one_of({"auto", "text", "parse"}),
+     "Whether names of special tokens in requests stay text or are these tokens; `auto`: tokens in prompts, text in chats, whose authors are not trusted.", false,
+     [](const Value& v, Job& j) { j.input.special_tokens = SpecialTokens{v.choice({"auto", "text", "parse"})}; },
+     [](const Job& j) { return std::string(name(j.input.special_tokens)); }},
 
     // Here come those of "sampling".
 

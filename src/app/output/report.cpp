@@ -200,6 +200,12 @@ std::string to_text(const RunReport& r) {
   text += fmt::format("  tokens     {} in, {} out; {:.1f} in/s and {:.1f} out/s\n", r.prompt_tokens,
                       r.completion_tokens, rate(static_cast<double>(r.prompt_tokens), busy),
                       tokens_per_second(r));
+  if (r.names_left_as_text > 0) {
+    text += fmt::format(
+        "  special    in {} prompts the name of a special token stayed text "
+        "(input.special_tokens)\n",
+        r.names_left_as_text);
+  }
   if (r.ttft_seconds.count() > 0) text += line("TTFT", r.ttft_seconds);
   if (r.tpot_seconds.count() > 0) text += line("TPOT", r.tpot_seconds);
   text +=
@@ -265,6 +271,7 @@ std::string to_json(const RunReport& r) {
         {"completion_per_second", tokens_per_second(r)}}},
       {"ttft_seconds", json_of(r.ttft_seconds)},
       {"tpot_seconds", json_of(r.tpot_seconds)},
+      {"special_names_left_as_text", r.names_left_as_text},
       {"preemptions", r.preemptions},
       {"cuda_graphs", {{"recorded", r.graphs}, {"replayed_steps", r.replayed_steps}}},
       {"prefix_sharing",

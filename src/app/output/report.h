@@ -61,8 +61,9 @@ struct RunReport {
   // Tokens, of this run.
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
-  Quantiles ttft_seconds;  ///< of completed requests
-  Quantiles tpot_seconds;  ///< of those with two tokens or more
+  Quantiles ttft_seconds;               ///< of completed requests
+  Quantiles tpot_seconds;               ///< of those with two tokens or more
+  std::int64_t names_left_as_text = 0;  ///< prompts with names of special tokens that stayed text
   std::int64_t preemptions = 0;
   std::int64_t graphs = 0;          ///< CUDA graphs recorded by the first rank of each replica
   std::int64_t replayed_steps = 0;  ///< its steps that were one of them

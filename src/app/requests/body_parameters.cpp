@@ -117,7 +117,7 @@ void read_choices(const json& body, PromptLine& line) {
 /// Whether requests of every kind have the parameter.
 bool is_common(std::string_view param) {
   const std::span<const SamplingParameter> all = sampling_parameters();
-  return param == "model" ||
+  return param == "model" || param == "parse_special" ||
          std::any_of(all.begin(), all.end(), [&](const SamplingParameter& parameter) {
            return parameter.allowed(kInBodies) && parameter.name == param;
          });

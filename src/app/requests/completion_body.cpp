@@ -11,15 +11,15 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 3> kHonoured = {"prompt", "echo", "logprobs"};
+constexpr std::array<std::string_view, 4> kHonoured = {"prompt", "echo", "logprobs",
+                                                       "add_special_tokens"};
 constexpr std::size_t kMaxPrompts = 2048;
 /// Of all prompts together: they become one row.
 constexpr std::int64_t kMaxCompletions = 4096;
 
-constexpr std::array<NeutralParameter, 3> kNeutral = {{
+constexpr std::array<NeutralParameter, 2> kNeutral = {{
     {"suffix", "\"\""},
     {"response_format", "null"},
-    {"add_special_tokens", "true"},
 }};
 
 PromptArray several_prompts(const json& list, const PromptRules& rules) {
@@ -84,6 +84,7 @@ void read_completion_body(const json& body, const PromptRules& rules, PromptLine
   read_model_name(body, line);
   read_prompt(body, rules, line);
   read_boolean(body, "echo", line.echo);
+  read_boolean(body, "add_special_tokens", line.add_special);
   read_sampling(body, rules, line);
   check_completions(line);
   read_logprobs(body, line.sampling);

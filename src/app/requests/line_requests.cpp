@@ -14,10 +14,8 @@ LineRequests::LineRequests(const PromptLine& line, PromptTokens& tokens, const E
   common_.sampling = line.sampling;
   common_.echo = line.echo;
   try {
-    std::vector<std::vector<TokenId>> words = tokens.bad_words(line.sampling.bad_words);
-    std::sort(words.begin(), words.end());
-    words.erase(std::unique(words.begin(), words.end()), words.end());
-    common_.bad_words = std::move(words);
+    common_.sampling.bad_words.clear();  // not copied into each completion: they share
+    common_.bad_words = tokens.bad_words(line.sampling.bad_words, engine.vocab());
   } catch (const UserError& error) {
     refuse_parameter("bad_words", "invalid_value", error.what());
   }

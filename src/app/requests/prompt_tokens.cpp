@@ -8,57 +8,62 @@
 namespace weft {
 
 std::vector<std::vector<TokenId>> PromptTokens::of(const PromptLine& line) {
+  const EncodeOptions options{.add_special = line.add_special, .parse_special = line.parse_special};
   std::vector<std::vector<TokenId>> all;
   if (const auto* several = std::get_if<PromptArray>(&line.prompt)) {
     for (const auto& prompt : *several) {
       const auto* ids = std::get_if<std::vector<TokenId>>(&prompt);
-      all.push_back(ids != nullptr ? *ids : of(std::get<std::string>(prompt)));
+      all.push_back(ids != nullptr ? *ids : of(std::get<std::string>(prompt), options));
     }
   } else if (const auto* ids = std::get_if<std::vector<TokenId>>(&line.prompt)) {
     all.push_back(*ids);
   } else if (const auto* conversation = std::get_if<Conversation>(&line.prompt)) {
-    all.push_back(of(*conversation));
+    all.push_back(of(*conversation, line.parse_special));
   } else {
-    all.push_back(of(std::get<std::string>(line.prompt)));
+    all.push_back(of(std::get<std::string>(line.prompt), options));
   }
   return all;
 }
 
-std::vector<TokenId> PromptTokens::of(const std::string& text) const {
+std::vector<TokenId> PromptTokens::of(const std::string& text, EncodeOptions options) {
   if (tokenizer_ == nullptr) {
     fail_user("the model has no tokenizer: prompts must be arrays of token ids");
   }
-  return tokenizer_->encode(text);
+  if (!options.parse_special && tokenizer_->names_special(text)) ++names_left_as_text_;
+  return tokenizer_->encode(text, options);
 }
 
-std::vector<std::vector<TokenId>> PromptTokens::bad_words(
-    const std::vector<std::string>& texts) const {
-  if (texts.empty()) return {};
+std::shared_ptr<const BadWords> PromptTokens::bad_words(const std::vector<std::string>& texts,
+                                                        std::int64_t vocab) {
+  if (texts.empty()) return nullptr;
   if (tokenizer_ == nullptr) fail_user("bad words need a tokenizer, and the model has none");
-  std::vector<std::vector<TokenId>> words;
-  for (const std::string& text : texts) {
-    const std::size_t begin = std::min(text.find_first_not_of(' '), text.size());
-    const std::string word = text.substr(begin);
-    const EncodeOptions plain{.add_special = false};
-    const std::vector<TokenId> alone = tokenizer_->encode(word, plain);
-    const std::vector<TokenId> spaced = tokenizer_->encode(" " + word, plain);
-    if (!alone.empty()) words.push_back(alone);
-    if (!spaced.empty() && !alone.empty() && spaced.size() == alone.size() &&
-        spaced.front() != alone.front()) {
-      words.push_back(spaced);
-    }
+  if (!token_texts_) token_texts_ = std::make_shared<TokenTexts>(*tokenizer_, vocab);
+  if (bad_words_ == nullptr || bad_texts_ != texts) {
+    bad_words_ = std::make_shared<BadWords>(texts, token_texts_);
+    bad_texts_ = texts;
   }
-  return words;
+  return bad_words_;
 }
 
-std::vector<TokenId> PromptTokens::of(const Conversation& conversation) {
+std::vector<TokenId> PromptTokens::of(const Conversation& conversation, bool parse_special) {
   const ChatTemplate& chat_template = this->chat_template();
   const chat::List* tools = conversation.tools.list();
   if (tools != nullptr && !tools->items().empty() && !chat_template.asks_for_tools(conversation)) {
     refuse_parameter("tools", "unsupported_value",
                      "'tools' is given, but the model's chat template does not ask for any");
   }
-  return encode_chat(*tokenizer_, chat_template.render(conversation));
+  const chat::Text text = chat_template.render(conversation);
+  if (parse_special) {
+    return tokenizer_->encode(text.str(), {.add_special = false, .parse_special = true});
+  }
+  const std::string_view whole = text.str();
+  const auto named = [&](const TextRange& range) {
+    return tokenizer_->names_special(whole.substr(range.begin, range.end - range.begin));
+  };
+  if (std::any_of(text.user_ranges().begin(), text.user_ranges().end(), named)) {
+    ++names_left_as_text_;
+  }
+  return encode_chat(*tokenizer_, text);
 }
 
 const ChatTemplate& PromptTokens::chat_template() {

@@ -24,14 +24,18 @@ class PromptTokens {
   /// Token ids of each of a request's prompts. UserError if the model cannot do that; RequestFault
   /// for tools that its chat template does not ask for.
   std::vector<std::vector<TokenId>> of(const PromptLine& line);
-  std::vector<TokenId> of(const Conversation& conversation);
-  std::vector<TokenId> of(const std::string& text) const;
+  /// Of a chat or a text; with `parse_special` names of special tokens in what the request itself
+  /// holds are these tokens, and `add_special` adds what the model has around a text.
+  std::vector<TokenId> of(const Conversation& conversation, bool parse_special = false);
+  std::vector<TokenId> of(const std::string& text, EncodeOptions options);
 
-  /// Token sequences that each text becomes at the beginning of a text and behind a space. As in
-  /// vLLM, the second counts when it is one other token at its front and as many tokens in all.
+  /// Prompts so far in which the name of a special token stayed text.
+  [[nodiscard]] std::int64_t names_left_as_text() const { return names_left_as_text_; }
+
+  /// What a completion must not contain, for a model of `vocab` tokens; null for no texts.
   /// UserError without a tokenizer.
-  [[nodiscard]] std::vector<std::vector<TokenId>> bad_words(
-      const std::vector<std::string>& texts) const;
+  std::shared_ptr<const BadWords> bad_words(const std::vector<std::string>& texts,
+                                            std::int64_t vocab);
 
  private:
   const ChatTemplate& chat_template();
@@ -40,6 +44,11 @@ class PromptTokens {
   const Tokenizer* tokenizer_;
   std::unique_ptr<const ChatTemplate> template_;
   std::optional<std::string> template_error_;
+  std::int64_t names_left_as_text_ = 0;
+  // Made when they are first needed. Many requests in a row have the same bad words, the job's.
+  std::shared_ptr<const TokenTexts> token_texts_;
+  std::vector<std::string> bad_texts_;
+  std::shared_ptr<const BadWords> bad_words_;
 };
 
 }  // namespace weft

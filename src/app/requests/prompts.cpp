@@ -83,6 +83,13 @@ void check_envelope(const json& object) {
   }
 }
 
+/// Whether names of special tokens in a request are these tokens, where it does not say itself. Who
+/// writes whole prompts writes them on purpose; authors of messages are not trusted.
+bool parses_special(const PromptRules& rules, bool chat) {
+  if (rules.special_tokens == SpecialTokens::automatic) return !chat;
+  return rules.special_tokens == SpecialTokens::parse;
+}
+
 void read_openai(std::string_view text, const PromptRules& rules, PromptLine& line) {
   const json object = parse_object(text, line.source.line, rules);
   read_custom_id(object, line.source);
@@ -92,7 +99,10 @@ void read_openai(std::string_view text, const PromptRules& rules, PromptLine& li
   if (!body->is_object()) {
     refuse("body", "invalid_type", fmt::format("'body' must be an object, not {}", shown(*body)));
   }
-  if (object["url"] == kChatCompletions) {
+  const bool chat = object["url"] == kChatCompletions;
+  line.parse_special = parses_special(rules, chat);
+  read_boolean(*body, "parse_special", line.parse_special);
+  if (chat) {
     read_chat_body(*body, text, rules, line);
   } else {
     read_completion_body(*body, rules, line);
@@ -117,6 +127,7 @@ std::optional<std::string> own_id(const json& object) {
 }
 
 void use_defaults(const PromptRules& rules, PromptLine& line) {
+  line.parse_special = parses_special(rules, false);
   line.sampling = rules.defaults;
   line.sampling.seed = derived_seed(rules.defaults.seed, *line.source.custom_id);
 }
@@ -157,6 +168,7 @@ const PromptSource& source_of(const Prompt& prompt) {
 PromptRules prompt_rules(const Job& job, std::int64_t vocab) {
   return {.format = job.input.format,
           .field = job.input.field,
+          .special_tokens = job.input.special_tokens,
           .defaults = job.sampling,
           .vocab = vocab};
 }

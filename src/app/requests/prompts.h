@@ -45,7 +45,10 @@ struct PromptLine {
   SamplingParams sampling;   ///< complete, with its seed
   std::int64_t choices = 1;  ///< completions of each prompt ("n")
   bool echo = false;         ///< the answer repeats the prompt
-  std::string model;         ///< the request's "model", repeated in its result; may be empty
+  /// Names of special tokens in what the request holds are these tokens, not text.
+  bool parse_special = false;
+  bool add_special = true;  ///< a text gets what the model has around it, such as BOS
+  std::string model;        ///< the request's "model", repeated in its result; may be empty
 };
 
 /// A request that cannot be run: it becomes an error row.
@@ -69,7 +72,8 @@ const PromptSource& source_of(const Prompt& prompt);
 struct PromptRules {
   InputFormat format = InputFormat::openai;
   std::string field = "prompt";  ///< jsonl: the member that holds the text
-  SamplingParams defaults;       ///< for what a request does not set; `seed` is the job's
+  SpecialTokens special_tokens = SpecialTokens::automatic;
+  SamplingParams defaults;  ///< for what a request does not set; `seed` is the job's
   /// Token ids must be below.
   std::int64_t vocab = std::numeric_limits<TokenId>::max();
   /// Asked within long lines, too: Cancelled is thrown when it says so. Lines of a request must not

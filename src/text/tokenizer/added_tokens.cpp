@@ -10,7 +10,14 @@
 namespace weft {
 namespace {
 
+// What \w is for the reference's added tokens: Unicode's definition, joiners and circled letters
+// (which are alphabetic, but no letters) included.
 bool is_word_char(char32_t c) {
+  const auto within = [c](char32_t first, char32_t last) { return c >= first && c <= last; };
+  if (within(0x200C, 0x200D) || within(0x24B6, 0x24E9) || within(0x1F130, 0x1F149) ||
+      within(0x1F150, 0x1F169) || within(0x1F170, 0x1F189)) {
+    return true;
+  }
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -104,6 +111,14 @@ TextRange SpecialScope::next_exception(std::size_t begin) const {
   constexpr std::size_t nowhere = std::string_view::npos;
   if (range == except.end()) return {nowhere, nowhere};
   return {range->begin > offset ? range->begin - offset : 0, range->end - offset};
+}
+
+bool AddedTokens::finds_special(std::string_view text, bool normalized) const {
+  bool found = false;
+  split(text, normalized, {true}, [&](std::string_view, const AddedToken* token) {
+    found = found || (token != nullptr && token->special);
+  });
+  return found;
 }
 
 void AddedTokens::split(std::string_view text, bool normalized, SpecialScope scope,

@@ -63,6 +63,9 @@ class AddedTokens {
   /// others. Where special tokens are not looked for, their text belongs to a stretch.
   void split(std::string_view text, bool normalized, SpecialScope scope, const Visit& visit) const;
 
+  /// Does `text` hold a special token of those found in normalised text, or of the others?
+  [[nodiscard]] bool finds_special(std::string_view text, bool normalized) const;
+
   /// Are there special tokens that are found in normalised text?
   [[nodiscard]] bool any_special_in_normalized() const { return special_in_normalized_; }
 

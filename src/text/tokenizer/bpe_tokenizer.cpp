@@ -62,7 +62,8 @@ void BpeTokenizer::check_and_render(const Parts& parts) {
   for (std::size_t i = 0; i < size; ++i) {
     const auto id = static_cast<TokenId>(i);
     if (const AddedToken* token = added_tokens_.find(id)) {
-      bytes_[i] = decoder_.bytes(token->content, true);
+      // One that the vocabulary has, too, stands for what it does there.
+      bytes_[i] = decoder_.bytes(token->content, !parts.vocab.contains(id));
     } else if (parts.vocab.contains(id)) {
       bytes_[i] = decoder_.bytes(parts.vocab.piece(id), false);
     }
@@ -98,6 +99,14 @@ std::vector<TokenId> BpeTokenizer::encode(std::string_view text, EncodeOptions o
 
   if (options.add_special) ids.insert(ids.end(), frame_.behind.begin(), frame_.behind.end());
   return ids;
+}
+
+bool BpeTokenizer::names_special(std::string_view text) const {
+  if (added_tokens_.finds_special(text, false)) return true;
+  if (!added_tokens_.any_special_in_normalized()) return false;
+  std::string normalized(text);
+  normalizer_.apply(normalized);
+  return added_tokens_.finds_special(normalized, true);
 }
 
 std::size_t BpeTokenizer::count_special(std::string_view normalized) const {

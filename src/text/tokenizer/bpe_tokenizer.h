@@ -43,6 +43,7 @@ class BpeTokenizer : public Tokenizer {
 
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
                                             EncodeOptions options) const override;
+  [[nodiscard]] bool names_special(std::string_view text) const override;
   [[nodiscard]] std::size_t vocab_size() const override { return bytes_.size(); }
   [[nodiscard]] std::string_view token_bytes(TokenId id) const override;
   [[nodiscard]] OpeningTrim opening_trim(TokenId id) const override;

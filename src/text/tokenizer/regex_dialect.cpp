@@ -1,11 +1,17 @@
 // From Oniguruma's spelling of a pattern to PCRE2's.
+#include <fmt/format.h>
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "text/tokenizer/regex.h"
+#include "text/utf8.h"
 
 namespace weft {
 namespace {
@@ -56,11 +62,15 @@ class Translator {
         case '(':
           group();
           break;
+        case ')':
+          if (caseless_.size() > 1) caseless_.pop_back();
+          copy(")");
+          break;
         case '{':
           interval();
           break;
         default:
-          out_ += in_[pos_++];
+          literal();
       }
     }
     return std::move(out_);
@@ -77,7 +87,34 @@ class Translator {
     return pos_ + ahead < in_.size() ? in_[pos_ + ahead] : '\0';
   }
 
+  // One character that stands for itself, or an operator without letters.
+  void literal() {
+    const std::size_t begin = pos_;
+    const char32_t c = next_char(in_, pos_);
+    check_case(c, begin);
+    const char now = c < 0x80 ? static_cast<char>(std::tolower(static_cast<int>(c))) : '\0';
+    const std::array<char, 2> pair{std::exchange(previous_, now), now};
+    constexpr std::array<std::string_view, 5> ligatures{"ss", "ff", "fi", "fl", "st"};
+    if (caseless_.back() && std::find(ligatures.begin(), ligatures.end(),
+                                      std::string_view(pair.data(), 2)) != ligatures.end()) {
+      refuse("ss, ff, fi, fl or st, which are a letter of their own, too, in any case");
+    }
+    out_ += in_.substr(begin, pos_ - begin);
+  }
+
+  // Oniguruma folds some letters and marks to several; PCRE2 does not.
+  void check_case(char32_t c, std::size_t where) {
+    if (!caseless_.back() || c < 0x80) return;
+    const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+    const bool folds = category != UTF8PROC_CATEGORY_LO && category >= UTF8PROC_CATEGORY_LU &&
+                       category <= UTF8PROC_CATEGORY_ME;
+    if (!folds) return;
+    pos_ = where;
+    refuse("a letter or mark beyond ASCII in any case");
+  }
+
   void escape() {
+    previous_ = '\0';
     const char c = peek(1);
     switch (c) {
       case 's':
@@ -88,6 +125,7 @@ class Translator {
         return bracketed(word_class, word_latin1, c == 'W');
       case 'b':
       case 'B':
+        return boundary(c == 'b');
       case 'A':
       case 'z':
       case 'Z':
@@ -104,6 +142,17 @@ class Translator {
     out_ += members;
     out_ += more;
     out_ += ']';
+    pos_ += 2;
+  }
+
+  // PCRE2's own \b has its own idea of a word.
+  void boundary(bool is_boundary) {
+    const char next = peek(2);
+    if (next == '+' || next == '*' || next == '?' || next == '{') refuse("a repeated boundary");
+    const std::string word = fmt::format("[{}{}]", word_class, word_latin1);
+    const char* behind = is_boundary ? "!" : "=";
+    const char* elsewhere = is_boundary ? "=" : "!";
+    out_ += fmt::format("(?:(?<={0})(?{1}{0})|(?<!{0})(?{2}{0}))", word, behind, elsewhere);
     pos_ += 2;
   }
 
@@ -145,6 +194,9 @@ class Translator {
     if (hex.size() != digits || !std::all_of(hex.begin(), hex.end(), is_hex)) {
       refuse("this character code");
     }
+    const unsigned long value = std::stoul(std::string(hex), nullptr, 16);
+    if (digits == 2 && peek(2) != '{' && value >= 0x80) refuse("a byte that is no character");
+    check_case(static_cast<char32_t>(value), pos_);
     out_ += R"(\x{)";
     out_ += hex;
     out_ += '}';
@@ -183,6 +235,7 @@ class Translator {
 
   // A class in a class is a union, so its own brackets fall away.
   void char_class() {
+    previous_ = '\0';
     out_ += '[';
     ++pos_;
     if (peek(0) == '^') out_ += in_[pos_++];
@@ -202,8 +255,9 @@ class Translator {
       } else if (c == '\\') {
         class_escape();
       } else {
-        out_ += c;
-        ++pos_;
+        const std::size_t begin = pos_;
+        check_case(next_char(in_, pos_), begin);
+        out_ += in_.substr(begin, pos_ - begin);
       }
     }
   }
@@ -220,23 +274,28 @@ class Translator {
       }
       return;
     }
+    if ((c == 'p' || c == 'P') && caseless_.back()) refuse("a property in a class in any case");
     common_escape();
   }
 
   void group() {
     if (at("(*")) refuse("a verb");
-    if (!at("(?")) {
-      out_ += '(';
-      ++pos_;
-      return;
-    }
+    if (!at("(?")) return open("(", caseless_.back());
     constexpr std::array<std::string_view, 8> openings{
         "(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?-i:"};
     for (const std::string_view opening : openings) {
-      if (at(opening)) return copy(opening);
+      if (!at(opening)) continue;
+      const bool named = opening == "(?i:" || opening == "(?-i:";
+      return open(opening, named ? opening == "(?i:" : caseless_.back());
     }
-    if (pos_ == 0 && at("(?i)")) return copy("(?i)");
-    refuse("this kind of group");
+    if (pos_ != 0 || !at("(?i)")) refuse("this kind of group");
+    caseless_.back() = true;
+    copy("(?i)");
+  }
+
+  void open(std::string_view opening, bool caseless) {
+    caseless_.push_back(caseless);
+    copy(opening);
   }
 
   void copy(std::string_view text) {
@@ -246,6 +305,7 @@ class Translator {
 
   // {2}, {1,3}, {,3} (which means {0,3}); any other brace stands for itself.
   void interval() {
+    previous_ = '\0';
     const auto digits = [&](std::size_t from) {
       std::size_t n = 0;
       while (std::isdigit(static_cast<unsigned char>(peek(from + n))) != 0) ++n;
@@ -264,6 +324,9 @@ class Translator {
       return;
     }
     if (peek(end + 1) == '+') refuse("an interval followed by +");
+    if (peek(end + 1) == '?' && in_.find(',', pos_) > pos_ + end) {
+      refuse("{n} followed by ?");  // there it means "or nothing"
+    }
     out_ += '{';
     if (least == 0) out_ += '0';
     out_ += in_.substr(pos_ + 1, end);
@@ -273,6 +336,8 @@ class Translator {
   std::string_view in_;
   std::size_t pos_ = 0;
   std::string out_;
+  std::vector<bool> caseless_{false};  // here, and around the groups that are open
+  char previous_ = '\0';               // the literal just before, whatever groups are between
 };
 
 }  // namespace

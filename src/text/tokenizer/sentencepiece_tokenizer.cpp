@@ -72,6 +72,10 @@ class SentencePieceTokenizer : public Tokenizer {
     return ids;
   }
 
+  bool names_special(std::string_view text) const override {
+    return added_tokens_.finds_special(text, false);
+  }
+
   std::size_t vocab_size() const override { return bytes_.size(); }
 
   std::string_view token_bytes(TokenId id) const override {

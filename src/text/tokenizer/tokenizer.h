@@ -19,9 +19,9 @@ namespace weft {
 struct EncodeOptions {
   /// Add what the model's own template adds around a text, such as BOS.
   bool add_special = true;
-  /// Read "<|im_end|>" and the like as the special token of that name. Off for text that a user
-  /// wrote: there it is ordinary text. Added tokens that the model's files do not call special
-  /// (often "<think>") are part of the vocabulary and recognised in either case.
+  /// Read "<|im_end|>" and the like as the special token of that name. Off for text of people who
+  /// are not trusted: there it is ordinary text. Added tokens that the model's files do not call
+  /// special (often "<think>") are part of the vocabulary and recognised in either case.
   bool parse_special = false;
   /// With `parse_special`: byte ranges, sorted and disjoint, that a user wrote. No special token is
   /// found that reaches into one of them. The text must then be well-formed UTF-8.
@@ -54,6 +54,9 @@ class Tokenizer {
   /// Token ids of `text`. What is not UTF-8 in it becomes U+FFFD first.
   [[nodiscard]] virtual std::vector<TokenId> encode(std::string_view text,
                                                     EncodeOptions options = {}) const = 0;
+
+  /// Does `text` hold the name of a special token, which `parse_special` would make a token of?
+  [[nodiscard]] virtual bool names_special(std::string_view text) const = 0;
 
   /// One more than the largest id. There may be ids in between that stand for nothing.
   [[nodiscard]] virtual std::size_t vocab_size() const = 0;
