@@ -18,6 +18,8 @@ namespace weft {
 class YamlValue;
 
 enum class InputFormat { openai, jsonl, text };
+/// What becomes of a chat of which the model's template leaves something out.
+enum class LostMessages { error, warn };
 enum class Device { automatic, cpu, cuda };
 enum class Numerics { invariant, fast };
 /// How replicas come by their weights.
@@ -26,6 +28,7 @@ enum class Collectives { automatic, nccl, staged };
 
 /// "openai", "jsonl", "text".
 std::string_view name(InputFormat format);
+std::string_view name(LostMessages lost);
 /// "auto", "cpu", "cuda".
 std::string_view name(Device device);
 /// "invariant", "fast".
@@ -48,6 +51,7 @@ struct MemoryAmount {
 struct JobInput {
   std::filesystem::path file;
   InputFormat format = InputFormat::openai;
+  LostMessages lost_messages = LostMessages::error;
   std::string field = "prompt";  ///< jsonl: the member that holds the text
 };
 

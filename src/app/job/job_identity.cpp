@@ -10,8 +10,8 @@ namespace weft {
 namespace {
 
 /// Keys of the job file that decide which bits come out, besides those of "sampling".
-constexpr std::array<std::string_view, 6> kDecisiveKeys = {
-    "input.format",  "engine.numerics", "engine.max_sequence_length",
+constexpr std::array<std::string_view, 7> kDecisiveKeys = {
+    "input.format",  "input.lost_messages", "engine.numerics", "engine.max_sequence_length",
     "engine.layers", "output.digest",   "output.created"};
 
 bool is_decisive(const Job& job, std::string_view key) {

@@ -156,6 +156,11 @@ const JobKey kKeys[] = {
     {"input.field", "string", "With `jsonl`: the member that holds the prompt.", false,
      [](const Value& v, Job& j) { j.input.field = field(v); },
      [](const Job& j) { return written(std::string_view(j.input.field)); }},
+    {"input.lost_messages", "`error`, `warn`",
+     "What becomes of a chat of which the model's template leaves a message, a part of one or a tool "
+     "out: an error row, or an answer that the report counts.", false,
+     [](const Value& v, Job& j) { j.input.lost_messages = LostMessages{v.choice({"error", "warn"})}; },
+     [](const Job& j) { return std::string(name(j.input.lost_messages)); }},
 
     {"sampling.temperature", "number, 0 to 100", "0 takes the likeliest token every time (greedy).", false,
      [](const Value& v, Job& j) { j.sampling.temperature = v.number(0, 100); },

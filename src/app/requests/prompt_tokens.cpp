@@ -6,6 +6,16 @@
 #include "base/error.h"
 
 namespace weft {
+namespace {
+
+[[noreturn]] void refuse_loss(const std::string& part) {
+  refuse_parameter(part.starts_with("tools") ? "tools" : "messages", "lost_message",
+                   fmt::format("the model's chat template leaves out {}: change the request, or set "
+                               "the job's input.lost_messages to warn",
+                               part));
+}
+
+}  // namespace
 
 std::vector<std::vector<TokenId>> PromptTokens::of(const PromptLine& line) {
   std::vector<std::vector<TokenId>> all;
@@ -58,7 +68,11 @@ std::vector<TokenId> PromptTokens::of(const Conversation& conversation) {
     refuse_parameter("tools", "unsupported_value",
                      "'tools' is given, but the model's chat template does not ask for any");
   }
-  return encode_chat(*tokenizer_, chat_template.render(conversation));
+  std::vector<std::string> lost;
+  const chat::Text text = chat_template.render(conversation, &lost);
+  if (!lost.empty() && lost_messages_ == LostMessages::error) refuse_loss(lost.front());
+  with_losses_ += lost.empty() ? 0 : 1;
+  return encode_chat(*tokenizer_, text);
 }
 
 const ChatTemplate& PromptTokens::chat_template() {
