@@ -59,7 +59,7 @@ ReplicaRun::ReplicaRun(const Job& job, Deployment& deployment, std::vector<RowSt
       rows_(std::move(rows)),
       start_(start),
       report_(report),
-      tokens_(job.model, deployment.tokenizer()),
+      tokens_(job.model, deployment.tokenizer(), job.input.lost_messages),
       prompts_(job.input.file, prompt_rules(job, deployment.reader().config().vocab)) {
   if (!deployment.leads_replica()) return;
   journal_.emplace(job.output.dir, deployment.coordinates().dp,
@@ -101,6 +101,7 @@ void ReplicaRun::run() {
   if (deployment_.leads_replica()) {
     report_.names_left_as_text = tokens_.names_left_as_text();
     report_.preemptions = stats.preemptions;
+    report_.lossy_chats = tokens_.with_losses();
     report_.prefix_tokens_looked_up = stats.prefix_tokens_looked_up;
     report_.prefix_tokens_taken_over = stats.prefix_tokens_taken_over;
   }

@@ -60,6 +60,7 @@ TEST_CASE("a chat request reaches the template as it is written", "[prompts][cha
   CHECK(rendered("{{ messages[0].content }}",
                  R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"},)"
                  R"({"text":"b","type":"text"}]}]})") == "a\nb");
+
   const std::string options = "{{ enable_thinking }} {{ x.y }} {{ add_generation_prompt }}";
   CHECK(rendered(
             options,
@@ -239,5 +240,100 @@ TEST_CASE("tools are refused where the template does not ask for them", "[prompt
   } catch (const RequestFault& fault) {
     CHECK(fault.param == "tools");
     CHECK(fault.code == "unsupported_value");
+  }
+}
+
+TEST_CASE("a template gets the content that it reads", "[prompts][chat]") {
+  const std::string text = R"({"messages":[{"role":"user","content":"a b"}]})";
+  const std::string parts = R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"},)"
+                            R"({"type":"text","text":"b"}]}]})";
+  const std::string reads_text = "{{ messages[0].content }}";
+  const std::string reads_parts =
+      "{% for p in messages[0].content %}{% if p.type == 'text' %}[{{ p.text }}]{% endif %}"
+      "{% endfor %}";
+  const std::string reads_both = "{% if messages[0].content is string %}" + reads_text +
+                                 "{% else %}" + reads_parts + "{% endif %}";
+  const std::string reads_first = "{{ messages[0].content[0].text }}";
+  CHECK(rendered(reads_text, text) == "a b");
+  CHECK(rendered(reads_text, parts) == "a\nb");
+  CHECK(rendered(reads_parts, text) == "[a b]");
+  CHECK(rendered(reads_parts, parts) == "[a][b]");
+  CHECK(rendered(reads_both, text) == "a b");
+  CHECK(rendered(reads_both, parts) == "[a][b]");
+  CHECK(rendered(reads_first, text) == "a b");
+  CHECK(rendered(reads_first, parts) == "a\nb");
+}
+
+TEST_CASE("a template gets the arguments of tool calls that it reads", "[prompts][chat]") {
+  const auto call = [](const std::string& arguments) {
+    return R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"",)"
+           R"("tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":)" +
+           arguments + "}}]}]}";
+  };
+  const std::string text = call(R"("{\"c\":\"x\"}")");
+  const std::string object = call(R"({"c":"x"})");
+  const std::string loop = "{% for m in messages %}{% for t in m.tool_calls or [] %}";
+  const std::string end = "{% endfor %}{% endfor %}";
+  const std::string as_json = loop + "{{ t.function.arguments | tojson }}" + end;
+  const std::string by_item =
+      loop + "{% for k, v in t.function.arguments.items() %}{{ k }}={{ v }}{% endfor %}" + end;
+  const std::string as_text = loop + "{{ 'A:' + t.function.arguments }}" + end;
+  CHECK(rendered(as_json, text) == R"({"c": "x"})");
+  CHECK(rendered(as_json, object) == R"({"c": "x"})");
+  CHECK(rendered(by_item, text) == "c=x");
+  CHECK(rendered(by_item, object) == "c=x");
+  CHECK(rendered(as_text, text) == R"(A:{"c":"x"})");
+  CHECK(rendered(as_text, object) == R"(A:{"c": "x"})");
+  CHECK(rendered(by_item, call(R"("")")).empty());
+  CHECK_THAT(message_of<UserError>([&] { rendered(by_item, call(R"("[1]")")); }),
+             Catch::Matchers::Contains("messages[1].tool_calls[0].function.arguments: a JSON"));
+}
+
+TEST_CASE("what a template leaves out is named", "[prompts][chat]") {
+  const auto lost = [](const std::string& source, const std::string& body) {
+    std::vector<std::string> parts;
+    static_cast<void>(
+        ChatTemplate("t", source).render(std::get<Conversation>(accepted(body).prompt), &parts));
+    return parts;
+  };
+  using Parts = std::vector<std::string>;
+  const std::string usual =
+      "{% for m in messages %}{% if m.role in ['system', 'user', 'assistant'] %}"
+      "<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}";
+  const auto messages = [](const std::string& first) {
+    return R"({"messages":[)" + first + R"(,{"role":"user","content":"q"}]})";
+  };
+  const std::string developer = messages(R"({"role":"developer","content":"be brief"})");
+  CHECK(rendered(usual, developer) == "<system>be brief<user>q");
+  CHECK(lost(usual, developer).empty());
+  CHECK(lost("{# developer #}" + usual, developer) == Parts{"messages[0].content"});
+  CHECK(lost(usual, messages(R"({"role":"function","name":"f","content":"x"})")) ==
+        Parts{"messages[0].content"});
+  CHECK(lost(usual, messages(R"({"role":"assistant","content":"","tool_calls":[{"id":"1",)"
+                             R"("type":"function","function":{"name":"f","arguments":"{}"}}]})")) ==
+        Parts{"messages[0].tool_calls[0]"});
+  CHECK(lost(usual, messages(R"({"role":"user","text":"x"})")) == Parts{"messages[0].text"});
+  CHECK(lost(usual, messages(R"({"role":"user","content":"x","note":"y","name":"z"})")).empty());
+  CHECK(lost(usual, messages(R"({"role":"assistant","content":" \n"})")).empty());
+  CHECK(lost("{{ messages[0].content | upper | tojson }}", R"({"messages":[{"role":"user",)"
+             R"("content":"x"}]})").empty());
+}
+
+TEST_CASE("a lost message costs its row, or is counted", "[prompts][chat]") {
+  const TempDir dir;
+  const auto tokenizer = hi_tokenizer(dir);
+  dir.write("chat_template.jinja", "{{ messages[0].content }}");
+  const PromptLine chat = accepted(
+      R"({"messages":[{"role":"user","content":"h"},{"role":"user","content":"i"}]})");
+  PromptTokens counting(dir.path(), tokenizer.get(), LostMessages::warn);
+  CHECK(counting.of(chat) == std::vector<std::vector<TokenId>>{{0}});
+  CHECK(counting.with_losses() == 1);
+  try {
+    PromptTokens(dir.path(), tokenizer.get()).of(chat);
+    FAIL("a message was dropped");
+  } catch (const RequestFault& fault) {
+    CHECK(fault.param == "messages");
+    CHECK(fault.code == "lost_message");
+    CHECK_THAT(fault.message, Catch::Matchers::Contains("messages[1].content"));
   }
 }

@@ -124,13 +124,15 @@ TEST_CASE("what a template may not do is named, with its line", "[chat]") {
     std::string message;
   };
   const std::vector<Case> cases = {
-      {"\n\n{% include 'x' %}", "t: line 3 of the chat template: the statement 'include'"},
-      {"{% call x() %}{% endcall %}", "the statement 'call' is not supported"},
+      {"\n\n{% include 'x' %}", "fails at line 3: the statement 'include' is not supported"},
+      {"{% call x() %}{% endcall %}", "fails at line 1: 'x' is undefined"},
       {"{{ x | pprint }}", "the filter 'pprint' is not supported"},
-      {"{{ x is escaped }}", "the test 'escaped' is not supported"},
-      {"\n{{ x.zfill(3) }}", "line 2 of the chat template: the method zfill() is not supported"},
-      {"{% for x in y recursive %}{% endfor %}", "'recursive' is not supported"},
-      {"{{ f(*x) }}", "(* and **) are not supported"},
+      {"{{ x | nonsense }}", "t: line 1 of the chat template: there is no filter 'nonsense'"},
+      {"{{ x is nonsense }}", "there is no test 'nonsense'"},
+      {"{% if 1 %}{% for x in y %}{{ x | nonsense }}{% endfor %}{% endif %}", "no filter 'nonsense'"},
+      {"{% if 1 %}\n{{ 'a' | nonsense }}{% endif %}", "fails at line 2: there is no filter"},
+      {"\n{{ 'x'.expandtabs() }}", "fails at line 2: the method expandtabs() of 'str' is not"},
+      {"{{ f(*x) }}", "'f' is undefined"},
       {"{% if x %}", "'endif' is missing"},
       {"{% for x in y %}", "'endfor' is missing"},
       {"{{ x ", "'}}' is missing"},
@@ -145,9 +147,9 @@ TEST_CASE("what a template may not do is named, with its line", "[chat]") {
       {"\n{{ raise_exception('not you') }}", "refuses this conversation: not you"},
       {"{{ strftime_now('%d') }}", "asks for today's date"},
       {"\n\n{{ nobody() }}", "fails at line 3: 'nobody' is undefined"},
-      {"{{ messages.append(1) }}", "the method append() is not supported"},
+      {"{{ messages.append(1) }}", "append() would change the 'list', which a template may not"},
       {"{{ messages[0].a.b }}", "'dict' has no member 'a'"},
-      {"{{ '%s' % 1 }}", "formatting with % is not supported"},
+      {"{{ '%s %s' % 1 }}", "not enough values for %"},
       {"{{ 9223372036854775807 + 1 }}", "more than 64 bits"},
       {"{% set ns = namespace() %}{% set ns._x = 1 %}", "cannot start with '_'"},
       {"{% set messages.x = 1 %}", "is no namespace"},
@@ -191,6 +193,9 @@ TEST_CASE("hostile templates end with an error", "[chat]") {
       "{{ 'x' * 9999999999 }}",
       "{{ [0] * 9999999999 }}",
       "{{ 'x' | indent(999999999) ~ 2 ** 999999999999 }}",
+      "{% set t = 'ab' * 2000000 %}" + loops + "{{ t | length }}{% endfor %}",
+      "{% set t = 'ab' * 2000000 %}" + loops + "{{ 'x' in t }}{% endfor %}",
+      "{% set t = 'ab' * 2000000 %}" + loops + "{{ t.find('x') }}{% endfor %}",
       loops + "{{ messages | tojson(indent=100) }}" + loops + "{% endfor %}{% endfor %}",
   };
   for (const std::string& source : sources) {
@@ -252,9 +257,19 @@ TEST_CASE("templates are found where models keep them", "[chat]") {
   const auto load = [&] {
     return message_of<UserError>([&] { ChatTemplate::load(dir.path(), *tokenizer); });
   };
-  dir.write("chat_template.jinja", "\n{% block x %}");
+  dir.write("chat_template.jinja", "\n{% nonsense x %}");
   CHECK_THAT(load(), Catch::Matchers::StartsWith((dir / "chat_template.jinja").string() +
                                                  ": line 2 of the chat template: the statement"));
+  dir.write("chat_template.jinja", "file");
+  std::filesystem::create_directory(dir / "additional_chat_templates");
+  dir.write("additional_chat_templates/tool_use.jinja", "tools");
+  dir.write("additional_chat_templates/other.jinja", "{% nonsense %}");  // is never chosen
+  CHECK(rendered() == "file");
+  CHECK(rendered(true) == "tools");
+  CHECK(additional_chat_templates(dir.path()) ==
+        std::vector<std::string>{"additional_chat_templates/other.jinja",
+                                 "additional_chat_templates/tool_use.jinja"});
+  std::filesystem::remove_all(dir / "additional_chat_templates");
   std::filesystem::remove(dir / "chat_template.jinja");
   for (const char* config :
        {R"({"chat_template":5})", R"({"chat_template":[]})", R"({"chat_template":[{"name":"x"}]})",

@@ -6,6 +6,7 @@
 #include "app/commands/cli.h"
 #include "app/commands/commands.h"
 #include "app/deployment.h"
+#include "app/requests/body_parameters.h"
 #include "app/requests/prompt_tokens.h"
 #include "base/error.h"
 #include "comm/session.h"
@@ -33,7 +34,11 @@ std::vector<TokenId> chat_tokens(const GenerateOptions& options, const Tokenizer
   if (options.no_thinking) {
     conversation.variables.emplace_back("enable_thinking", chat::bool_value(false));
   }
-  return PromptTokens(options.model_dir, tokenizer).of(conversation);
+  try {
+    return PromptTokens(options.model_dir, tokenizer).of(conversation);
+  } catch (const RequestFault& fault) {
+    throw UserError(fault.message);
+  }
 }
 
 std::vector<TokenId> prompt_tokens(const GenerateOptions& options, const Tokenizer* tokenizer) {

@@ -35,8 +35,7 @@ bool has_tokenizer(const std::filesystem::path& directory) {
 
 PlanModel plan_model(const std::filesystem::path& directory) {
   const std::filesystem::path config_json = directory / "config.json";
-  if (is_there(directory / Manifest::kFileName) ||
-      !is_there(config_json)) {
+  if (is_there(directory / Manifest::kFileName) || !is_there(config_json)) {
     const ModelReader reader(directory);
     const auto& files = reader.manifest().tokenizer;
     const bool listed = std::any_of(files.begin(), files.end(),

@@ -13,7 +13,7 @@ namespace weft {
 struct PlanModel {
   ModelFacts facts;
   bool converted = true;
-  std::string ends_source;  ///< who names the configuration's end tokens
+  std::string ends_source;                     ///< who names the configuration's end tokens
   std::unique_ptr<const Tokenizer> tokenizer;  ///< null where there is none
 };
 

@@ -48,6 +48,11 @@ std::string_view name(SpecialTokens special_tokens) {
   return name_in(names, special_tokens);
 }
 
+std::string_view name(LostMessages lost) {
+  static constexpr std::array<std::string_view, 2> names = {"error", "warn"};
+  return name_in(names, lost);
+}
+
 std::string_view name(Device device) {
   static constexpr std::array<std::string_view, 3> names = {"auto", "cpu", "cuda"};
   return name_in(names, device);

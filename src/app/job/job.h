@@ -23,6 +23,8 @@ class YamlValue;
 enum class InputFormat { openai, jsonl, text };
 /// What names of special tokens in prompts are. automatic: tokens in texts, text in chats.
 enum class SpecialTokens { automatic, text, parse };
+/// What becomes of a chat of which the model's template leaves something out.
+enum class LostMessages { error, warn };
 enum class Device { automatic, cpu, cuda };
 enum class Numerics { invariant, fast };
 /// How replicas come by their weights.
@@ -33,6 +35,7 @@ enum class Collectives { automatic, nccl, staged };
 std::string_view name(InputFormat format);
 /// "auto", "text", "parse".
 std::string_view name(SpecialTokens special_tokens);
+std::string_view name(LostMessages lost);
 /// "auto", "cpu", "cuda".
 std::string_view name(Device device);
 /// "invariant", "fast".
@@ -55,6 +58,7 @@ struct MemoryAmount {
 struct JobInput {
   std::filesystem::path file;
   InputFormat format = InputFormat::openai;
+  LostMessages lost_messages = LostMessages::error;
   std::string field = "prompt";  ///< jsonl: the member that holds the text
   SpecialTokens special_tokens = SpecialTokens::automatic;
 };

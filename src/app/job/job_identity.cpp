@@ -10,9 +10,14 @@ namespace weft {
 namespace {
 
 /// Keys of the job file that decide which bits come out, besides those of "sampling".
-constexpr std::array<std::string_view, 7> kDecisiveKeys = {
-    "input.format",  "input.special_tokens", "engine.numerics", "engine.max_sequence_length",
-    "engine.layers", "output.digest",        "output.created"};
+constexpr std::array<std::string_view, 8> kDecisiveKeys = {"input.format",
+                                                           "input.special_tokens",
+                                                           "input.lost_messages",
+                                                           "engine.numerics",
+                                                           "engine.max_sequence_length",
+                                                           "engine.layers",
+                                                           "output.digest",
+                                                           "output.created"};
 
 bool is_decisive(const Job& job, std::string_view key) {
   if (key == "input.field") return job.input.format == InputFormat::jsonl;

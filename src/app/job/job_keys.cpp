@@ -119,6 +119,11 @@ std::vector<JobKey> other_keys() { return {
      "Whether names of special tokens in requests stay text or are these tokens; `auto`: tokens in prompts, text in chats, whose authors are not trusted.", false,
      [](const Value& v, Job& j) { j.input.special_tokens = SpecialTokens{v.choice({"auto", "text", "parse"})}; },
      [](const Job& j) { return std::string(name(j.input.special_tokens)); }},
+    {"input.lost_messages", types::one_of({"error", "warn"}),
+     "What becomes of a chat of which the model's template leaves a message, a part of one or a tool "
+     "out: an error row, or an answer that the report counts.", false,
+     [](const Value& v, Job& j) { j.input.lost_messages = LostMessages{v.choice({"error", "warn"})}; },
+     [](const Job& j) { return std::string(name(j.input.lost_messages)); }},
 
     // Here come those of "sampling".
 

@@ -125,6 +125,7 @@ void merge_reports(RunReport& report, Group& world) {
   take_sum(report.completion_tokens, world);
   take_sum(report.names_left_as_text, world);
   take_sum(report.preemptions, world);
+  take_sum(report.lossy_chats, world);
   take_sum(report.graphs, world);
   take_sum(report.replayed_steps, world);
   take_sum(report.prefix_tokens_looked_up, world);

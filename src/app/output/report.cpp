@@ -237,6 +237,10 @@ std::string to_text(const RunReport& r) {
     text += fmt::format("  graphs     {} recorded, {} steps of the first ranks were one of them\n",
                         r.graphs, r.replayed_steps);
   }
+  if (r.lossy_chats > 0) {
+    text += fmt::format("  warning    the chat template left something out of {} requests\n",
+                        r.lossy_chats);
+  }
   if (r.preemptions > 0) {
     text += fmt::format("  preempted  {} times: the key/value cache was full\n", r.preemptions);
   }
@@ -273,6 +277,7 @@ std::string to_json(const RunReport& r) {
       {"tpot_seconds", json_of(r.tpot_seconds)},
       {"special_names_left_as_text", r.names_left_as_text},
       {"preemptions", r.preemptions},
+      {"lossy_chats", r.lossy_chats},
       {"cuda_graphs", {{"recorded", r.graphs}, {"replayed_steps", r.replayed_steps}}},
       {"prefix_sharing",
        {{"tokens_looked_up", r.prefix_tokens_looked_up},

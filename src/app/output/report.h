@@ -65,6 +65,7 @@ struct RunReport {
   Quantiles tpot_seconds;               ///< of those with two tokens or more
   std::int64_t names_left_as_text = 0;  ///< prompts with names of special tokens that stayed text
   std::int64_t preemptions = 0;
+  std::int64_t lossy_chats = 0;     ///< of which the chat template left something out
   std::int64_t graphs = 0;          ///< CUDA graphs recorded by the first rank of each replica
   std::int64_t replayed_steps = 0;  ///< its steps that were one of them
   std::int64_t prefix_tokens_looked_up = 0;   ///< see Scheduler

@@ -53,8 +53,7 @@ constexpr std::array<std::string_view, 4> kReserved = {"messages", "tools", "doc
   refuse_parameter("messages", code, std::move(message));
 }
 
-/// The text of one part of a content.
-const chat::Text& part_text(const Value& part, const std::string& where) {
+void check_part(const Value& part, const std::string& where) {
   const chat::Dict* dict = part.dict();
   const Value* type = dict == nullptr ? nullptr : dict->find("type");
   if (type == nullptr || type->text() == nullptr) {
@@ -69,20 +68,9 @@ const chat::Text& part_text(const Value& part, const std::string& where) {
   if (text == nullptr || text->text() == nullptr) {
     refuse_message("invalid_type", fmt::format("{} must have a string \"text\"", where));
   }
-  return *text->text();
 }
 
-/// Parts become one text, with line ends between them.
-Value joined_parts(const chat::List& parts, const std::string& where) {
-  chat::Text content;
-  for (std::size_t i = 0; i < parts.items().size(); ++i) {
-    if (i > 0) content.append("\n");
-    content.append(part_text(parts.items()[i], fmt::format("{}[{}]", where, i)));
-  }
-  return chat::string_value(std::move(content));
-}
-
-Value checked_message(const Value& message, const std::string& where) {
+void check_message(const Value& message, const std::string& where) {
   const chat::Dict* dict = message.dict();
   if (dict == nullptr) refuse_message("invalid_type", fmt::format("{} must be an object", where));
   const Value* role = dict->find("role");
@@ -92,15 +80,16 @@ Value checked_message(const Value& message, const std::string& where) {
     refuse_message("invalid_type", fmt::format("{}.role must be a string", where));
   }
   const Value* content = dict->find("content");
-  if (content == nullptr || content->is_none() || content->text() != nullptr) return message;
+  if (content == nullptr || content->is_none() || content->text() != nullptr) return;
   const std::string place = where + ".content";
   if (content->list() == nullptr) {
     refuse_message("invalid_type",
                    fmt::format("{} must be a string or a list of parts of type \"text\"", place));
   }
-  chat::Dict changed = *dict;
-  changed.set("content", joined_parts(*content->list(), place), true);
-  return chat::dict_value(std::move(changed));
+  const auto& parts = content->list()->items();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    check_part(parts[i], fmt::format("{}[{}]", place, i));
+  }
 }
 
 Value read_messages(const chat::Dict& body) {
@@ -110,11 +99,10 @@ Value read_messages(const chat::Dict& body) {
   }
   if (messages->list() == nullptr) refuse_message("invalid_type", "'messages' must be a list");
   if (messages->list()->items().empty()) refuse_message("invalid_value", "'messages' is empty");
-  std::vector<Value> checked;
-  for (const Value& message : messages->list()->items()) {
-    checked.push_back(checked_message(message, fmt::format("messages[{}]", checked.size())));
-  }
-  return chat::list_value(std::move(checked));
+  const auto& all = messages->list()->items();
+  for (std::size_t i = 0; i < all.size(); ++i)
+    check_message(all[i], fmt::format("messages[{}]", i));
+  return *messages;
 }
 
 Value read_tools(const chat::Dict& body) {
@@ -139,7 +127,9 @@ void read_variables(const chat::Dict& body, Conversation& conversation) {
   if (given->dict() == nullptr) {
     refuse_parameter(name, "invalid_type", fmt::format("'{}' must be an object", name));
   }
-  for (const auto& [key, value] : given->dict()->items()) {
+  for (const chat::Dict::Item& item : given->dict()->items()) {
+    const std::string& key = item.key.text()->str();
+    const Value& value = item.value;
     if (std::find(kReserved.begin(), kReserved.end(), key) != kReserved.end()) {
       refuse_parameter(name, "invalid_value", fmt::format("'{}' cannot set '{}'", name, key));
     }

@@ -1,11 +1,24 @@
 #include "app/requests/prompt_tokens.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "app/requests/body_parameters.h"
 #include "base/error.h"
 
 namespace weft {
+namespace {
+
+[[noreturn]] void refuse_loss(const std::string& part) {
+  refuse_parameter(
+      part.starts_with("tools") ? "tools" : "messages", "lost_message",
+      fmt::format("the model's chat template leaves out {}: change the request, or set "
+                  "the job's input.lost_messages to warn",
+                  part));
+}
+
+}  // namespace
 
 std::vector<std::vector<TokenId>> PromptTokens::of(const PromptLine& line) {
   const EncodeOptions options{.add_special = line.add_special, .parse_special = line.parse_special};
@@ -52,7 +65,10 @@ std::vector<TokenId> PromptTokens::of(const Conversation& conversation, bool par
     refuse_parameter("tools", "unsupported_value",
                      "'tools' is given, but the model's chat template does not ask for any");
   }
-  const chat::Text text = chat_template.render(conversation);
+  std::vector<std::string> lost;
+  const chat::Text text = chat_template.render(conversation, &lost);
+  if (!lost.empty() && lost_messages_ == LostMessages::error) refuse_loss(lost.front());
+  with_losses_ += lost.empty() ? 0 : 1;
   if (parse_special) {
     return tokenizer_->encode(text.str(), {.add_special = false, .parse_special = true});
   }

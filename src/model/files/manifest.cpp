@@ -13,6 +13,7 @@
 #include "io/json.h"
 #include "model/config/config.h"
 #include "model/config/json_fields.h"
+#include "text/chat/chat_template.h"
 
 namespace weft {
 namespace {
@@ -139,10 +140,7 @@ std::vector<TokenizerFile> parse_tokenizer(const JsonFields& fields) {
   for (const json& item : list) {
     const JsonFields file(item, fields.where() + ": tokenizer");
     const std::string name = file.text("name");
-    const auto& known = tokenizer_file_names();
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      file.refuse("name", "not a tokenizer file");
-    }
+    if (!is_tokenizer_file(name)) file.refuse("name", "not a tokenizer file");
     files.push_back({name, static_cast<Bytes>(file.integer("bytes", 0, kBytesCap)),
                      Digest::from_hex(file.text("digest"))});
   }
@@ -210,6 +208,24 @@ const std::vector<std::string>& tokenizer_file_names() {
       "merges.txt",        "tokenizer_config.json", "special_tokens_map.json",
       "added_tokens.json", "chat_template.jinja",   "generation_config.json"};
   return names;
+}
+
+bool is_tokenizer_file(std::string_view name) {
+  const auto& known = tokenizer_file_names();
+  if (std::find(known.begin(), known.end(), name) != known.end()) return true;
+  constexpr std::string_view folder = "additional_chat_templates/";
+  return name.starts_with(folder) && name.ends_with(".jinja") &&
+         name.find('/', folder.size()) == std::string_view::npos;
+}
+
+std::vector<std::string> tokenizer_files_of(const std::filesystem::path& directory) {
+  std::vector<std::string> files;
+  for (const std::string& name : tokenizer_file_names()) {
+    if (std::filesystem::exists(directory / name)) files.push_back(name);
+  }
+  const std::vector<std::string> templates = additional_chat_templates(directory);
+  files.insert(files.end(), templates.begin(), templates.end());
+  return files;
 }
 
 Digest digest_of_file(const std::filesystem::path& path, const std::function<bool()>& stop) {

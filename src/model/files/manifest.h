@@ -67,6 +67,12 @@ struct Manifest {
 /// Names of the files that are copied beside the weights where the source has them.
 const std::vector<std::string>& tokenizer_file_names();
 
+/// Is it one of those, or a further chat template ("additional_chat_templates/NAME.jinja")?
+bool is_tokenizer_file(std::string_view name);
+
+/// Those that are in the directory, in that order.
+std::vector<std::string> tokenizer_files_of(const std::filesystem::path& directory);
+
 /// Whole digest of a file, read in pieces. Throws Cancelled when `stop`, asked before each, says
 /// so.
 Digest digest_of_file(const std::filesystem::path& path,

@@ -62,9 +62,8 @@ class PartialDirectory {
   void remove_leftover() const {
     for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
       const std::string name = entry.path().filename().string();
-      const auto& known = tokenizer_file_names();
       const bool ours = name.starts_with("shard-pp") || name.starts_with(Manifest::kFileName) ||
-                        std::find(known.begin(), known.end(), name) != known.end();
+                        name == "additional_chat_templates" || is_tokenizer_file(name);
       if (!ours) fail_user("{}: in the way: it holds {}", path_.string(), name);
     }
     fs::remove_all(path_);
@@ -159,8 +158,8 @@ std::vector<ShardFile> write_layer_range(const ModelSource& source, const ShardP
 std::vector<TokenizerFile> copy_tokenizer(const fs::path& from, const fs::path& to) {
   std::vector<TokenizerFile> files;
   if (from.empty()) return files;
-  for (const std::string& name : tokenizer_file_names()) {
-    if (!fs::exists(from / name)) continue;
+  for (const std::string& name : tokenizer_files_of(from)) {
+    fs::create_directories((to / name).parent_path());
     copy_file_synced(from / name, to / name);
     files.push_back({name, fs::file_size(to / name), digest_of_file(to / name)});
   }

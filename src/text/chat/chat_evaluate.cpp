@@ -61,19 +61,27 @@ Value range(const Arguments& arguments, Budget& budget) {
     budget.steps(1);
     items.push_back(int_value(i));
   }
-  return list_value(std::move(items));
+  return list_value(std::move(items), List::Kind::range);
 }
 
-// The named arguments, after those of a dictionary given as the only positional one.
-Dict dict_from(std::string_view callee, const Arguments& arguments) {
+// The named arguments, after those of the only positional one: a dictionary, or a list of pairs.
+Dict dict_from(std::string_view callee, const Arguments& arguments, Budget& budget) {
   Dict result;
   if (arguments.positional.size() > 1) {
     throw Fault(fmt::format("{}: more than one positional argument", callee));
   }
   if (!arguments.positional.empty()) {
-    const Dict* dict = arguments.positional.front().dict();
-    if (dict == nullptr) fault_type(arguments.positional.front(), "is no dictionary");
-    result = *dict;
+    const Value& given = arguments.positional.front();
+    if (given.dict() != nullptr) {
+      result = *given.dict();
+    } else {
+      const auto pairs = items_of(given, budget);
+      for (const Value& item : pairs->items()) {
+        const auto pair = items_of(item, budget);
+        if (pair->items().size() != 2) throw Fault(fmt::format("{}: not a pair", callee));
+        result.set(pair->items()[0], pair->items()[1]);
+      }
+    }
   }
   for (const auto& [name, value] : arguments.named) result.set(name, value, false);
   return result;
@@ -117,7 +125,8 @@ Value Interpreter::evaluate(const Expression& node) {
     case Kind::tuple: {
       std::vector<Value> items;
       for (const auto& item : node.operands) items.push_back(evaluate(*item));
-      result = list_value(std::move(items), node.kind == Kind::tuple);
+      result =
+          node.kind == Kind::tuple ? tuple_value(std::move(items)) : list_value(std::move(items));
       break;
     }
     case Kind::dict:
@@ -143,11 +152,13 @@ Value Interpreter::evaluate(const Expression& node) {
       break;
     case Kind::filter: {
       const Value input = operand(0);
+      if (node.filter == nullptr) fault_filter(node.name);
       result = node.filter->apply(input, arguments(node), budget_);
       break;
     }
     case Kind::test: {
       const Value input = operand(0);
+      if (node.test == nullptr) fault_test(node.name);
       result = bool_value(node.test->holds(input, arguments(node), budget_));
       break;
     }
@@ -196,9 +207,8 @@ Value Interpreter::evaluate(const Expression& node) {
 Value Interpreter::dict(const Expression& node) {
   Dict result;
   for (std::size_t i = 0; i + 1 < node.operands.size(); i += 2) {
-    const Value key = evaluate(*node.operands[i]);
-    const Text& name = text_of(key, "is no key: only strings are supported");
-    result.set(name.str(), evaluate(*node.operands[i + 1]), name.any_user());
+    Value key = evaluate(*node.operands[i]);
+    result.set(std::move(key), evaluate(*node.operands[i + 1]));
   }
   return dict_value(std::move(result));
 }
@@ -229,16 +239,35 @@ Arguments Interpreter::arguments(const Expression& node) {
     result.positional.push_back(evaluate(*node.operands[i]));
   }
   for (const auto& [name, value] : node.named) result.named.emplace_back(name, evaluate(*value));
+  if (node.star) {
+    const auto more = items_of(evaluate(*node.star), budget_);
+    result.positional.insert(result.positional.end(), more->items().begin(), more->items().end());
+  }
+  if (node.double_star) {
+    const Value more = evaluate(*node.double_star);
+    if (more.dict() == nullptr) fault_type(more, "is no dictionary behind **");
+    for (const Dict::Item& item : more.dict()->items()) {
+      result.named.emplace_back(text_of(item.key, "is no name of an argument").str(), item.value);
+    }
+  }
   return result;
 }
 
 Value Interpreter::call(const Expression& node) {
   const Value callee = evaluate(*node.operands.front());
-  const Function* function = callee.function();
-  if (function == nullptr) fault_type(callee, "cannot be called");
+  if (callee.function() == nullptr && callee.loop() == nullptr) {
+    fault_type(callee, "cannot be called");
+  }
   const Arguments given = arguments(node);
   place_.line = node.line;
-  if (function->macro != nullptr) return call_macro(*function->macro, given);
+  return call(callee, given);
+}
+
+Value Interpreter::call(const Value& callee, const Arguments& given) {
+  if (const Loop* loop = callee.loop()) return call_loop(*loop, given);
+  const Function* function = callee.function();
+  if (function == nullptr) fault_type(callee, "cannot be called");
+  if (function->macro != nullptr) return call_macro(*function, given);
   if (function->self.is_undefined()) return call_function(function->name, given);
   return call_method(function->self, function->name, given, budget_);
 }
@@ -246,7 +275,7 @@ Value Interpreter::call(const Expression& node) {
 Value Interpreter::call_function(const std::string& name, const Arguments& arguments) {
   if (name == "range") return range(arguments, budget_);
   if (name == "namespace") return make_namespace(arguments);
-  if (name == "dict") return dict_value(dict_from(name, arguments));
+  if (name == "dict") return dict_value(dict_from(name, arguments, budget_));
   const Value* argument = arguments.find(0, name == "raise_exception" ? "message" : "format");
   if (argument == nullptr) throw Fault(fmt::format("{}: an argument is missing", name));
   if (name == "strftime_now") {
@@ -259,8 +288,9 @@ Value Interpreter::call_function(const std::string& name, const Arguments& argum
 Value Interpreter::make_namespace(const Arguments& arguments) {
   auto space = std::make_shared<Namespace>();
   namespaces_.push_back(space);
-  const Dict members = dict_from("namespace", arguments);
-  for (const auto& [name, value] : members.items()) {
+  const Dict members = dict_from("namespace", arguments, budget_);
+  for (const auto& [key, value, id] : members.items()) {
+    const std::string& name = text_of(key, "is no name of a member").str();
     if (name.starts_with('_')) throw Fault("members of a namespace cannot start with '_'");
     space->members[name] = value;
   }

@@ -8,7 +8,6 @@
 #include <initializer_list>
 
 #include "text/chat/chat_filters.h"
-#include "text/chat/chat_methods.h"
 
 namespace weft::chat {
 namespace {
@@ -81,7 +80,9 @@ ExpressionPtr ExpressionParser::tuple(bool with_conditional) {
 
 ExpressionPtr ExpressionParser::expression(bool with_conditional) {
   const Deeper deeper(depth_);
+  const std::size_t known = unknown_.size();
   ExpressionPtr node = logical_or();
+  const bool is_conditional = with_conditional && tokens_.current().is_name("if");
   while (with_conditional && tokens_.skip_name("if")) {
     ExpressionPtr choice = make(Kind::conditional);
     add(*choice, std::move(node));
@@ -89,7 +90,13 @@ ExpressionPtr ExpressionParser::expression(bool with_conditional) {
     if (tokens_.skip_name("else")) add(*choice, expression());
     node = std::move(choice);
   }
+  if (is_conditional) unknown_.resize(known);
   return node;
+}
+
+void ExpressionParser::check_names(bool may_be_unknown) {
+  if (!may_be_unknown && !unknown_.empty()) throw Fault(unknown_.front());
+  unknown_.clear();
 }
 
 ExpressionPtr ExpressionParser::logical_or() {
@@ -204,6 +211,9 @@ ExpressionPtr ExpressionParser::primary() {
       } else {
         node->kind = Kind::variable;
         node->name = token.text;
+        seen.caller = seen.caller || token.text == "caller";
+        seen.varargs = seen.varargs || token.text == "varargs";
+        seen.kwargs = seen.kwargs || token.text == "kwargs";
       }
       tokens_.take();
       return node;
@@ -319,9 +329,12 @@ void ExpressionParser::arguments(Expression& node) {
       if (tokens_.skip_op(")")) return;
     }
     if (tokens_.current().is_op("*") || tokens_.current().is_op("**")) {
-      throw Fault("arguments from a list or dictionary (* and **) are not supported");
-    }
-    if (tokens_.current().kind == TokenKind::name && tokens_.ahead().is_op("=")) {
+      ExpressionPtr& target = tokens_.current().is_op("*") ? node.star : node.double_star;
+      if (target) throw Fault("two times * or ** in a call");
+      tokens_.take();
+      target = expression();
+      node.depth = std::max(node.depth, target->depth + 1);
+    } else if (tokens_.current().kind == TokenKind::name && tokens_.ahead().is_op("=")) {
       std::string name = tokens_.take().text;
       tokens_.take();
       ExpressionPtr value = expression();
@@ -335,9 +348,6 @@ void ExpressionParser::arguments(Expression& node) {
 }
 
 ExpressionPtr ExpressionParser::call(ExpressionPtr callee) {
-  if (callee->kind == Kind::attribute && !is_supported_method(callee->name)) {
-    throw Fault(fmt::format("the method {}() is not supported", callee->name));
-  }
   ExpressionPtr node = with(make(Kind::call), std::move(callee));
   arguments(*node);
   return node;
@@ -367,8 +377,9 @@ ExpressionPtr ExpressionParser::one_filter(ExpressionPtr input) {
   add(*node, std::move(input));
   node->name = tokens_.expect(TokenKind::name, "the name of a filter");
   node->filter = find_filter(node->name);
-  if (node->filter == nullptr)
-    throw Fault(fmt::format("the filter '{}' is not supported", node->name));
+  if (node->filter == nullptr && !is_filter_of_jinja(node->name)) {
+    unknown_.push_back(fmt::format("there is no filter '{}'", node->name));
+  }
   if (tokens_.current().is_op("(")) arguments(*node);
   return node;
 }
@@ -379,7 +390,7 @@ ExpressionPtr ExpressionParser::test(ExpressionPtr input) {
   add(*node, std::move(input));
   node->name = tokens_.expect(TokenKind::name, "the name of a test");
   node->test = find_test(node->name);
-  if (node->test == nullptr) throw Fault(fmt::format("the test '{}' is not supported", node->name));
+  if (node->test == nullptr) unknown_.push_back(fmt::format("there is no test '{}'", node->name));
   const Token& next = tokens_.current();
   const bool starts_operand = next.kind == TokenKind::name || next.kind == TokenKind::string ||
                               next.kind == TokenKind::integer || next.kind == TokenKind::real ||

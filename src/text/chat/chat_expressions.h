@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "text/chat/chat_syntax.h"
 #include "text/chat/chat_tokens.h"
@@ -22,6 +23,19 @@ class ExpressionParser {
   ExpressionPtr filters(ExpressionPtr input);
   /// One filter, without the `|`.
   ExpressionPtr one_filter(ExpressionPtr input);
+
+  /// About filters and tests that Jinja does not have, in what was read since the last call. Jinja
+  /// refuses such a template, unless they stand in an "if" and are not reached. Fault if there are
+  /// some and it is not `may_be_unknown`.
+  void check_names(bool may_be_unknown);
+
+  /// Which of a macro's special variables were read.
+  struct Seen {
+    bool caller = false;
+    bool varargs = false;
+    bool kwargs = false;
+  };
+  Seen seen;
 
  private:
   ExpressionPtr logical_or();
@@ -48,6 +62,7 @@ class ExpressionParser {
   ExpressionPtr make(Expression::Kind kind, std::string name = {}) const;
 
   TokenStream& tokens_;
+  std::vector<std::string> unknown_;  // messages about filters and tests
   int depth_ = 0;
 };
 

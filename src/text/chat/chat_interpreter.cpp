@@ -17,8 +17,8 @@ constexpr int max_depth = 600;  // of blocks and expressions, macros that call e
 
 }  // namespace
 
-Interpreter::Interpreter(const Context& context, Place& place)
-    : context_(context), place_(place), frames_(1, context.variables) {}
+Interpreter::Interpreter(const Context& context, Place& place, std::size_t most_steps)
+    : context_(context), place_(place), budget_(most_steps), frames_(1, context.variables) {}
 
 Interpreter::~Interpreter() {
   for (const auto& space : namespaces_) space->members.clear();
@@ -68,7 +68,7 @@ Interpreter::Flow Interpreter::execute(const Statement& statement) {
     case Kind::conditional:
       return conditional(statement);
     case Kind::loop:
-      return loop(statement);
+      return loop(statement, evaluate(*statement.expression), 1);
     case Kind::assign:
       assign(statement);
       break;
@@ -80,8 +80,13 @@ Interpreter::Flow Interpreter::execute(const Statement& statement) {
       break;
     case Kind::macro:
       frames_.back()[statement.name] = {
-          std::make_shared<const Function>(Function{statement.name, {}, &statement})};
+          std::make_shared<const Function>(Function{statement.name, {}, &statement, scope()})};
       break;
+    case Kind::call_block:
+      call_block(statement);
+      break;
+    case Kind::unsupported:
+      throw Fault(fmt::format("the statement '{}' is not supported", statement.name));
     case Kind::scope: {
       Frame frame;
       for (std::size_t i = 0; i < statement.targets.size(); ++i) {
@@ -108,8 +113,8 @@ Interpreter::Flow Interpreter::conditional(const Statement& statement) {
   return Flow::normal;
 }
 
-Interpreter::Flow Interpreter::loop(const Statement& statement) {
-  std::shared_ptr<const List> items = items_of(evaluate(*statement.expression), budget_);
+Interpreter::Flow Interpreter::loop(const Statement& statement, const Value& over, int depth) {
+  std::shared_ptr<const List> items = items_of(over, budget_);
   if (statement.condition) {
     std::vector<Value> chosen;
     for (const Value& item : items->items()) {
@@ -127,7 +132,8 @@ Interpreter::Flow Interpreter::loop(const Statement& statement) {
     frames_.pop_back();
     return flow;
   }
-  const auto state = std::make_shared<Loop>(items);
+  const auto state =
+      std::make_shared<Loop>(items, statement.is_recursive ? &statement : nullptr, depth);
   for (const Value& item : items->items()) {
     budget_.steps(1);
     state->advance();
@@ -184,34 +190,92 @@ Value Interpreter::captured(const Block& block, const Expression& filter) {
   return result;
 }
 
-Value Interpreter::call_macro(const Statement& macro, const Arguments& arguments) {
-  if (arguments.positional.size() > macro.parameters.size()) {
-    throw Fault(fmt::format("the macro {} takes {} arguments, not {}", macro.name,
-                            macro.parameters.size(), arguments.positional.size()));
+std::shared_ptr<const Interpreter::Frame> Interpreter::scope() const {
+  const std::size_t first = std::max<std::size_t>(base_, 1);
+  if (frames_.size() <= first) return nullptr;
+  auto all = std::make_shared<Frame>();
+  for (std::size_t i = first; i < frames_.size(); ++i) {
+    for (const auto& [name, value] : frames_[i]) (*all)[name] = value;
   }
+  return all;
+}
+
+void Interpreter::call_block(const Statement& statement) {
+  const Expression& node = *statement.expression;
+  const Value callee = evaluate(*node.operands.front());
+  Arguments given = arguments(node);
+  given.named.emplace_back(
+      "caller",
+      Value{std::make_shared<const Function>(Function{"caller", {}, &statement, scope()})});
+  place_.line = node.line;
+  write(to_text(call(callee, given), budget_));
+}
+
+// The arguments as variables of the current scope, which is the macro's own.
+void Interpreter::bind_arguments(const Statement& macro, const Arguments& arguments) {
+  const std::size_t count = macro.parameters.size();
+  if (arguments.positional.size() > count && !macro.has_varargs) {
+    throw Fault(fmt::format("the macro {} takes {} arguments, not {}", macro.name, count,
+                            arguments.positional.size()));
+  }
+  Frame& frame = frames_.back();
+  Dict others;
+  if (macro.has_caller) frame["caller"] = undefined_value("no caller is defined");
   for (const auto& [name, value] : arguments.named) {
     const auto at = std::find_if(macro.parameters.begin(), macro.parameters.end(),
                                  [&name = name](const auto& p) { return p.name == name; });
-    if (at == macro.parameters.end()) {
+    if (at != macro.parameters.end()) continue;
+    if (name == "caller" && macro.has_caller) {
+      frame["caller"] = value;
+    } else if (macro.has_kwargs) {
+      others.set(name, value, false);
+    } else {
       throw Fault(fmt::format("the macro {} has no parameter '{}'", macro.name, name));
     }
   }
-  const std::size_t outer_base = std::exchange(base_, frames_.size());
-  frames_.emplace_back();
-  for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
+  if (macro.has_kwargs) frame["kwargs"] = dict_value(std::move(others));
+  if (macro.has_varargs) {
+    const std::size_t first = std::min(count, arguments.positional.size());
+    frame["varargs"] =
+        tuple_value({arguments.positional.begin() + static_cast<std::ptrdiff_t>(first),
+                     arguments.positional.end()});
+  }
+  for (std::size_t i = 0; i < count; ++i) {
     const Statement::Parameter& parameter = macro.parameters[i];
     const Value* given = arguments.find(i, parameter.name);
-    frames_.back()[parameter.name] =
-        given != nullptr      ? *given
-        : parameter.otherwise ? evaluate(*parameter.otherwise)
-                              : undefined_value(fmt::format("'{}' is undefined", parameter.name));
+    Value value = given != nullptr ? *given
+                  : parameter.otherwise
+                      ? evaluate(*parameter.otherwise)
+                      : undefined_value(fmt::format("'{}' is undefined", parameter.name));
+    frames_.back()[parameter.name] = std::move(value);
   }
+}
+
+Value Interpreter::call_macro(const Function& function, const Arguments& arguments) {
+  const std::size_t outer_base = std::exchange(base_, frames_.size());
+  if (function.scope != nullptr) {
+    budget_.steps(function.scope->size());
+    frames_.push_back(*function.scope);
+  }
+  frames_.emplace_back();
+  bind_arguments(*function.macro, arguments);
   Text written;
   Text* const outer = std::exchange(output_, &written);
-  execute(macro.body);
+  execute(function.macro->body);
   output_ = outer;
-  frames_.pop_back();
+  frames_.resize(base_);
   base_ = outer_base;
+  return string_value(std::move(written));
+}
+
+Value Interpreter::call_loop(const Loop& of, const Arguments& arguments) {
+  arguments.allow("loop", {""});
+  if (of.statement() == nullptr) throw Fault("a loop that is not 'recursive' cannot be called");
+  if (arguments.positional.empty()) throw Fault("loop: an argument is missing");
+  Text written;
+  Text* const outer = std::exchange(output_, &written);
+  loop(*of.statement(), arguments.positional.front(), of.depth() + 1);
+  output_ = outer;
   return string_value(std::move(written));
 }
 

@@ -25,7 +25,7 @@ struct Context {
 class Interpreter {
  public:
   /// `place` is kept at the line that is executed.
-  Interpreter(const Context& context, Place& place);
+  Interpreter(const Context& context, Place& place, std::size_t most_steps = max_steps);
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
   ~Interpreter();
@@ -41,7 +41,10 @@ class Interpreter {
   Flow execute(const Block& block);
   Flow execute(const Statement& statement);
   Flow conditional(const Statement& statement);
-  Flow loop(const Statement& statement);
+  Flow loop(const Statement& statement, const Value& items, int depth);
+  void call_block(const Statement& statement);
+  /// The variables of the scopes between the template's own and the current one.
+  std::shared_ptr<const Frame> scope() const;
   void assign(const Statement& statement);
   void assign_to(const std::string& target, Value value);
   void bind(const std::vector<std::string>& targets, const Value& value);
@@ -55,8 +58,11 @@ class Interpreter {
   Value comparison(const Expression& node);
   Value concatenation(const Expression& node);
   Value call(const Expression& node);
+  Value call(const Value& callee, const Arguments& given);
+  Value call_loop(const Loop& loop, const Arguments& arguments);
   Value call_function(const std::string& name, const Arguments& arguments);
-  Value call_macro(const Statement& macro, const Arguments& arguments);
+  Value call_macro(const Function& function, const Arguments& arguments);
+  void bind_arguments(const Statement& macro, const Arguments& arguments);
   Value make_namespace(const Arguments& arguments);
   Arguments arguments(const Expression& node);
 

@@ -15,6 +15,7 @@ Value missing(const Value& value, std::string_view name) {
 }
 
 std::optional<Value> member(const Value& value, std::string_view name) {
+  if (const Loop* loop = value.loop()) return loop->member(name);
   if (const Dict* dict = value.dict()) {
     if (const Value* found = dict->find(name)) return *found;
   } else if (const Namespace* space = value.space()) {
@@ -22,11 +23,6 @@ std::optional<Value> member(const Value& value, std::string_view name) {
     if (found != space->members.end()) return found->second;
   }
   return std::nullopt;
-}
-
-std::optional<Value> method(const Value& value, std::string_view name) {
-  if (name.starts_with('_') || !has_method(value, name)) return std::nullopt;
-  return method_value(name, value);
 }
 
 // The positions that start:stop:step selects of `count`: Python's slice.indices.
@@ -67,8 +63,7 @@ void visit_positions(const Positions& p, Visit visit) {
 
 Value attribute(const Value& value, std::string_view name) {
   if (value.is_undefined()) fault_type(value, "");
-  if (const Loop* loop = value.loop()) return loop->member(name);
-  if (auto found = method(value, name)) return *found;
+  if (auto found = find_method(value, name)) return *found;
   if (auto found = member(value, name)) return *found;
   return missing(value, name);
 }
@@ -77,16 +72,23 @@ Value subscript(const Value& value, const Value& key, Budget& budget) {
   if (value.is_undefined()) fault_type(value, "");
   if (const Text* name = key.text()) {
     if (auto found = member(value, name->str())) return *found;
-    if (const Loop* loop = value.loop()) return loop->member(name->str());
-    if (auto found = method(value, name->str())) return *found;
+    if (auto found = find_method(value, name->str())) return *found;
     return missing(value, name->str());
+  }
+  if (const Dict* dict = value.dict()) {
+    const bool can_be_key = key.list() == nullptr && key.dict() == nullptr;
+    const Value* found =
+        can_be_key || (key.list() != nullptr && key.list()->is_tuple()) ? dict->find(key) : nullptr;
+    return found != nullptr ? *found : missing(value, "of that key");
   }
   if (!key.is<std::int64_t>() && !key.is<bool>()) return missing(value, "of that type");
   std::int64_t index = int_of(key, "");
   const Text* text = value.text();
   const List* list = value.list();
-  if (text == nullptr && list == nullptr) return missing(value, std::to_string(index));
-  const auto count = static_cast<std::int64_t>(length(value));
+  if (text == nullptr && (list == nullptr || list->is_view())) {
+    return missing(value, std::to_string(index));
+  }
+  const auto count = static_cast<std::int64_t>(length(value, budget));
   if (index < 0) index += count;
   if (index < 0 || index >= count) return missing(value, std::to_string(index));
   const auto at = static_cast<std::size_t>(index);
@@ -101,17 +103,20 @@ Value slice(const Value& value, const Value& start, const Value& stop, const Val
             Budget& budget) {
   const Text* text = value.text();
   const List* list = value.list();
-  if (text == nullptr && list == nullptr) fault_type(value, "cannot be sliced");
-  const Positions p = positions(start, stop, step, static_cast<std::int64_t>(length(value)));
+  if (text == nullptr && (list == nullptr || list->is_view())) {
+    fault_type(value, "cannot be sliced");
+  }
+  const Positions p =
+      positions(start, stop, step, static_cast<std::int64_t>(length(value, budget)));
   if (list != nullptr) {
     std::vector<Value> items;
     visit_positions(p, [&](std::size_t i) { items.push_back(list->items()[i]); });
     budget.bytes(items.size() * sizeof(Value));
-    return list_value(std::move(items), list->is_tuple());
+    return list_value(std::move(items), list->kind());
   }
   budget.bytes(text->size());
   if (p.step == 1) {
-    if (p.start >= p.stop) return string_value("");
+    if (p.start >= p.stop) return string_value(text->part(0, 0));
     const auto begin = static_cast<std::size_t>(p.start);
     const std::size_t from = char_offset(text->str(), begin);
     const std::string_view rest = std::string_view(text->str()).substr(from);
@@ -121,6 +126,7 @@ Value slice(const Value& value, const Value& start, const Value& stop, const Val
   const std::shared_ptr<const List> characters = items_of(value, budget);
   Text result;
   visit_positions(p, [&](std::size_t i) { result.append(*characters->items()[i].text()); });
+  result.set_markup(text->is_markup());
   return string_value(std::move(result));
 }
 

@@ -22,11 +22,9 @@ struct Arguments {
   void allow(std::string_view callee, std::initializer_list<std::string_view> names) const;
 };
 
-/// Has a Python value of this type a method of that name (one that templates may see)?
-bool has_method(const Value& self, std::string_view name);
-
-/// Is there a method of that name that `call_method` does?
-bool is_supported_method(std::string_view name);
+/// The method of that name, to be called later: undefined if it would change the value, nothing if
+/// a Python value of this type has none.
+std::optional<Value> find_method(const Value& self, std::string_view name);
 
 /// self.name(arguments). Fault if it is not supported.
 Value call_method(const Value& self, std::string_view name, const Arguments& arguments,

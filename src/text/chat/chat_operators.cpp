@@ -6,13 +6,14 @@
 #include <cmath>
 #include <limits>
 
+#include "text/chat/chat_format.h"
 #include "text/chat/chat_print.h"
 #include "text/chat/chat_strings.h"
 
 namespace weft::chat {
 namespace {
 
-constexpr std::int64_t largest_int = std::numeric_limits<std::int64_t>::max();
+constexpr std::size_t bytes_per_step = 64;  // of text that is only looked at
 
 bool is_float(const Value& value) { return value.is<double>(); }
 
@@ -69,6 +70,7 @@ Value on_integers(Arithmetic op, std::int64_t a, std::int64_t b) {
       result = b == -1 ? 0 : a - floor_quotient(a, b) * b;
       break;
     case Arithmetic::power:
+      if (b < 0 && a == 0) throw Fault("0 to a negative power");
       if (b < 0) return float_value(std::pow(static_cast<double>(a), static_cast<double>(b)));
       result = integer_power(a, b);
       break;
@@ -99,7 +101,12 @@ Value on_floats(Arithmetic op, double a, double b) {
     case Arithmetic::power:
       break;
   }
-  return float_value(std::pow(a, b));
+  if (a == 0 && b < 0) throw Fault("0 to a negative power");
+  const double result = std::pow(a, b);
+  if (!std::isfinite(result) && std::isfinite(a) && std::isfinite(b)) {
+    throw Fault("a power that is no float");
+  }
+  return float_value(result);
 }
 
 // A string or list, `count` times.
@@ -110,19 +117,20 @@ std::optional<Value> repeated(const Value& value, const Value& times, Budget& bu
   if (const Text* text = value.text()) {
     if (text->empty()) return value;
     Text result;
+    result.set_markup(text->is_markup());
     for (std::size_t i = 0; i < count; ++i) {
       budget.bytes(text->size());
       result.append(*text);
     }
     return string_value(std::move(result));
   }
-  if (const List* list = value.list()) {
+  if (const List* list = value.list(); list != nullptr && (list->is_list() || list->is_tuple())) {
     std::vector<Value> items;
     for (std::size_t i = 0; i < count && !list->items().empty(); ++i) {
       budget.bytes(list->items().size() * sizeof(Value));
       items.insert(items.end(), list->items().begin(), list->items().end());
     }
-    return list_value(std::move(items), list->is_tuple());
+    return list_value(std::move(items), list->kind());
   }
   return std::nullopt;
 }
@@ -131,18 +139,20 @@ std::optional<Value> added(const Value& a, const Value& b, Budget& budget) {
   if (a.text() != nullptr && b.text() != nullptr) return concatenated(a, b, budget);
   const List* left = a.list();
   const List* right = b.list();
-  if (left == nullptr || right == nullptr || left->is_tuple() != right->is_tuple()) {
+  if (left == nullptr || right == nullptr || left->kind() != right->kind() ||
+      !(left->is_list() || left->is_tuple())) {
     return std::nullopt;
   }
   budget.bytes((left->items().size() + right->items().size()) * sizeof(Value));
   std::vector<Value> items = left->items();
   items.insert(items.end(), right->items().begin(), right->items().end());
-  return list_value(std::move(items), left->is_tuple());
+  return list_value(std::move(items), left->kind());
 }
 
 bool same_items(const List& a, const List& b, Budget& budget) {
   if (&a == &b) return true;
-  return a.is_tuple() == b.is_tuple() && a.items().size() == b.items().size() &&
+  return a.kind() == b.kind() && a.kind() != List::Kind::values &&
+         a.items().size() == b.items().size() &&
          std::equal(a.items().begin(), a.items().end(), b.items().begin(),
                     [&](const Value& x, const Value& y) { return equal(x, y, budget); });
 }
@@ -151,8 +161,8 @@ bool same_members(const Dict& a, const Dict& b, Budget& budget) {
   if (&a == &b) return true;
   if (a.items().size() != b.items().size()) return false;
   return std::all_of(a.items().begin(), a.items().end(), [&](const auto& item) {
-    const Value* other = b.find(item.first);
-    return other != nullptr && equal(item.second, *other, budget);
+    const Value* other = b.find(item.id);
+    return other != nullptr && equal(item.value, *other, budget);
   });
 }
 
@@ -182,10 +192,14 @@ bool equal(const Value& a, const Value& b, Budget& budget) {
   if (x && y) return is_float(a) || is_float(b) ? *x == *y : int_of(a, "") == int_of(b, "");
   if (a.data.index() != b.data.index()) return false;
   if (a.is_undefined() || a.is_none()) return true;
-  if (const Text* text = a.text()) return text->str() == b.text()->str();
+  if (const Text* text = a.text()) {
+    if (text->size() == b.text()->size()) budget.steps(text->size() / bytes_per_step);
+    return text->str() == b.text()->str();
+  }
   if (const List* list = a.list()) return same_items(*list, *b.list(), budget);
   if (const Dict* dict = a.dict()) return same_members(*dict, *b.dict(), budget);
-  return a.space() == b.space() && a.loop() == b.loop() && a.function() == b.function();
+  return a.space() == b.space() && a.loop() == b.loop() && a.function() == b.function() &&
+         a.iterator() == b.iterator();
 }
 
 int compare(const Value& a, const Value& b, Budget& budget) {
@@ -198,7 +212,10 @@ int compare(const Value& a, const Value& b, Budget& budget) {
   if (a.text() != nullptr && b.text() != nullptr) return sign(a.text()->str(), b.text()->str());
   const List* left = a.list();
   const List* right = b.list();
-  if (left == nullptr || right == nullptr) cannot("compare", a, b);
+  if (left == nullptr || right == nullptr || left->kind() != right->kind() ||
+      !(left->is_list() || left->is_tuple())) {
+    cannot("compare", a, b);
+  }
   const std::size_t common = std::min(left->items().size(), right->items().size());
   for (std::size_t i = 0; i < common; ++i) {
     if (equal(left->items()[i], right->items()[i], budget)) continue;
@@ -210,16 +227,21 @@ int compare(const Value& a, const Value& b, Budget& budget) {
 bool contains(const Value& container, const Value& item, Budget& budget) {
   if (container.is_undefined()) return false;
   if (const Text* text = container.text()) {
-    return text->str().find(text_of(item, "cannot be looked for in a string").str()) !=
+    budget.steps(text->size() / bytes_per_step);
+    return find_bytes(text->str(), text_of(item, "cannot be looked for in a string").str()) !=
            std::string::npos;
   }
-  if (const Dict* dict = container.dict()) {
-    return item.text() != nullptr && dict->find(item.text()->str()) != nullptr;
+  if (const Dict* dict = container.dict()) return dict->find(item) != nullptr;
+  const auto is_item = [&](const Value& other) { return equal(item, other, budget); };
+  if (Iterator* iterator = container.iterator()) {
+    while (const auto other = iterator->next()) {
+      if (is_item(*other)) return true;
+    }
+    return false;
   }
   const List* list = container.list();
   if (list == nullptr) fault_type(container, "is no container");
-  return std::any_of(list->items().begin(), list->items().end(),
-                     [&](const Value& other) { return equal(item, other, budget); });
+  return std::any_of(list->items().begin(), list->items().end(), is_item);
 }
 
 Value calculate(Arithmetic op, const Value& a, const Value& b, Budget& budget) {
@@ -233,9 +255,7 @@ Value calculate(Arithmetic op, const Value& a, const Value& b, Budget& budget) {
   if (op == Arithmetic::add) result = added(a, b, budget);
   if (op == Arithmetic::multiply) result = repeated(a, b, budget);
   if (op == Arithmetic::multiply && !result) result = repeated(b, a, budget);
-  if (op == Arithmetic::modulo && a.text() != nullptr) {
-    throw Fault("formatting with % is not supported: join strings with ~");
-  }
+  if (op == Arithmetic::modulo && a.text() != nullptr) return percent_format(*a.text(), b, budget);
   if (!result) cannot("calculate with", a, b);
   return std::move(*result);
 }
@@ -246,17 +266,26 @@ Value negated(const Value& value) {
 }
 
 Value concatenated(const Value& a, const Value& b, Budget& budget) {
-  Text result = to_text(a, budget);
-  result.append(to_text(b, budget));
+  Text left = to_text(a, budget);
+  Text right = to_text(b, budget);
+  const bool is_markup = left.is_markup() || right.is_markup();
+  Text result = is_markup ? escaped(left) : std::move(left);
+  result.append(is_markup ? escaped(right) : right);
   budget.bytes(result.size());
   return string_value(std::move(result));
 }
 
-std::size_t length(const Value& value) {
+std::size_t length(const Value& value, Budget& budget) {
   if (value.is_undefined()) return 0;
-  if (const Text* text = value.text()) return char_count(text->str());
+  if (const Text* text = value.text()) {
+    budget.steps(text->size() / bytes_per_step);
+    return char_count(text->str());
+  }
   if (const List* list = value.list()) return list->items().size();
   if (const Dict* dict = value.dict()) return dict->items().size();
+  if (const Loop* loop = value.loop()) {
+    return static_cast<std::size_t>(int_of(*loop->member("length"), ""));
+  }
   fault_type(value, "has no length");
 }
 
@@ -264,7 +293,9 @@ std::shared_ptr<const List> items_of(const Value& value, Budget& budget) {
   if (const auto* list = std::get_if<std::shared_ptr<const List>>(&value.data)) return *list;
   std::vector<Value> items;
   if (const Dict* dict = value.dict()) {
-    for (std::size_t i = 0; i < dict->items().size(); ++i) items.push_back(dict->key(i));
+    for (const Dict::Item& item : dict->items()) items.push_back(item.key);
+  } else if (Iterator* iterator = value.iterator()) {
+    while (auto item = iterator->next()) items.push_back(std::move(*item));
   } else if (const Text* text = value.text()) {
     budget.steps(text->size());
     for (std::size_t pos = 0; pos < text->size();) {

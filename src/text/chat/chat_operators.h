@@ -25,7 +25,7 @@ Value negated(const Value& value);
 Value concatenated(const Value& a, const Value& b, Budget& budget);
 
 /// len(value). Fault if it has none.
-std::size_t length(const Value& value);
+std::size_t length(const Value& value, Budget& budget);
 
 /// What a loop over the value visits: items, keys or characters. Fault if it has none.
 std::shared_ptr<const List> items_of(const Value& value, Budget& budget);

@@ -8,7 +8,10 @@
 #include <charconv>
 #include <cmath>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "text/chat/chat_operators.h"
 #include "text/utf8.h"
 
 namespace weft::chat {
@@ -32,9 +35,7 @@ bool is_printable(char32_t c) {
   }
 }
 
-void append_repr(std::string& out, std::string_view text) {
-  const char quote = text.find('\'') != text.npos && text.find('"') == text.npos ? '"' : '\'';
-  out += quote;
+void append_repr(std::string& out, std::string_view text, char quote) {
   for (std::size_t pos = 0; pos < text.size();) {
     const char32_t c = next_char(text, pos);
     if (c == static_cast<unsigned char>(quote) || c == '\\') {
@@ -51,13 +52,11 @@ void append_repr(std::string& out, std::string_view text) {
                            : fmt::format("\\U{:08x}", code);
     }
   }
-  out += quote;
 }
 
 void append_json_string(std::string& out, std::string_view text, bool ascii) {
   constexpr std::string_view special = "\"\\\n\r\t\f\b";
   constexpr std::string_view letters = "\"\\nrtfb";
-  out += '"';
   for (std::size_t pos = 0; pos < text.size();) {
     const char32_t c = next_char(text, pos);
     const std::size_t at = c < 0x80 ? special.find(static_cast<char>(c)) : special.npos;
@@ -73,7 +72,6 @@ void append_json_string(std::string& out, std::string_view text, bool ascii) {
       append_char(out, c);
     }
   }
-  out += '"';
 }
 
 // Writes a value as Python or as JSON and notes whether any of it is a user's.
@@ -85,7 +83,7 @@ class Writer {
     budget_.steps(1);
     const std::size_t before = out_.size();
     if (const Text* text = value.text()) {
-      string(text->str(), text->any_user());
+      string(*text);
     } else if (const List* list = value.list()) {
       sequence(*list);
     } else if (const Dict* dict = value.dict()) {
@@ -96,17 +94,46 @@ class Writer {
     }
   }
 
-  Text result() { return Text(std::move(out_), from_user_); }
+  Text result() {
+    Text text;
+    std::size_t at = 0;
+    for (const auto& [piece, end] : marked_) {
+      text.append(std::string_view(out_).substr(at, end - piece.size() - at));
+      text.append(piece);
+      at = end;
+    }
+    text.append(std::string_view(out_).substr(at));
+    text.spread_mark();
+    return text;
+  }
 
  private:
-  void string(std::string_view text, bool from_user) {
+  void string(const Text& text) {
+    const std::string& s = text.str();
     const std::size_t before = out_.size();
-    if (json_ != nullptr) {
-      append_json_string(out_, text, json_->ascii);
-    } else {
-      append_repr(out_, text);
+    const bool has_single = s.find('\'') != s.npos;
+    const char quote = json_ != nullptr || (has_single && s.find('"') == s.npos) ? '"' : '\'';
+    if (json_ == nullptr && text.is_markup()) out_ += "Markup(";
+    out_ += quote;
+    std::size_t at = 0;
+    const auto run = [&](std::size_t end) {
+      const std::string_view part = std::string_view(s).substr(at, end - at);
+      if (json_ != nullptr) {
+        append_json_string(out_, part, json_->ascii);
+      } else {
+        append_repr(out_, part, quote);
+      }
+      at = end;
+    };
+    for (const UserRange& range : text.sources()) {
+      run(range.begin);
+      const std::size_t from = out_.size();
+      run(range.end);
+      marked_.emplace_back(Text(out_.substr(from), true).from(range.source), out_.size());
     }
-    from_user_ = from_user_ || from_user;
+    run(s.size());
+    out_ += quote;
+    if (json_ == nullptr && text.is_markup()) out_ += ')';
     budget_.bytes(out_.size() - before);
   }
 
@@ -126,6 +153,8 @@ class Writer {
       fault_type(value, "cannot be written as JSON");
     } else if (value.is_undefined()) {
       out_ += "Undefined";
+    } else if (value.space() != nullptr) {
+      throw Fault("a namespace cannot be printed");
     } else {
       fault_type(value, "cannot be printed");
     }
@@ -154,7 +183,27 @@ class Writer {
     budget_.bytes(2 * count + 2);
   }
 
+  // range(0, 3), or range(0, 10, 2): the end is not known, but the first number behind it does.
+  void range(const std::vector<Value>& items) {
+    const auto at = [&](std::size_t i) { return int_of(items[i], ""); };
+    const std::int64_t first = items.empty() ? 0 : at(0);
+    const std::int64_t step = items.size() < 2 ? 1 : at(1) - first;
+    const std::int64_t stop = items.empty() ? 0 : at(items.size() - 1) + (step > 0 ? 1 : -1);
+    out_ += fmt::format("range({}, {}", first, stop);
+    out_ += step == 1 ? ")" : fmt::format(", {})", step);
+  }
+
   void sequence(const List& list) {
+    if (json_ != nullptr && !list.is_list() && !list.is_tuple()) {
+      fault_type(list_value({}, list.kind()), "cannot be written as JSON");
+    }
+    if (list.kind() == List::Kind::range) return range(list.items());
+    if (list.is_view()) out_ += fmt::format("{}(", type_name(list_value({}, list.kind())));
+    items_of_list(list);
+    if (list.is_view()) out_ += ')';
+  }
+
+  void items_of_list(const List& list) {
     const bool tuple = list.is_tuple() && json_ == nullptr;
     const auto& items = list.items();
     block(tuple ? '(' : '[', tuple ? ')' : ']', items.size(), [&](std::size_t i) {
@@ -168,20 +217,30 @@ class Writer {
     std::vector<std::size_t> order(items.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     if (json_ != nullptr && json_->sort_keys) {
-      std::sort(order.begin(), order.end(),
-                [&](std::size_t a, std::size_t b) { return items[a].first < items[b].first; });
+      std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return compare(items[a].key, items[b].key, budget_) < 0;
+      });
     }
     block('{', '}', items.size(), [&](std::size_t i) {
-      string(items[order[i]].first, dict.user_keys());
+      const Value& key = items[order[i]].key;
+      if (json_ == nullptr || key.text() != nullptr) {
+        write(key);
+      } else if (key.list() != nullptr || key.is_undefined()) {
+        fault_type(key, "cannot be a key in JSON");
+      } else {  // JSON has strings only
+        out_ += '"';
+        write(key);
+        out_ += '"';
+      }
       out_ += json_ != nullptr ? json_->behind_key : ": ";
-      write(items[order[i]].second);
+      write(items[order[i]].value);
     });
   }
 
   const JsonStyle* json_;  // null: as Python
   Budget& budget_;
   std::string out_;
-  bool from_user_ = false;
+  std::vector<std::pair<Text, std::size_t>> marked_;  // what a user wrote, and where it ends
   int depth_ = 0;
 };
 

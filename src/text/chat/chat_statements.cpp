@@ -64,7 +64,7 @@ class StatementParser {
       } else if (token.kind == TokenKind::variable_begin) {
         tokens_.take();
         result.push_back(make(Kind::output));
-        result.back().expression = expressions_.tuple();
+        result.back().expression = known(expressions_.tuple());
         tokens_.expect(TokenKind::variable_end, "'}}'");
       } else if (token.kind == TokenKind::block_begin) {
         tokens_.take();
@@ -92,6 +92,12 @@ class StatementParser {
     return statement;
   }
 
+  // An expression that was just read: may its filters and tests be unknown, as in an "if"?
+  ExpressionPtr known(ExpressionPtr expression) {
+    expressions_.check_names(soft_);
+    return expression;
+  }
+
   void end_tag() { tokens_.expect(TokenKind::block_end, "'%}'"); }
 
   // The body of a block up to {% end %}, which is taken.
@@ -103,10 +109,19 @@ class StatementParser {
     return result;
   }
 
+  // `read()`, in which filters and tests may be unknown or not.
+  template <class Read>
+  auto softly(bool soft, Read read) {
+    const bool outer = std::exchange(soft_, soft);
+    auto result = read();
+    soft_ = outer;
+    return result;
+  }
+
   // The same for a block that is written elsewhere: a loop around it cannot be left from inside.
   Block separate_body(std::string_view end) {
     const int outer_loops = std::exchange(loops_, 0);
-    Block result = body(end);
+    Block result = softly(false, [&] { return body(end); });
     loops_ = outer_loops;
     return result;
   }
@@ -125,12 +140,25 @@ class StatementParser {
       result.push_back(scope());
     } else if (name == "filter") {
       Statement statement = make(Kind::filter_block);
-      statement.expression = piped(expressions_.one_filter(captured()));
+      statement.expression = known(piped(expressions_.one_filter(captured())));
       statement.body = separate_body("endfilter");
       result.push_back(std::move(statement));
     } else if (name == "break" || name == "continue") {
       if (loops_ == 0) throw Fault(fmt::format("'{}' outside of a loop", name));
       result.push_back(make(name == "break" ? Kind::leave_loop : Kind::next_item));
+      end_tag();
+    } else if (name == "call") {
+      result.push_back(call_block());
+    } else if (name == "include" || name == "import" || name == "from" || name == "extends") {
+      result.push_back(unsupported(name));
+      end_tag();
+    } else if (name == "block" || name == "autoescape") {
+      result.push_back(unsupported(name));
+      const std::string end = "end" + name;
+      end_tag();
+      block({end});
+      tokens_.take();
+      skip_to_end();
       end_tag();
     } else if (name == "generation") {  // marks what a model wrote; the text is the same
       Block inner = body("endgeneration");
@@ -140,11 +168,28 @@ class StatementParser {
     }
   }
 
+  void skip_to_end() {
+    while (tokens_.current().kind != TokenKind::block_end) {
+      if (tokens_.current().kind == TokenKind::end) tokens_.unexpected();
+      tokens_.take();
+    }
+  }
+
+  Statement unsupported(std::string name) {
+    Statement statement = make(Kind::unsupported, std::move(name));
+    skip_to_end();
+    return statement;
+  }
+
   Statement conditional() {
+    return softly(true, [&] { return branches(); });
+  }
+
+  Statement branches() {
     Statement statement = make(Kind::conditional);
     for (;;) {
       Statement::Branch branch;
-      branch.condition = expressions_.tuple(false);
+      branch.condition = known(expressions_.tuple(false));
       end_tag();
       branch.body = block({"elif", "else", "endif"});
       statement.branches.push_back(std::move(branch));
@@ -163,15 +208,16 @@ class StatementParser {
     Statement statement = make(Kind::loop);
     statement.targets = targets(false);
     if (!tokens_.skip_name("in")) throw Fault("'in' was expected in a 'for'");
-    statement.expression = expressions_.tuple(false);
-    if (tokens_.skip_name("if")) statement.condition = expressions_.expression();
-    if (tokens_.current().is_name("recursive")) throw Fault("'recursive' is not supported");
+    statement.expression = known(expressions_.tuple(false));
+    const auto condition = [&] { return known(expressions_.expression()); };
+    if (tokens_.skip_name("if")) statement.condition = softly(false, condition);
+    statement.is_recursive = tokens_.skip_name("recursive");
     end_tag();
     ++loops_;
-    statement.body = block({"else", "endfor"});
+    statement.body = softly(false, [&] { return block({"else", "endfor"}); });
     --loops_;
     if (tokens_.skip_name("else")) {
-      statement.otherwise = body("endfor");
+      statement.otherwise = softly(false, [&] { return body("endfor"); });
     } else {
       tokens_.take();
       end_tag();
@@ -212,13 +258,13 @@ class StatementParser {
     Statement statement = make(Kind::assign);
     statement.targets = targets(true);
     if (tokens_.skip_op("=")) {
-      statement.expression = expressions_.tuple();
+      statement.expression = known(expressions_.tuple());
       end_tag();
       return statement;
     }
     statement.kind = Kind::assign_block;
     if (statement.targets.size() != 1) throw Fault("a block cannot be assigned to several names");
-    statement.expression = piped(captured());
+    statement.expression = softly(false, [&] { return known(piped(captured())); });
     statement.body = separate_body("endset");
     return statement;
   }
@@ -227,18 +273,42 @@ class StatementParser {
     Statement statement = make(Kind::macro);
     statement.name = target(false);
     tokens_.expect_op("(");
+    parameters(statement);
+    macro_body(statement, "endmacro");
+    return statement;
+  }
+
+  Statement call_block() {
+    Statement statement = make(Kind::call_block, "caller");
+    if (tokens_.skip_op("(")) parameters(statement);
+    statement.expression = known(expressions_.expression());
+    if (statement.expression->kind != Expression::Kind::call) {
+      throw Fault("a call was expected behind 'call'");
+    }
+    macro_body(statement, "endcall");
+    return statement;
+  }
+
+  void macro_body(Statement& statement, std::string_view end) {
+    const ExpressionParser::Seen outer = std::exchange(expressions_.seen, {});
+    statement.body = separate_body(end);
+    statement.has_caller = expressions_.seen.caller;
+    statement.has_varargs = expressions_.seen.varargs;
+    statement.has_kwargs = expressions_.seen.kwargs;
+    expressions_.seen = outer;
+  }
+
+  void parameters(Statement& statement) {
     while (!tokens_.skip_op(")")) {
       if (!statement.parameters.empty()) tokens_.expect_op(",");
       Statement::Parameter parameter{target(false), nullptr};
       if (tokens_.skip_op("=")) {
-        parameter.otherwise = expressions_.expression();
+        parameter.otherwise = known(expressions_.expression());
       } else if (!statement.parameters.empty() && statement.parameters.back().otherwise) {
         throw Fault("a parameter without default behind one with a default");
       }
       statement.parameters.push_back(std::move(parameter));
     }
-    statement.body = separate_body("endmacro");
-    return statement;
   }
 
   Statement scope() {
@@ -247,9 +317,9 @@ class StatementParser {
       if (!statement.targets.empty()) tokens_.expect_op(",");
       statement.targets.push_back(target(false));
       tokens_.expect_op("=");
-      statement.values.push_back(expressions_.expression());
+      statement.values.push_back(known(expressions_.expression()));
     }
-    statement.body = body("endwith");
+    statement.body = softly(false, [&] { return body("endwith"); });
     return statement;
   }
 
@@ -257,6 +327,7 @@ class StatementParser {
   ExpressionParser expressions_;
   int depth_ = 0;
   int loops_ = 0;
+  bool soft_ = false;  // in an "if"
 };
 
 }  // namespace

@@ -18,6 +18,11 @@ std::size_t char_count(std::string_view text);
 /// Byte offset of the character with this number; the end if there are fewer.
 std::size_t char_offset(std::string_view text, std::size_t index);
 
+/// Byte offset of the first occurrence at or behind `from`, or of the last; npos if there is none.
+/// In linear time.
+std::size_t find_bytes(std::string_view text, std::string_view wanted, std::size_t from = 0);
+std::size_t find_last_bytes(std::string_view text, std::string_view wanted);
+
 /// str.isspace of one character.
 bool is_python_space(char32_t c);
 
@@ -30,13 +35,21 @@ std::vector<Text> split(const Text& text, std::string_view separator, std::int64
 std::vector<Text> split_from_right(const Text& text, std::string_view separator, std::int64_t most,
                                    Budget& budget);
 std::vector<Text> split_at_space(const Text& text, std::int64_t most, Budget& budget);
+std::vector<Text> split_at_space_from_right(const Text& text, std::int64_t most, Budget& budget);
 std::vector<Text> split_lines(const Text& text, bool keep_ends);
 
 /// The first `most` occurrences (-1: all) of `from` become `to`.
 Text replace(const Text& text, std::string_view from, const Text& to, std::int64_t most,
              Budget& budget);
 
-/// Letters' cases. If any part of the text is a user's, all of the result is.
+/// The text as HTML: markup as it is, other text with & < > ' " escaped.
+Text escaped(const Text& text);
+
+/// Filled up to `width` characters; the text stands at that side, or in the middle.
+Text padded(const Text& text, std::int64_t width, Text::Side side, std::string_view fill);
+
+/// Letters' cases.
+Text swap_case(const Text& text);
 Text upper(const Text& text);
 Text lower(const Text& text);
 Text capitalize(const Text& text);

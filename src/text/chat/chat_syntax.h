@@ -47,7 +47,9 @@ struct Expression {
   std::vector<std::unique_ptr<Expression>> operands;  // of call, filter and test: then arguments
   std::vector<std::pair<std::string, std::unique_ptr<Expression>>> named;  // arguments by name
   std::vector<std::string> names;
-  const Filter* filter = nullptr;
+  std::unique_ptr<Expression> star;         // more arguments from a list
+  std::unique_ptr<Expression> double_star;  // and from a dictionary
+  const Filter* filter = nullptr;           // null: `name` is not supported
   const Test* test = nullptr;
 };
 using ExpressionPtr = std::unique_ptr<Expression>;
@@ -61,10 +63,12 @@ struct Statement {
     assign,        // set targets = expression
     assign_block,  // set targets: body; `expression`, if any, filters the variable of no name
     macro,         // name, parameters: body
+    call_block,    // expression is a call; `body` with parameters is its argument "caller"
     filter_block,  // as assign_block, but written
     scope,         // with targets = values: body
     leave_loop,
     next_item,
+    unsupported,  // a statement of Jinja, `name`, that is an error when it is reached
   };
   struct Branch {
     ExpressionPtr condition;  // null: always
@@ -84,6 +88,10 @@ struct Statement {
   std::vector<ExpressionPtr> values;
   std::vector<Branch> branches;
   std::vector<Parameter> parameters;
+  bool is_recursive = false;  // of a loop
+  bool has_caller = false;    // of a macro: it asks for this variable
+  bool has_varargs = false;
+  bool has_kwargs = false;
   std::vector<Statement> body;
   std::vector<Statement> otherwise;
 };

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "text/chat/chat_date.h"
 #include "text/chat/chat_interpreter.h"
+#include "text/chat/chat_messages.h"
 #include "text/chat/chat_syntax.h"
 #include "text/json_file.h"
 #include "text/utf8.h"
@@ -20,57 +21,14 @@ using chat::Value;
 using nlohmann::json;
 
 constexpr std::size_t max_source = std::size_t{1} << 20;
+constexpr std::string_view additional_templates_dir = "additional_chat_templates";
 
-/// Roles that templates build special tokens of, as in '<|' + role + '|>'.
-constexpr std::array<std::string_view, 7> usual_roles = {
-    "system", "developer", "user", "assistant", "tool", "function", "ipython"};
-
-Value role_value(const Value& role) {
-  const chat::Text* text = role.text();
-  const bool usual = text != nullptr && std::find(usual_roles.begin(), usual_roles.end(),
-                                                  text->str()) != usual_roles.end();
-  return usual ? chat::string_value(text->str()) : role;
-}
-
-/// The first of the names under which a message's reasoning comes.
-const Value* reasoning_of(const Dict& message) {
-  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
-    const Value* value = message.find(name);
-    if (value != nullptr && !value->is_none()) return value;
-  }
-  return nullptr;
-}
-
-/// What Transformers makes of a message: members that are null are dropped, and reasoning is found
-/// under the names that templates look for. `empty_content`: a null content is "" instead.
-Dict prepared(const Dict& message, bool empty_content) {
-  const Value* reasoning = reasoning_of(message);
-  Dict result;
-  if (reasoning != nullptr) result.set("thinking", *reasoning, false);
-  for (const auto& [key, value] : message.items()) {
-    if (key == "role") {
-      result.set(key, role_value(value), false);
-    } else if (!value.is_none()) {
-      result.set(key, value, message.user_keys());
-    } else if (key == "content" && empty_content) {
-      result.set(key, chat::string_value(""), false);
-    }
-  }
-  if (reasoning != nullptr) result.set("reasoning_content", *reasoning, false);
-  return result;
-}
+/// Steps that trying a template on a small conversation may take.
+constexpr std::size_t trial_steps = 200'000;
 
 bool lacks_content(const Value& message) {
   const Value* content = message.dict()->find("content");
   return content != nullptr && content->is_none();
-}
-
-Value prepared_messages(const chat::List& messages, bool empty_content) {
-  std::vector<Value> result;
-  for (const Value& message : messages.items()) {
-    result.push_back(chat::dict_value(prepared(*message.dict(), empty_content)));
-  }
-  return chat::list_value(std::move(result));
 }
 
 const chat::List& checked_messages(const Conversation& conversation) {
@@ -106,6 +64,26 @@ json contents_of(const std::filesystem::path& file) {
 struct ChatTemplate::Program {
   chat::Block block;
   bool tools = false;  ///< occurs in the source
+  chat::Habits habits;
+  std::optional<std::string> fault;  ///< what all trials failed with
+
+  /// What the template writes for prepared messages. Fault as Interpreter::run.
+  [[nodiscard]] chat::Text run(const std::map<std::string, std::string>& special_tokens,
+                               const Conversation& conversation, const chat::Prepared& prepared,
+                               chat::Place& place, std::size_t max_steps) const {
+    chat::Context context;
+    for (const auto& [name, text] : special_tokens) {
+      context.variables[name] = chat::string_value(text);
+    }
+    for (const auto& [name, value] : conversation.variables) context.variables[name] = value;
+    context.variables["messages"] = prepared.messages;
+    context.variables["tools"] = prepared.tools;
+    context.variables["documents"] = chat::none_value();
+    context.variables["add_generation_prompt"] =
+        chat::bool_value(conversation.add_generation_prompt);
+    context.today = conversation.today;
+    return chat::Interpreter(context, place, max_steps).run(block);
+  }
 };
 
 Value user_text(std::string_view text) {
@@ -140,6 +118,11 @@ ChatTemplate::ChatTemplate(std::string name, const std::string& source,
 ChatTemplate::~ChatTemplate() = default;
 
 void ChatTemplate::add(const std::string& name, const std::string& source) {
+  const bool can_be_chosen = name.empty() || name == "default" || name == "tool_use";
+  if (!can_be_chosen) {  // then nothing in it matters
+    programs_[name] = std::make_unique<const Program>();
+    return;
+  }
   const std::string title = name.empty() ? name_ : fmt::format("{} (\"{}\")", name_, name);
   if (source.size() > max_source) {
     fail_user("{}: a chat template of {} bytes; at most {} are supported", title, source.size(),
@@ -150,16 +133,45 @@ void ChatTemplate::add(const std::string& name, const std::string& source) {
     fail_user("{}: the chat template is not UTF-8", title);
   }
   chat::Place place;
+  auto program = std::make_unique<Program>();
   try {
-    programs_[name] =
-        std::make_unique<const Program>(Program{chat::parse(chat::tokenize(source, place), place),
-                                                source.find("tools") != std::string::npos});
+    program->block = chat::parse(chat::tokenize(source, place), place);
   } catch (const chat::Fault& fault) {
     fail_user(
         "{}: line {} of the chat template: {}. Put a chat_template.jinja without it into the model "
         "directory, or write the prompt's text yourself and use /v1/completions",
         title, place.line, fault.what());
   }
+  program->tools = source.find("tools") != std::string::npos;
+  bool any_success = false;
+  const auto trial = [&](const Value& messages, const Value& tools) -> std::optional<std::string> {
+    Conversation conversation;
+    conversation.today = "2026-01-01";
+    try {
+      const chat::Prepared prepared = chat::prepare_plainly(messages, tools);
+      std::string text = program->run(variables_, conversation, prepared, place, trial_steps).str();
+      any_success = true;
+      return text;
+    } catch (const chat::Refusal&) {
+      any_success = true;  // an answer, too
+    } catch (const chat::Fault& fault) {
+      if (!program->fault) {
+        program->fault =
+            fmt::format("{}: line {} of the chat template: {}", title, place.line, fault.what());
+      }
+    }
+    return std::nullopt;
+  };
+  program->habits = chat::habits_of(trial, source);
+  if (any_success) program->fault.reset();
+  programs_[name] = std::move(program);
+}
+
+std::optional<std::string> ChatTemplate::fault() const {
+  for (const auto& [name, program] : programs_) {
+    if (!program->fault) return std::nullopt;
+  }
+  return programs_.empty() ? std::nullopt : programs_.begin()->second->fault;
 }
 
 std::unique_ptr<const ChatTemplate> ChatTemplate::load(const std::filesystem::path& model_dir,
@@ -173,39 +185,56 @@ std::unique_ptr<const ChatTemplate> ChatTemplate::load(const std::filesystem::pa
   };
   name_token("bos_token", tokenizer.bos());
   name_token("eos_token", tokenizer.eos());
-  for (const auto& [file, contents] :
-       {std::pair(model_dir / "special_tokens_map.json",
-                  contents_of(model_dir / "special_tokens_map.json")),
-        std::pair(config_file, config)}) {
-    if (contents.is_null()) continue;
+  const auto take_names = [&](const std::filesystem::path& file, const json& contents) {
+    if (contents.is_null()) return;
     for (auto& [name, token] : reading(file, [&] { return special_tokens(contents); })) {
       variables[name] = token;
     }
-  }
+  };
+  take_names(model_dir / "special_tokens_map.json",
+             contents_of(model_dir / "special_tokens_map.json"));
+  take_names(config_file, config);
 
+  std::unique_ptr<ChatTemplate> result(new ChatTemplate("\"chat_template\"", std::move(variables)));
   std::error_code ignored;
   if (std::filesystem::exists(jinja_file, ignored)) {
-    return std::make_unique<const ChatTemplate>(
-        jinja_file.string(), read_tokenizer_file(jinja_file), std::move(variables));
+    result->name_ = jinja_file.string();
+    result->add("", read_tokenizer_file(jinja_file));
+  } else if (!config.is_null()) {
+    reading(config_file, [&] { result->add_from(member_or_null(config, "chat_template")); });
   }
-  if (config.is_null()) return nullptr;
-  return reading(config_file, [&]() -> std::unique_ptr<const ChatTemplate> {
-    const json& found = member_or_null(config, "chat_template");
-    if (found.is_null()) return nullptr;
-    std::unique_ptr<ChatTemplate> result(
-        new ChatTemplate("\"chat_template\"", std::move(variables)));
-    if (found.is_string()) {
-      result->add("", found.get<std::string>());
-      return result;
+  for (const std::string& file : additional_chat_templates(model_dir)) {
+    if (result->programs_.empty()) result->name_ = (model_dir / additional_templates_dir).string();
+    const std::filesystem::path path = model_dir / file;
+    result->add(path.stem().string(), read_tokenizer_file(path));
+  }
+  if (result->programs_.empty()) return nullptr;
+  return result;
+}
+
+void ChatTemplate::add_from(const nlohmann::json& found) {
+  if (found.is_null()) return;
+  if (found.is_string()) return add("", found.get<std::string>());
+  if (!found.is_array() || found.empty()) {
+    fail_user("\"chat_template\" is neither a string nor a list of named templates");
+  }
+  for (const json& entry : found) {
+    add(entry.at("name").get<std::string>(), entry.at("template").get<std::string>());
+  }
+}
+
+std::vector<std::string> additional_chat_templates(const std::filesystem::path& model_dir) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (std::filesystem::directory_iterator file(model_dir / additional_templates_dir, error), end;
+       !error && file != end; file.increment(error)) {
+    if (file->path().extension() == ".jinja") {
+      files.push_back(std::string(additional_templates_dir) + "/" +
+                      file->path().filename().string());
     }
-    if (!found.is_array() || found.empty()) {
-      fail_user("\"chat_template\" is neither a string nor a list of named templates");
-    }
-    for (const json& entry : found) {
-      result->add(entry.at("name").get<std::string>(), entry.at("template").get<std::string>());
-    }
-    return result;
-  });
+  }
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 const ChatTemplate::Program& ChatTemplate::choose(const Conversation& conversation) const {
@@ -216,25 +245,28 @@ const ChatTemplate::Program& ChatTemplate::choose(const Conversation& conversati
   fail_user("{}: none of the model's chat templates is named \"default\"", name_);
 }
 
-chat::Text ChatTemplate::render(const Conversation& conversation) const {
+chat::Text ChatTemplate::render(const Conversation& conversation,
+                                std::vector<std::string>* lost) const {
   const chat::List& messages = checked_messages(conversation);
   const Program& program = choose(conversation);
-  chat::Context context;
-  for (const auto& [name, text] : variables_) context.variables[name] = chat::string_value(text);
-  for (const auto& [name, value] : conversation.variables) context.variables[name] = value;
-  context.variables["tools"] = conversation.tools;
-  context.variables["documents"] = chat::none_value();
-  context.variables["add_generation_prompt"] = chat::bool_value(conversation.add_generation_prompt);
-  context.today = conversation.today;
-  if (context.today && !chat::is_date(*context.today)) {
-    fail_user("'{}' is no date of the form YYYY-MM-DD", *context.today);
+  if (conversation.today && !chat::is_date(*conversation.today)) {
+    fail_user("'{}' is no date of the form YYYY-MM-DD", *conversation.today);
   }
-
+  const auto prepared = [&](bool empty_content) {
+    try {
+      return chat::prepare(conversation.messages, conversation.tools, program.habits,
+                           empty_content);
+    } catch (const chat::Fault& fault) {
+      fail_user("{}", fault.what());
+    }
+  };
   const auto attempt = [&](bool empty_content) {
+    const chat::Prepared given = prepared(empty_content);
     chat::Place place;
     try {
-      context.variables["messages"] = prepared_messages(messages, empty_content);
-      return chat::Interpreter(context, place).run(program.block);
+      chat::Text text = program.run(variables_, conversation, given, place, chat::max_steps);
+      if (lost != nullptr) *lost = chat::lost_parts(given, text);
+      return text;
     } catch (const chat::Refusal& refusal) {
       fail_user("the model's chat template refuses this conversation: {}", refusal.what());
     } catch (const chat::Fault& fault) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -40,9 +41,10 @@ Conversation single_turn(std::string_view prompt, std::optional<std::string_view
 /// threads at once.
 class ChatTemplate {
  public:
-  /// From chat_template.jinja, else from "chat_template" of tokenizer_config.json; null if there
-  /// is neither. UserError, with file and line, for a template that this program does not
-  /// understand. `tokenizer` names the BOS and EOS tokens that the files do not.
+  /// From chat_template.jinja, else from "chat_template" of tokenizer_config.json, and named ones
+  /// from additional_chat_templates/NAME.jinja; null if there is none. UserError, with file and
+  /// line, for a template that this program does not understand. `tokenizer` names the BOS and EOS
+  /// tokens that the files do not.
   static std::unique_ptr<const ChatTemplate> load(const std::filesystem::path& model_dir,
                                                   const Tokenizer& tokenizer);
 
@@ -53,10 +55,19 @@ class ChatTemplate {
   ChatTemplate& operator=(const ChatTemplate&) = delete;
   ~ChatTemplate();
 
-  /// The conversation as text; what comes from the conversation is marked as a user's, but for the
-  /// names of the usual roles. UserError if the template refuses it, if it does what this program
-  /// does not, or if it takes too long or writes too much.
-  [[nodiscard]] chat::Text render(const Conversation& conversation) const;
+  /// The conversation as text, each message in the form that the template reads: content as text or
+  /// as parts, arguments of tool calls as JSON text or as object (it is tried on small
+  /// conversations when it is read), the role "developer" as "system" where it has no word of it;
+  /// what comes from the conversation is marked as a user's, but for the names of the usual roles.
+  /// UserError if the template refuses it, if it does what this program does not, or if it takes
+  /// too long or writes too much. `lost`, when given, becomes the list of what has text and none of
+  /// it in the result: "messages[0].content", "tools[1]" and the like.
+  [[nodiscard]] chat::Text render(const Conversation& conversation,
+                                  std::vector<std::string>* lost = nullptr) const;
+
+  /// What every conversation that was tried when the template was read failed with, with file and
+  /// line: nothing for a template that can be used.
+  [[nodiscard]] std::optional<std::string> fault() const;
 
   /// Whether the template for this conversation asks for its tools at all: by the name in its text.
   [[nodiscard]] bool asks_for_tools(const Conversation& conversation) const;
@@ -65,12 +76,16 @@ class ChatTemplate {
   struct Program;
   ChatTemplate(std::string name, std::map<std::string, std::string> variables);
   void add(const std::string& name, const std::string& source);
+  void add_from(const nlohmann::json& found);
   [[nodiscard]] const Program& choose(const Conversation& conversation) const;
 
   std::string name_;
   std::map<std::string, std::unique_ptr<const Program>> programs_;  // by name; "" for the only one
   std::map<std::string, std::string> variables_;
 };
+
+/// The further templates of a model directory, sorted: "additional_chat_templates/NAME.jinja".
+std::vector<std::string> additional_chat_templates(const std::filesystem::path& model_dir);
 
 /// Token ids of a rendered conversation: special tokens are found in the template's own text only.
 /// No BOS is added, as templates write it themselves.

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 namespace weft::chat {
 namespace {
 
-constexpr std::size_t max_steps = 20'000'000;
 constexpr std::size_t max_bytes = std::size_t{256} << 20;
 constexpr std::size_t few_members = 8;  // that many are searched one by one
 
@@ -26,12 +26,35 @@ int deeper(int depth, const Value& value) {
   return result;
 }
 
+// What tells a key from those that are not equal to it: a string is its own; the byte that others
+// start with is in no string.
+std::string id_of(const Value& key) {
+  if (const Text* text = key.text()) return text->str();
+  if (key.is_none()) return "\xFFnone";
+  if (key.is_undefined()) return "\xFFundefined";
+  if (key.is<std::int64_t>() || key.is<bool>()) return fmt::format("\xFF{}", int_of(key, ""));
+  if (const auto* real = std::get_if<double>(&key.data)) {
+    const bool is_whole = std::floor(*real) == *real && std::fabs(*real) < 9e18;
+    return is_whole ? fmt::format("\xFF{}", static_cast<std::int64_t>(*real))
+                    : fmt::format("\xFF{}", *real);
+  }
+  if (const List* list = key.list(); list != nullptr && list->is_tuple()) {
+    std::string id = "\xFF(";
+    for (const Value& item : list->items()) {
+      const std::string part = id_of(item);
+      id += fmt::format("{}:{},", part.size(), part);
+    }
+    return id;
+  }
+  fault_type(key, "cannot be a key of a dictionary");
+}
+
 }  // namespace
 
 void Budget::steps(std::size_t count) {
   steps_ += count;
-  if (steps_ > max_steps) {
-    throw Fault(fmt::format("the template takes more than {} steps", max_steps));
+  if (steps_ > most_steps_) {
+    throw Fault(fmt::format("the template takes more than {} steps", most_steps_));
   }
 }
 
@@ -42,44 +65,51 @@ void Budget::bytes(std::size_t count) {
   }
 }
 
-List::List(std::vector<Value> items, bool is_tuple)
-    : items_(std::move(items)), is_tuple_(is_tuple) {
+List::List(std::vector<Value> items, Kind kind) : items_(std::move(items)), kind_(kind) {
   for (const Value& item : items_) depth_ = deeper(depth_, item);
 }
 
-void Dict::set(std::string_view key, Value value, bool key_from_user) {
+void Dict::set(Value key, Value value) {
   depth_ = deeper(depth_, value);
-  user_keys_ = user_keys_ || key_from_user;
-  if (const Value* there = find(key)) {
-    const auto at = std::find_if(items_.begin(), items_.end(),
-                                 [there](const auto& item) { return &item.second == there; });
-    at->second = std::move(value);
+  std::string id = id_of(key);
+  if (const std::size_t at = position(id); at < items_.size()) {
+    items_[at].value = std::move(value);
     return;
   }
-  items_.emplace_back(key, std::move(value));
+  items_.push_back({std::move(key), std::move(value), std::move(id)});
   if (items_.size() <= few_members) return;
-  for (std::size_t i = index_.size(); i < items_.size(); ++i) index_.emplace(items_[i].first, i);
+  for (std::size_t i = index_.size(); i < items_.size(); ++i) index_.emplace(items_[i].id, i);
+}
+
+void Dict::set(std::string_view key, Value value, bool key_from_user) {
+  set(string_value(key, key_from_user), std::move(value));
+}
+
+std::size_t Dict::position(std::string_view id) const {
+  if (!index_.empty()) {
+    const auto at = index_.find(id);
+    return at == index_.end() ? items_.size() : at->second;
+  }
+  const auto at =
+      std::find_if(items_.begin(), items_.end(), [id](const Item& item) { return item.id == id; });
+  return static_cast<std::size_t>(at - items_.begin());
 }
 
 const Value* Dict::find(std::string_view key) const {
-  if (!index_.empty()) {
-    const auto at = index_.find(key);
-    return at == index_.end() ? nullptr : &items_[at->second].second;
-  }
-  for (const auto& [name, value] : items_) {
-    if (name == key) return &value;
-  }
-  return nullptr;
+  const std::size_t at = position(key);
+  return at < items_.size() ? &items_[at].value : nullptr;
 }
 
-Value Dict::key(std::size_t i) const { return string_value(items_[i].first, user_keys_); }
+const Value* Dict::find(const Value& key) const {
+  return key.text() != nullptr ? find(key.text()->str()) : find(id_of(key));
+}
 
-Value Loop::member(std::string_view name) const {
+std::optional<Value> Loop::member(std::string_view name) const {
   const auto& items = items_->items();
   const auto count = static_cast<std::int64_t>(items.size());
   const auto neighbour = [&](std::int64_t i) {
     if (i < 0 || i >= count) return undefined_value("there is no such item in the loop");
-    return items[static_cast<std::size_t>(i)];
+    return Value(items[static_cast<std::size_t>(i)]);
   };
   if (name == "index") return int_value(index_ + 1);
   if (name == "index0") return int_value(index_);
@@ -90,9 +120,10 @@ Value Loop::member(std::string_view name) const {
   if (name == "revindex0") return int_value(count - index_ - 1);
   if (name == "previtem") return neighbour(index_ - 1);
   if (name == "nextitem") return neighbour(index_ + 1);
-  if (name == "depth") return int_value(1);  // counts the levels of recursive loops only
-  if (name == "depth0") return int_value(0);
-  throw Fault(fmt::format("loop.{} is not supported", name));
+  if (name == "depth") return int_value(depth_);
+  if (name == "depth0") return int_value(depth_ - 1);
+  if (name == "changed") throw Fault("loop.changed is not supported");
+  return std::nullopt;
 }
 
 Value undefined_value(std::string what) {
@@ -106,19 +137,45 @@ Value string_value(Text text) { return {std::make_shared<const Text>(std::move(t
 Value string_value(std::string_view text, bool from_user) {
   return string_value(Text(std::string(text), from_user));
 }
-Value list_value(std::vector<Value> items, bool is_tuple) {
-  return {std::make_shared<const List>(std::move(items), is_tuple)};
+Value list_value(std::vector<Value> items, List::Kind kind) {
+  return {std::make_shared<const List>(std::move(items), kind)};
+}
+Value tuple_value(std::vector<Value> items) {
+  return list_value(std::move(items), List::Kind::tuple);
+}
+Value iterator_value(std::function<std::optional<Value>()> next) {
+  return {std::make_shared<Iterator>(Iterator{std::move(next)})};
 }
 Value dict_value(Dict dict) { return {std::make_shared<const Dict>(std::move(dict))}; }
 Value method_value(std::string_view name, Value self) {
-  return {std::make_shared<const Function>(Function{std::string(name), std::move(self), nullptr})};
+  return {std::make_shared<const Function>(Function{std::string(name), std::move(self)})};
+}
+
+Value with_source(const Value& value, Source source) {
+  if (const Text* text = value.text()) return string_value(text->from(source));
+  if (const List* list = value.list()) {
+    std::vector<Value> items;
+    items.reserve(list->items().size());
+    for (const Value& item : list->items()) items.push_back(with_source(item, source));
+    return list_value(std::move(items), list->kind());
+  }
+  if (const Dict* dict = value.dict()) {
+    Dict result;
+    for (const Dict::Item& item : dict->items()) {
+      result.set(with_source(item.key, source), with_source(item.value, source));
+    }
+    return dict_value(std::move(result));
+  }
+  return value;
 }
 
 std::string_view type_name(const Value& value) {
-  if (const List* list = value.list(); list != nullptr && list->is_tuple()) return "tuple";
-  constexpr std::array<std::string_view, 11> names = {"undefined", "NoneType", "bool",    "int",
-                                                      "float",     "str",      "list",    "dict",
-                                                      "namespace", "loop",     "function"};
+  constexpr std::array<std::string_view, 6> lists = {"list",      "tuple",       "range",
+                                                     "dict_keys", "dict_values", "dict_items"};
+  if (const List* list = value.list()) return lists[static_cast<std::size_t>(list->kind())];
+  constexpr std::array<std::string_view, 12> names = {
+      "undefined", "NoneType", "bool",      "int",  "float",    "str",
+      "list",      "dict",     "namespace", "loop", "function", "generator"};
   return names[value.data.index()];
 }
 

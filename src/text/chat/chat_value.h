@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -29,14 +31,19 @@ class Refusal : public Fault {
   using Fault::Fault;
 };
 
+/// Most steps of one rendering.
+inline constexpr std::size_t max_steps = 20'000'000;
+
 /// What one rendering may still use. Every operation takes from it, so that a hostile template
 /// ends with a Fault instead of running on.
 class Budget {
  public:
+  explicit Budget(std::size_t most_steps = max_steps) : most_steps_(most_steps) {}
   void steps(std::size_t count);
   void bytes(std::size_t count);
 
  private:
+  std::size_t most_steps_;
   std::size_t steps_ = 0;
   std::size_t bytes_ = 0;
 };
@@ -49,6 +56,7 @@ class Dict;
 class Loop;
 struct Namespace;
 struct Function;
+struct Iterator;
 
 /// A variable or member that does not exist; `what` says which. Prints as nothing, is false, and
 /// most other uses of it are a Fault.
@@ -61,7 +69,8 @@ struct None {};
 struct Value {
   std::variant<Undefined, None, bool, std::int64_t, double, std::shared_ptr<const Text>,
                std::shared_ptr<const List>, std::shared_ptr<const Dict>, std::shared_ptr<Namespace>,
-               std::shared_ptr<const Loop>, std::shared_ptr<const Function>>
+               std::shared_ptr<const Loop>, std::shared_ptr<const Function>,
+               std::shared_ptr<Iterator>>
       data;
 
   template <class T>
@@ -80,6 +89,10 @@ struct Value {
     const auto* held = std::get_if<std::shared_ptr<Namespace>>(&data);
     return held == nullptr ? nullptr : held->get();
   }
+  [[nodiscard]] Iterator* iterator() const {
+    const auto* held = std::get_if<std::shared_ptr<Iterator>>(&data);
+    return held == nullptr ? nullptr : held->get();
+  }
 
  private:
   template <class T>
@@ -89,40 +102,57 @@ struct Value {
   }
 };
 
-/// A list or a tuple.
+/// A list, or what else has a length and an order in Python.
 class List {
  public:
-  explicit List(std::vector<Value> items, bool is_tuple = false);
+  enum class Kind { list, tuple, range, keys, values, items };  // the last three of a dictionary
+
+  explicit List(std::vector<Value> items, Kind kind = Kind::list);
 
   [[nodiscard]] const std::vector<Value>& items() const { return items_; }
-  [[nodiscard]] bool is_tuple() const { return is_tuple_; }
+  [[nodiscard]] Kind kind() const { return kind_; }
+  [[nodiscard]] bool is_list() const { return kind_ == Kind::list; }
+  [[nodiscard]] bool is_tuple() const { return kind_ == Kind::tuple; }
+  /// A view of a dictionary: it has items, but no numbers for them.
+  [[nodiscard]] bool is_view() const { return kind_ >= Kind::keys; }
   [[nodiscard]] int depth() const { return depth_; }
 
  private:
   std::vector<Value> items_;
-  bool is_tuple_;
+  Kind kind_;
   int depth_ = 1;
 };
 
-/// A dictionary with strings as keys, in the order of insertion.
+/// A dictionary, in the order of insertion. Keys are equal as in Python: 1, 1.0 and true are one.
 class Dict {
  public:
-  /// Adds a member, or replaces the value of that name.
+  struct Item {
+    Value key;
+    Value value;
+    std::string id;  // of the key: the same for equal keys
+  };
+
+  /// Adds a member, or replaces the value of that key. Fault for a key that cannot be one.
+  void set(Value key, Value value);
   void set(std::string_view key, Value value, bool key_from_user);
 
-  /// Null if there is none.
+  /// Null if there is none. Fault for what cannot be a key.
   [[nodiscard]] const Value* find(std::string_view key) const;
-  [[nodiscard]] const std::vector<std::pair<std::string, Value>>& items() const { return items_; }
-  /// Does any key come from a request? They are then all taken as such.
-  [[nodiscard]] bool user_keys() const { return user_keys_; }
-  [[nodiscard]] Value key(std::size_t i) const;
+  [[nodiscard]] const Value* find(const Value& key) const;
+  [[nodiscard]] const std::vector<Item>& items() const { return items_; }
   [[nodiscard]] int depth() const { return depth_; }
 
  private:
-  std::vector<std::pair<std::string, Value>> items_;
+  [[nodiscard]] std::size_t position(std::string_view id) const;  // the number of items: none
+
+  std::vector<Item> items_;
   std::map<std::string, std::size_t, std::less<>> index_;  // only when there are many
-  bool user_keys_ = false;
   int depth_ = 1;
+};
+
+/// A generator: its items can be had once.
+struct Iterator {
+  std::function<std::optional<Value>()> next;
 };
 
 /// namespace(): the one thing that a template can change.
@@ -130,25 +160,35 @@ struct Namespace {
   std::map<std::string, Value, std::less<>> members;
 };
 
+struct Statement;
+
 /// The variable "loop" of a for loop.
 class Loop {
  public:
-  explicit Loop(std::shared_ptr<const List> items) : items_(std::move(items)) {}
+  /// `statement`: of a recursive loop, what `loop(items)` does again; else null. `depth`: from 1.
+  Loop(std::shared_ptr<const List> items, const Statement* statement, int depth)
+      : items_(std::move(items)), statement_(statement), depth_(depth) {}
   void advance() { ++index_; }
-  [[nodiscard]] Value member(std::string_view name) const;
+  /// Undefined if there is none of that name.
+  [[nodiscard]] std::optional<Value> member(std::string_view name) const;
+  [[nodiscard]] const Statement* statement() const { return statement_; }
+  [[nodiscard]] int depth() const { return depth_; }
+  [[nodiscard]] std::int64_t index() const { return index_; }
 
  private:
   std::shared_ptr<const List> items_;
+  const Statement* statement_;
+  int depth_;
   std::int64_t index_ = -1;
 };
-
-struct Statement;
 
 /// Something that can be called: a function of the language, a method of `self`, or a macro.
 struct Function {
   std::string name;
   Value self;                        // undefined unless it is a method
   const Statement* macro = nullptr;  // a statement of the template, which outlives the value
+  /// Of a macro: the variables that it sees besides the template's own.
+  std::shared_ptr<const std::map<std::string, Value, std::less<>>> scope = nullptr;
 };
 
 Value undefined_value(std::string what);
@@ -158,9 +198,14 @@ Value int_value(std::int64_t value);
 Value float_value(double value);
 Value string_value(Text text);
 Value string_value(std::string_view text, bool from_user = false);
-Value list_value(std::vector<Value> items, bool is_tuple = false);
+Value list_value(std::vector<Value> items, List::Kind kind = List::Kind::list);
+Value tuple_value(std::vector<Value> items);
+Value iterator_value(std::function<std::optional<Value>()> next);
 Value dict_value(Dict dict);
 Value method_value(std::string_view name, Value self);
+
+/// The same value; all that is a user's in it comes from `source`.
+Value with_source(const Value& value, Source source);
 
 /// Python's name of its type: "str", "dict", …
 std::string_view type_name(const Value& value);
@@ -168,7 +213,7 @@ std::string_view type_name(const Value& value);
 /// Fault that an undefined value was used, or that this type does not do `what`.
 [[noreturn]] void fault_type(const Value& value, std::string_view what);
 
-/// The number if it is an int, float or bool; Fault otherwise.
+/// The number if it is an int or bool; Fault otherwise.
 std::int64_t int_of(const Value& value, std::string_view what);
 const Text& text_of(const Value& value, std::string_view what);
 
