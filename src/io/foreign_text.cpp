@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr std::array kPacked = {
+constexpr std::array kPackedFormats = {
     std::pair{"\xFD"
               "7zXZ\0"sv,
               "xz"sv},
@@ -59,10 +59,10 @@ void refuse_foreign_text(std::string_view text, std::string_view where) {
     fail_user("{}: this is {} text, and weft reads UTF-8: convert it with iconv -f {} -t UTF-8",
               where, name, name);
   }
-  const auto* const packed = std::find_if(kPacked.begin(), kPacked.end(), [&](const auto& kind) {
+  const auto* const packed = std::find_if(kPackedFormats.begin(), kPackedFormats.end(), [&](const auto& kind) {
     return text.starts_with(kind.first);
   });
-  if (packed != kPacked.end()) {
+  if (packed != kPackedFormats.end()) {
     fail_user("{}: this is packed with {}, which is not read here: unpack it first", where,
               packed->second);
   }

@@ -387,7 +387,7 @@ void add_job_command(CLI::App& app, Action& action) {
 }
 
 /// "-n" and "--ranks" of an option; none of a positional one.
-std::vector<std::string> names_of(const CLI::Option& option) {
+std::vector<std::string> option_names(const CLI::Option& option) {
   std::vector<std::string> names;
   for (const std::string& name : option.get_snames()) names.push_back('-' + name);
   for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
@@ -396,7 +396,7 @@ std::vector<std::string> names_of(const CLI::Option& option) {
 
 void append_options(const CLI::App& command, std::vector<OptionOutline>& options) {
   for (const CLI::Option* option : command.get_options({})) {
-    const std::vector<std::string> names = names_of(*option);
+    const std::vector<std::string> names = option_names(*option);
     const bool flag = option->get_expected_min() == 0 && !names.empty();
     const std::string value = names.empty() ? option->get_name() : option->get_type_name();
     options.push_back({names, flag ? std::string() : value, option->get_description()});

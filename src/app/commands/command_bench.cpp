@@ -31,7 +31,7 @@ std::vector<StepCase> cases_of(const BenchOptions& options) {
   return cases;
 }
 
-JobEngine engine_for(const BenchOptions& options, const std::vector<StepCase>& cases) {
+JobEngine bench_engine(const BenchOptions& options, const std::vector<StepCase>& cases) {
   JobEngine engine;
   engine.isa = options.isa;
   engine.threads = options.threads;
@@ -113,7 +113,7 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
   JobParallel parallel;
   parallel.tp = world.size();
   parallel.dp = 1;
-  Deployment deployment(options.model_dir, parallel, engine_for(options, cases), world, control);
+  Deployment deployment(options.model_dir, parallel, bench_engine(options, cases), world, control);
   const Startup startup = start(deployment, world, cases.front());
   std::optional<CpuLimits> limits;  // what a GPU can do, its own measurements say
   if (!deployment.device().cuda) {

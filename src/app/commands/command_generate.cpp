@@ -53,7 +53,7 @@ std::vector<TokenId> prompt_tokens(const GenerateOptions& options, const Tokeniz
                       : tokenizer->encode(text, {.parse_special = true});
 }
 
-Request request_of(const GenerateOptions& options, const Tokenizer* tokenizer, std::int64_t vocab) {
+Request generate_request(const GenerateOptions& options, const Tokenizer* tokenizer, std::int64_t vocab) {
   Request request;
   request.prompt = prompt_tokens(options, tokenizer);
   request.sampling = options.sampling;
@@ -108,7 +108,7 @@ int generate(const GenerateOptions& options, Group& world, JobControl& control) 
   agree(world, [&] { deployment.load(); });
   const std::unique_ptr<Engine> engine = deployment.make_engine(options.digest);
   agree(world,
-        [&] { engine->submit(request_of(options, deployment.tokenizer(), engine->vocab())); });
+        [&] { engine->submit(generate_request(options, deployment.tokenizer(), engine->vocab())); });
 
   const bool prints = world.rank() == 0;
   Printer printer(deployment.tokenizer(), prints);

@@ -44,14 +44,14 @@ std::string cells(const Transfer& transfer) {
   return fmt::format(" {:>7} {:>13} {:>13}", transfer.calls, transfer.sent, transfer.received);
 }
 
-std::string readable(double seconds) {
+std::string readable_step(double seconds) {
   return seconds < 1 ? fmt::format("{:.3f} ms", seconds * 1e3) : fmt::format("{:.3f} s", seconds);
 }
 
-std::string line(const char* what, const StepPrediction& step, const std::string& words) {
+std::string speed_line(const char* what, const StepPrediction& step, const std::string& words) {
   return fmt::format(
       "  {:<8} {:>12} a step ({:.0f} % of it communication), {:>10.0f} tokens/s: {}\n", what,
-      readable(step.seconds), 100 * step.communication, step.tokens_per_second, words);
+      readable_step(step.seconds), 100 * step.communication, step.tokens_per_second, words);
 }
 
 }  // namespace
@@ -95,8 +95,8 @@ std::string speed_text(const LayoutVerdict& verdict, const MachineLimits& limits
   const SpeedPrediction speed = predict_speed(verdict, limits, digest);
   const Layout& layout = verdict.layout;
   std::string text = "\nspeed at best\n";
-  text += line("decode", speed.decode, decode_in_words(speed.decode_step, layout));
-  text += line("prefill", speed.prefill, prefill_in_words(speed.prefill_step, layout));
+  text += speed_line("decode", speed.decode, decode_in_words(speed.decode_step, layout));
+  text += speed_line("prefill", speed.prefill, prefill_in_words(speed.prefill_step, layout));
   return text + speed_footnote(limits);
 }
 
@@ -107,7 +107,7 @@ std::string speed_header() {
 std::string speed_columns(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest,
                           std::int64_t context) {
   const SpeedPrediction speed = predict_speed(verdict, limits, digest, context);
-  return fmt::format(" {:>13} {:>13.0f} {:>14.0f}", readable(speed.decode.seconds),
+  return fmt::format(" {:>13} {:>13.0f} {:>14.0f}", readable_step(speed.decode.seconds),
                      speed.decode.tokens_per_second, speed.prefill.tokens_per_second);
 }
 

@@ -15,8 +15,8 @@ namespace {
 using Path = std::filesystem::path;
 
 /// How long a process of a killed run may take to end before its part is given up on.
-constexpr std::chrono::seconds kPatience(10);
-constexpr std::size_t kWriteBuffer = std::size_t{1} << 20;
+constexpr std::chrono::seconds kLockPatience(10);
+constexpr std::size_t kRetryBuffer = std::size_t{1} << 20;
 
 /// Throws UserError when a process of an earlier run still holds one of the parts. One after the
 /// other: there may be more than a process can have open, and whoever has let go does not come
@@ -24,7 +24,7 @@ constexpr std::size_t kWriteBuffer = std::size_t{1} << 20;
 void check_unused(const std::vector<Path>& parts) {
   for (const Path& part : parts) {
     const File file = File::open_append(part);
-    if (!lock_exclusively(file, kPatience)) {
+    if (!lock_exclusively(file, kLockPatience)) {
       fail_user("{}: a process of an earlier run is still writing to it", part.string());
     }
   }
@@ -37,7 +37,7 @@ void write_succeeded(const std::vector<Path>& parts, std::size_t requests, const
   const File target = File::create(path);
   std::vector<bool> written(requests, false);
   std::string buffer;
-  buffer.reserve(kWriteBuffer);
+  buffer.reserve(kRetryBuffer);
   std::string line;
   const auto put = [&] {
     target.write_all(std::as_bytes(std::span(buffer)));
@@ -50,7 +50,7 @@ void write_succeeded(const std::vector<Path>& parts, std::size_t requests, const
         if (!row.succeeded || i >= written.size() || written[i]) return;
         written[i] = true;
         write_journal_line(row, line);
-        if (buffer.size() + line.size() + 1 > kWriteBuffer) put();
+        if (buffer.size() + line.size() + 1 > kRetryBuffer) put();
         buffer += line;
         buffer += '\n';
       },

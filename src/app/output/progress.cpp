@@ -21,7 +21,7 @@
 namespace weft {
 namespace {
 
-constexpr std::size_t kPiece = std::size_t{64} << 10;
+constexpr std::size_t kReadPiece = std::size_t{64} << 10;
 constexpr double kFirst = 1.0;    ///< seconds until the first line
 constexpr double kRewrite = 0.5;  ///< between two versions of a terminal's line
 constexpr int kUnknownColumns = 80;
@@ -78,7 +78,7 @@ void JournalWatch::read(Part& part) {
   const File file = File::open_read(part.path);
   std::string piece;
   while (part.read < size) {
-    piece.resize(std::min<std::uintmax_t>(kPiece, size - part.read));
+    piece.resize(std::min<std::uintmax_t>(kReadPiece, size - part.read));
     file.pread_all(std::as_writable_bytes(std::span(piece)), part.read);
     part.read += piece.size();
     part.torn += piece;

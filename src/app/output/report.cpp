@@ -18,14 +18,14 @@ using nlohmann::ordered_json;
 double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
 
 /// "12.3 ms", "4.56 s".
-std::string readable(double seconds) {
+std::string readable_time(double seconds) {
   if (seconds < 1) return fmt::format("{:.1f} ms", seconds * 1e3);
   return fmt::format("{:.2f} s", seconds);
 }
 
 std::string line(std::string_view label, const Quantiles& q) {
-  return fmt::format("  {:<10} {} p50, {} p90, {} p99\n", label, readable(q.at(0.5)),
-                     readable(q.at(0.9)), readable(q.at(0.99)));
+  return fmt::format("  {:<10} {} p50, {} p90, {} p99\n", label, readable_time(q.at(0.5)),
+                     readable_time(q.at(0.9)), readable_time(q.at(0.99)));
 }
 
 /// "n2"; nothing for a rank that is not known.
@@ -41,7 +41,7 @@ std::string phase_lines(const RunReport& r) {
     if (phase.most <= 0) continue;
     if (text.empty()) text = "  by phase      least of a rank    average       most\n";
     text += fmt::format("    {:<13} {:>13} {:>10} {:>10}  rank {} on {}\n", phase.name,
-                        readable(phase.least), readable(phase.mean), readable(phase.most),
+                        readable_time(phase.least), readable_time(phase.mean), readable_time(phase.most),
                         phase.slowest, host_of(r, phase.slowest));
   }
   return text;
@@ -210,8 +210,8 @@ std::string to_text(const RunReport& r) {
   if (r.tpot_seconds.count() > 0) text += line("TPOT", r.tpot_seconds);
   text +=
       fmt::format("  time       {} in all: load {}, prefill {}, decode {}, output {}\n",
-                  readable(r.wall_seconds), readable(r.load_seconds), readable(r.prefill_seconds),
-                  readable(r.decode_seconds), readable(r.output_seconds));
+                  readable_time(r.wall_seconds), readable_time(r.load_seconds), readable_time(r.prefill_seconds),
+                  readable_time(r.decode_seconds), readable_time(r.output_seconds));
   text += phase_lines(r);
   if (r.layout.pp > 1) {
     text +=

@@ -19,8 +19,8 @@ namespace {
 
 using Path = std::filesystem::path;
 
-constexpr std::size_t kPiece = std::size_t{40} << 10;  ///< spans of one message
-constexpr std::size_t kWriteBuffer = std::size_t{1} << 20;
+constexpr std::size_t kSpansOfMessage = std::size_t{40} << 10;  ///< spans of one message
+constexpr std::size_t kTraceBuffer = std::size_t{1} << 20;
 
 /// What a rank sends ahead of its spans.
 struct Header {
@@ -109,7 +109,7 @@ class EventFile {
   }
 
   void end_event() {
-    if (text_.size() >= kWriteBuffer) flush();
+    if (text_.size() >= kTraceBuffer) flush();
   }
 
   void add_microseconds(std::int64_t nanoseconds) {
@@ -141,7 +141,7 @@ void send_spans(const Header& header, std::span<const TraceSpan> spans, Group& w
   world.start_send(std::as_bytes(std::span(&header, 1)), 0);
   world.finish_sends();
   while (!spans.empty()) {
-    const std::span<const TraceSpan> piece = spans.first(std::min(kPiece, spans.size()));
+    const std::span<const TraceSpan> piece = spans.first(std::min(kSpansOfMessage, spans.size()));
     world.start_send(std::as_bytes(piece), 0);
     world.finish_sends();
     spans = spans.subspan(piece.size());
@@ -158,7 +158,7 @@ void receive_spans(int rank, const std::string& label, std::int64_t zero, EventF
   file.name_rank(rank, label, header);
   std::vector<TraceSpan> piece;
   for (auto left = static_cast<std::size_t>(header.spans); left > 0; left -= piece.size()) {
-    piece.resize(std::min(kPiece, left));
+    piece.resize(std::min(kSpansOfMessage, left));
     world.receive(std::as_writable_bytes(std::span(piece)), rank);
     for (const TraceSpan& span : piece) file.add_span(rank, span, header.clocks, zero);
   }

@@ -18,14 +18,14 @@ namespace {
 using chat::Value;
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 7> kHonoured = {"messages",
+constexpr std::array<std::string_view, 7> kChatParameters = {"messages",
                                                        "tools",
                                                        "max_completion_tokens",
                                                        "add_generation_prompt",
                                                        "chat_template_kwargs",
                                                        "logprobs",
                                                        "top_logprobs"};
-constexpr std::array<NeutralParameter, 17> kNeutral = {{
+constexpr std::array<NeutralParameter, 17> kNeutralInChats = {{
     {"response_format", "{\"type\": \"text\"}"},
     {"add_special_tokens", "false"},
     {"continue_final_message", "false"},
@@ -145,7 +145,7 @@ void read_variables(const chat::Dict& body, Conversation& conversation) {
   }
 }
 
-void read_logprobs(const json& body, SamplingParams& sampling) {
+void read_chat_logprobs(const json& body, SamplingParams& sampling) {
   bool wanted = false;
   std::int64_t top = 0;
   read_boolean(body, "logprobs", wanted);
@@ -172,7 +172,7 @@ std::string_view length_parameter(const json& body) {
 
 void read_chat_body(const json& body, std::string_view text, const PromptRules& rules,
                     PromptLine& line) {
-  check_parameters(body, {kHonoured, kNeutral});
+  check_parameters(body, {kChatParameters, kNeutralInChats});
   read_model_name(body, line);
   Conversation conversation;
   try {
@@ -190,7 +190,7 @@ void read_chat_body(const json& body, std::string_view text, const PromptRules& 
   }
   line.prompt = std::move(conversation);
   read_sampling(body, rules, line, length_parameter(body));
-  read_logprobs(body, line.sampling);
+  read_chat_logprobs(body, line.sampling);
 }
 
 }  // namespace weft

@@ -11,13 +11,13 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 4> kHonoured = {"prompt", "echo", "logprobs",
+constexpr std::array<std::string_view, 4> kCompletionParameters = {"prompt", "echo", "logprobs",
                                                        "add_special_tokens"};
 constexpr std::size_t kMaxPrompts = 2048;
 /// Of all prompts together: they become one row.
 constexpr std::int64_t kMaxCompletions = 4096;
 
-constexpr std::array<NeutralParameter, 2> kNeutral = {{
+constexpr std::array<NeutralParameter, 2> kNeutralInCompletions = {{
     {"suffix", "\"\""},
     {"response_format", "null"},
 }};
@@ -70,7 +70,7 @@ void check_completions(const PromptLine& line) {
   }
 }
 
-void read_logprobs(const json& body, SamplingParams& sampling) {
+void read_completion_logprobs(const json& body, SamplingParams& sampling) {
   if (given_parameter(body, "logprobs") == nullptr) return;
   std::int64_t top = 0;
   read_integer(body, "logprobs", 0, kMaxLogprobs, top);
@@ -80,14 +80,14 @@ void read_logprobs(const json& body, SamplingParams& sampling) {
 }  // namespace
 
 void read_completion_body(const json& body, const PromptRules& rules, PromptLine& line) {
-  check_parameters(body, {kHonoured, kNeutral});
+  check_parameters(body, {kCompletionParameters, kNeutralInCompletions});
   read_model_name(body, line);
   read_prompt(body, rules, line);
   read_boolean(body, "echo", line.echo);
   read_boolean(body, "add_special_tokens", line.add_special);
   read_sampling(body, rules, line);
   check_completions(line);
-  read_logprobs(body, line.sampling);
+  read_completion_logprobs(body, line.sampling);
 }
 
 }  // namespace weft

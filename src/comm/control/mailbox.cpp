@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kTag = 1101;
 
-void check_mpi(int code, const char* operation) {
+void check_control(int code, const char* operation) {
   if (code != MPI_SUCCESS) fail("job control: {} failed with MPI error {}", operation, code);
 }
 
@@ -32,7 +32,7 @@ void Mailbox::send(std::span<const std::byte> bytes, int to) {
   letter.to = to;
   letter.bytes.assign(bytes.begin(), bytes.end());
   // NOLINTNEXTLINE(clang-analyzer-optin.mpi.MPI-Checker): `all_sent` tests the request.
-  check_mpi(MPI_Isend(letter.bytes.data(), static_cast<int>(letter.bytes.size()), MPI_BYTE, to,
+  check_control(MPI_Isend(letter.bytes.data(), static_cast<int>(letter.bytes.size()), MPI_BYTE, to,
                       kTag, comm_, &letter.request),
             "MPI_Isend");
 }
@@ -45,12 +45,12 @@ bool Mailbox::busy(int to) const {
 std::optional<Mailbox::Letter> Mailbox::receive() {
   int arrived = 0;
   MPI_Status status;
-  check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kTag, comm_, &arrived, &status), "MPI_Iprobe");
+  check_control(MPI_Iprobe(MPI_ANY_SOURCE, kTag, comm_, &arrived, &status), "MPI_Iprobe");
   if (arrived == 0) return std::nullopt;
   int count = 0;
   MPI_Get_count(&status, MPI_BYTE, &count);
   Letter letter{status.MPI_SOURCE, std::vector<std::byte>(static_cast<std::size_t>(count))};
-  check_mpi(
+  check_control(
       MPI_Recv(letter.bytes.data(), count, MPI_BYTE, letter.from, kTag, comm_, MPI_STATUS_IGNORE),
       "MPI_Recv");
   return letter;
@@ -59,7 +59,7 @@ std::optional<Mailbox::Letter> Mailbox::receive() {
 bool Mailbox::all_sent() {
   under_way_.remove_if([](Sent& letter) {
     int done = 0;
-    check_mpi(MPI_Test(&letter.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    check_control(MPI_Test(&letter.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     return done != 0;
   });
   return under_way_.empty();

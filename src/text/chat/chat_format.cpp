@@ -30,11 +30,11 @@ struct Spec {
   char type = '\0';
 };
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_format_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::int64_t read_number(std::string_view text, std::size_t& pos) {
   std::int64_t value = 0;
-  for (; pos < text.size() && is_digit(text[pos]); ++pos) {
+  for (; pos < text.size() && is_format_digit(text[pos]); ++pos) {
     value = value * 10 + (text[pos] - '0');
     if (value > max_width) throw Fault("a format with a width that is too large");
   }
@@ -358,7 +358,7 @@ class Braces {
     const std::size_t end = std::min(name.find_first_of(".["), name.size());
     const std::string_view first = name.substr(0, end);
     Value value;
-    if (std::all_of(first.begin(), first.end(), is_digit)) {
+    if (std::all_of(first.begin(), first.end(), is_format_digit)) {
       std::size_t pos = 0;
       const std::size_t at =
           first.empty() ? next_++ : static_cast<std::size_t>(read_number(first, pos));
@@ -384,7 +384,7 @@ class Braces {
       if (end == path.npos || end == 1) throw Fault("a '[' without its key in a format");
       const std::string_view key = path.substr(1, end - 1);
       std::size_t pos = 0;
-      value = std::all_of(key.begin(), key.end(), is_digit)
+      value = std::all_of(key.begin(), key.end(), is_format_digit)
                   ? subscript(value, int_value(read_number(key, pos)), budget_)
                   : subscript(value, string_value(key), budget_);
       path = path.substr(end + 1);

@@ -10,7 +10,7 @@
 namespace weft::chat {
 namespace {
 
-using Kind = Statement::Kind;
+using StatementKind = Statement::Kind;
 
 constexpr std::size_t max_output = std::size_t{64} << 20;
 constexpr int max_depth = 600;  // of blocks and expressions, macros that call each other included
@@ -58,36 +58,36 @@ Interpreter::Flow Interpreter::execute(const Statement& statement) {
   place_.line = statement.line;
   budget_.steps(1);
   switch (statement.kind) {
-    case Kind::text:
+    case StatementKind::text:
       budget_.bytes(statement.name.size());
       output_->append(statement.name);
       break;
-    case Kind::output:
+    case StatementKind::output:
       write(to_text(evaluate(*statement.expression), budget_));
       break;
-    case Kind::conditional:
+    case StatementKind::conditional:
       return conditional(statement);
-    case Kind::loop:
+    case StatementKind::loop:
       return loop(statement, evaluate(*statement.expression), 1);
-    case Kind::assign:
+    case StatementKind::assign:
       assign(statement);
       break;
-    case Kind::assign_block:
+    case StatementKind::assign_block:
       assign_to(statement.targets.front(), captured(statement.body, *statement.expression));
       break;
-    case Kind::filter_block:
+    case StatementKind::filter_block:
       write(to_text(captured(statement.body, *statement.expression), budget_));
       break;
-    case Kind::macro:
+    case StatementKind::macro:
       frames_.back()[statement.name] = {
           std::make_shared<const Function>(Function{statement.name, {}, &statement, scope()})};
       break;
-    case Kind::call_block:
+    case StatementKind::call_block:
       call_block(statement);
       break;
-    case Kind::unsupported:
+    case StatementKind::unsupported:
       throw Fault(fmt::format("the statement '{}' is not supported", statement.name));
-    case Kind::scope: {
+    case StatementKind::scope: {
       Frame frame;
       for (std::size_t i = 0; i < statement.targets.size(); ++i) {
         frame[statement.targets[i]] = evaluate(*statement.values[i]);
@@ -97,9 +97,9 @@ Interpreter::Flow Interpreter::execute(const Statement& statement) {
       frames_.pop_back();
       return flow;
     }
-    case Kind::leave_loop:
+    case StatementKind::leave_loop:
       return Flow::leave_loop;
-    case Kind::next_item:
+    case StatementKind::next_item:
       return Flow::next_item;
   }
   return Flow::normal;

@@ -38,7 +38,7 @@ void TokenStream::unexpected() const {
 
 namespace {
 
-using Kind = Statement::Kind;
+using StatementKind = Statement::Kind;
 using Ends = std::initializer_list<std::string_view>;
 
 class StatementParser {
@@ -59,11 +59,11 @@ class StatementParser {
     for (;;) {
       const Token& token = tokens_.current();
       if (token.kind == TokenKind::data) {
-        result.push_back(make(Kind::text, token.text));
+        result.push_back(make(StatementKind::text, token.text));
         tokens_.take();
       } else if (token.kind == TokenKind::variable_begin) {
         tokens_.take();
-        result.push_back(make(Kind::output));
+        result.push_back(make(StatementKind::output));
         result.back().expression = known(expressions_.tuple());
         tokens_.expect(TokenKind::variable_end, "'}}'");
       } else if (token.kind == TokenKind::block_begin) {
@@ -84,7 +84,7 @@ class StatementParser {
     return result;
   }
 
-  Statement make(Kind kind, std::string name = {}) const {
+  Statement make(StatementKind kind, std::string name = {}) const {
     Statement statement;
     statement.kind = kind;
     statement.line = tokens_.current().line;
@@ -139,13 +139,13 @@ class StatementParser {
     } else if (name == "with") {
       result.push_back(scope());
     } else if (name == "filter") {
-      Statement statement = make(Kind::filter_block);
+      Statement statement = make(StatementKind::filter_block);
       statement.expression = known(piped(expressions_.one_filter(captured())));
       statement.body = separate_body("endfilter");
       result.push_back(std::move(statement));
     } else if (name == "break" || name == "continue") {
       if (loops_ == 0) throw Fault(fmt::format("'{}' outside of a loop", name));
-      result.push_back(make(name == "break" ? Kind::leave_loop : Kind::next_item));
+      result.push_back(make(name == "break" ? StatementKind::leave_loop : StatementKind::next_item));
       end_tag();
     } else if (name == "call") {
       result.push_back(call_block());
@@ -176,7 +176,7 @@ class StatementParser {
   }
 
   Statement unsupported(std::string name) {
-    Statement statement = make(Kind::unsupported, std::move(name));
+    Statement statement = make(StatementKind::unsupported, std::move(name));
     skip_to_end();
     return statement;
   }
@@ -186,7 +186,7 @@ class StatementParser {
   }
 
   Statement branches() {
-    Statement statement = make(Kind::conditional);
+    Statement statement = make(StatementKind::conditional);
     for (;;) {
       Statement::Branch branch;
       branch.condition = known(expressions_.tuple(false));
@@ -205,7 +205,7 @@ class StatementParser {
   }
 
   Statement loop() {
-    Statement statement = make(Kind::loop);
+    Statement statement = make(StatementKind::loop);
     statement.targets = targets(false);
     if (!tokens_.skip_name("in")) throw Fault("'in' was expected in a 'for'");
     statement.expression = known(expressions_.tuple(false));
@@ -248,21 +248,21 @@ class StatementParser {
   // The variable of no name, which holds what a block wrote.
   ExpressionPtr captured() const {
     auto node = std::make_unique<Expression>();
-    node->kind = Expression::Kind::variable;
+    node->kind = Expression::StatementKind::variable;
     node->line = tokens_.current().line;
     return node;
   }
   ExpressionPtr piped(ExpressionPtr first) { return expressions_.filters(std::move(first)); }
 
   Statement assignment() {
-    Statement statement = make(Kind::assign);
+    Statement statement = make(StatementKind::assign);
     statement.targets = targets(true);
     if (tokens_.skip_op("=")) {
       statement.expression = known(expressions_.tuple());
       end_tag();
       return statement;
     }
-    statement.kind = Kind::assign_block;
+    statement.kind = StatementKind::assign_block;
     if (statement.targets.size() != 1) throw Fault("a block cannot be assigned to several names");
     statement.expression = softly(false, [&] { return known(piped(captured())); });
     statement.body = separate_body("endset");
@@ -270,7 +270,7 @@ class StatementParser {
   }
 
   Statement macro() {
-    Statement statement = make(Kind::macro);
+    Statement statement = make(StatementKind::macro);
     statement.name = target(false);
     tokens_.expect_op("(");
     parameters(statement);
@@ -279,10 +279,10 @@ class StatementParser {
   }
 
   Statement call_block() {
-    Statement statement = make(Kind::call_block, "caller");
+    Statement statement = make(StatementKind::call_block, "caller");
     if (tokens_.skip_op("(")) parameters(statement);
     statement.expression = known(expressions_.expression());
-    if (statement.expression->kind != Expression::Kind::call) {
+    if (statement.expression->kind != Expression::StatementKind::call) {
       throw Fault("a call was expected behind 'call'");
     }
     macro_body(statement, "endcall");
@@ -312,7 +312,7 @@ class StatementParser {
   }
 
   Statement scope() {
-    Statement statement = make(Kind::scope);
+    Statement statement = make(StatementKind::scope);
     while (tokens_.current().kind != TokenKind::block_end) {
       if (!statement.targets.empty()) tokens_.expect_op(",");
       statement.targets.push_back(target(false));

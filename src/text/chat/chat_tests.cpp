@@ -70,7 +70,7 @@ bool string(const Value& v) { return v.text() != nullptr; }
 bool mapping(const Value& v) { return v.dict() != nullptr; }
 bool boolean(const Value& v) { return v.is<bool>(); }
 bool is_integer(const Value& v) { return v.is<std::int64_t>(); }
-bool is_float(const Value& v) { return v.is<double>(); }
+bool is_float_number(const Value& v) { return v.is<double>(); }
 bool truth(const Value& v) { return v.is<bool>() && is_true(v); }
 bool falsehood(const Value& v) { return v.is<bool>() && !is_true(v); }
 bool callable(const Value& v) {
@@ -112,7 +112,7 @@ constexpr std::array<Test, 39> tests = {{
     {"test", general<is_test>},
     {"number", simple<is_number>},
     {"integer", simple<is_integer>},
-    {"float", simple<is_float>},
+    {"float", simple<is_float_number>},
     {"boolean", simple<boolean>},
     {"true", simple<truth>},
     {"false", simple<falsehood>},

@@ -149,7 +149,7 @@ void Bpe::merge(Workspace& work, std::vector<TokenId>& out) const {
   }
   std::make_heap(queue.begin(), queue.end(), std::greater<>());
   for (std::int64_t turn = 1; !queue.empty(); ++turn) {
-    if (turn % kTurnsBetweenBeats == 0) beat();
+    if (turn % kTurnsBetweenBeats == 0) count_progress();
     std::pop_heap(queue.begin(), queue.end(), std::greater<>());
     const std::uint64_t best = queue.back();
     queue.pop_back();

@@ -18,14 +18,14 @@ constexpr std::size_t jit_stack_start = 64 << 10;
 constexpr std::size_t jit_stack_limit = 8 << 20;
 
 template <auto F>
-struct Call {
+struct PatternCall {
   template <class T>
   void operator()(T* p) const {
     F(p);
   }
 };
 template <class T, auto F>
-using Owned = std::unique_ptr<T, Call<F>>;
+using Owned = std::unique_ptr<T, PatternCall<F>>;
 
 // What a match needs beside the pattern; one per thread serves all patterns.
 struct Scratch {
