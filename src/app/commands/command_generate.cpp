@@ -96,6 +96,10 @@ void print_summary(const Completion& completion, const Engine& engine, bool dige
              completion.completion_tokens);
   if (decoded > 0) fmt::print(stderr, ", {:.1f} a second", decoded / decode_seconds);
   fmt::print(stderr, " ({} steps; ended by {})\n", stats.steps, name(completion.reason));
+  if (completion.reason == FinishReason::non_finite) {
+    fmt::print(stderr, "weft: the logits of token {} are NaN or infinite\n",
+               completion.non_finite_at);
+  }
   if (digest) fmt::print(stderr, "logits_digest {}\n", completion.logits_digest.hex());
 }
 
@@ -108,16 +112,18 @@ int generate(const GenerateOptions& options, Group& world, JobControl& control) 
   const std::unique_ptr<Engine> engine = deployment.make_engine(options.digest);
   agree(world, [&] { engine->submit(request_of(options, deployment.tokenizer())); });
 
+  bool finite = true;
   const bool prints = world.rank() == 0;
   Printer printer(deployment.tokenizer(), prints);
   const auto on_token = [&](const Sequence&, TokenId token) { printer.token(token); };
   const auto on_completion = [&](const Sequence&, const Completion& completion) {
     printer.end();
+    finite = completion.reason != FinishReason::non_finite;
     if (prints) print_summary(completion, *engine, options.digest);
   };
   while (engine->step(on_token, on_completion)) {
   }
-  return kExitSuccess;
+  return finite ? kExitSuccess : kExitSomeFailed;
 }
 
 }  // namespace

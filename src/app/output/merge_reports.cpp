@@ -123,6 +123,7 @@ void merge_reports(RunReport& report, Group& world) {
   report.experts = add_experts(report.own_experts, world);
   take_sum(report.prompt_tokens, world);
   take_sum(report.completion_tokens, world);
+  take_sum(report.non_finite, world);
   take_sum(report.preemptions, world);
   take_sum(report.graphs, world);
   take_sum(report.replayed_steps, world);

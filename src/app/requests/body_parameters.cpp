@@ -7,7 +7,10 @@
 #include <cstddef>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
+
+#include "io/json_number.h"
 
 namespace weft {
 namespace {
@@ -58,14 +61,12 @@ constexpr std::array<NeutralParameter, 8> kNeutral = {{
 
 std::int64_t integer_value(std::string_view param, const json& value, std::int64_t low,
                            std::int64_t high) {
-  if (!value.is_number_integer()) wrong_type(param, "an integer", value);
-  const bool huge =
-      value.is_number_unsigned() &&
-      value.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()};
-  if (huge || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high) {
+  const std::optional<std::int64_t> number = whole_number(value);
+  if (!number && !value.is_number_unsigned()) wrong_type(param, "an integer", value);
+  if (!number || *number < low || *number > high) {
     out_of_range(param, fmt::format("from {} to {}", low, high), value);
   }
-  return value.get<std::int64_t>();
+  return *number;
 }
 
 void read_seed(const json& body, const PromptRules& rules, PromptLine& line) {
@@ -74,25 +75,23 @@ void read_seed(const json& body, const PromptRules& rules, PromptLine& line) {
     line.sampling.seed = derived_seed(rules.defaults.seed, line.source.custom_id.value_or(""));
   } else if (value->is_number_unsigned()) {
     line.sampling.seed = value->get<std::uint64_t>();
-  } else if (value->is_number_integer()) {
-    line.sampling.seed = static_cast<std::uint64_t>(value->get<std::int64_t>());
+  } else if (const std::optional<std::int64_t> number = whole_number(*value)) {
+    line.sampling.seed = static_cast<std::uint64_t>(*number);
   } else {
     wrong_type("seed", "an integer", *value);
   }
 }
 
 TokenId token_id(std::string_view param, std::size_t i, const json& value, std::int64_t vocab) {
-  if (!value.is_number_integer()) {
-    wrong_type(param, "a list of token ids", value);
-  }
-  if (!value.is_number_unsigned() ||
-      value.get<std::uint64_t>() >= static_cast<std::uint64_t>(vocab)) {
+  const std::optional<std::int64_t> number = whole_number(value);
+  if (!number && !value.is_number_unsigned()) wrong_type(param, "a list of token ids", value);
+  if (!number || *number < 0 || *number >= vocab) {
     refuse_parameter(
         param, "invalid_value",
         fmt::format("'{}' has {} at position {}; this model's token ids are from 0 to {}", param,
                     shown(value), i, vocab - 1));
   }
-  return static_cast<TokenId>(value.get<std::uint64_t>());
+  return static_cast<TokenId>(*number);
 }
 
 void read_stops(const json& body, const PromptRules& rules, SamplingParams& sampling) {

@@ -139,10 +139,7 @@ std::vector<TokenizerFile> parse_tokenizer(const JsonFields& fields) {
   for (const json& item : list) {
     const JsonFields file(item, fields.where() + ": tokenizer");
     const std::string name = file.text("name");
-    const auto& known = tokenizer_file_names();
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      file.refuse("name", "not a tokenizer file");
-    }
+    if (!is_tokenizer_file(name)) file.refuse("name", "not a tokenizer file");
     files.push_back({name, static_cast<Bytes>(file.integer("bytes", 0, kBytesCap)),
                      Digest::from_hex(file.text("digest"))});
   }
@@ -210,6 +207,55 @@ const std::vector<std::string>& tokenizer_file_names() {
       "merges.txt",        "tokenizer_config.json", "special_tokens_map.json",
       "added_tokens.json", "chat_template.jinja",   "generation_config.json"};
   return names;
+}
+
+bool is_tokenizer_file(const std::string& name) {
+  const auto& known = tokenizer_file_names();
+  if (std::find(known.begin(), known.end(), name) != known.end()) return true;
+  const std::filesystem::path path(name);
+  return path.parent_path() == kTemplateFolder && path.extension() == ".jinja" &&
+         name == fmt::format("{}/{}", kTemplateFolder, path.filename().string());
+}
+
+std::vector<std::string> tokenizer_files_in(const std::filesystem::path& directory) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  std::vector<std::string> names;
+  for (const std::string& name : tokenizer_file_names()) {
+    // A dangling link counts: whoever reads it says what is wrong.
+    if (fs::exists(fs::symlink_status(directory / name, ignored))) names.push_back(name);
+  }
+  const auto templates = static_cast<std::ptrdiff_t>(names.size());
+  for (const auto& entry : fs::directory_iterator(directory / kTemplateFolder, ignored)) {
+    const std::string name =
+        fmt::format("{}/{}", kTemplateFolder, entry.path().filename().string());
+    if (is_tokenizer_file(name)) names.push_back(name);
+  }
+  std::sort(names.begin() + templates, names.end());
+  return names;
+}
+
+void refuse_unlisted_files(const std::filesystem::path& directory, const Manifest& manifest) {
+  std::string lines;
+  for (const std::string& name : tokenizer_files_in(directory)) {
+    const auto& listed = manifest.tokenizer;
+    if (std::any_of(listed.begin(), listed.end(),
+                    [&](const TokenizerFile& file) { return file.name == name; })) {
+      continue;
+    }
+    const std::string path = (directory / name).string();
+    lines += fmt::format(
+        "{}{}: would change results, and {} does not list it: take it away, or list it with: weft "
+        "convert --add-file {} {}",
+        lines.empty() ? "" : "\n  ", path, Manifest::kFileName, directory.string(), path);
+  }
+  if (!lines.empty()) throw UserError(lines);
+}
+
+TokenizerFile describe_tokenizer_file(const std::filesystem::path& directory,
+                                      const std::string& name) {
+  const std::filesystem::path path = directory / name;
+  return {name, std::filesystem::file_size(path), digest_of_file(path)};
 }
 
 Digest digest_of_file(const std::filesystem::path& path, const std::function<bool()>& stop) {

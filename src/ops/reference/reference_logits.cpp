@@ -5,6 +5,7 @@
 
 #include "base/elementary.h"
 #include "ops/checks.h"
+#include "ops/non_finite.h"
 #include "ops/reference/reference_ops.h"
 
 namespace weft {
@@ -25,14 +26,17 @@ void ReferenceOps::block_maxima(const Tensor& logits, const Tensor& values, cons
     for (std::int64_t begin = 0; begin < logits.row_elements(); begin += kBlock) {
       float best = -std::numeric_limits<float>::infinity();
       std::int64_t best_at = begin;
+      bool finite = true;
       for (std::int64_t c = begin; c < std::min(begin + kBlock, logits.row_elements()); ++c) {
+        finite = finite && hostdevice::is_finite(at<float>(logits, m, c));
         if (at<float>(logits, m, c) > best) {
           best = at<float>(logits, m, c);
           best_at = c;
         }
       }
       at<float>(values, m, begin / kBlock) = best;
-      at<std::int32_t>(columns, m, begin / kBlock) = static_cast<std::int32_t>(best_at);
+      at<std::int32_t>(columns, m, begin / kBlock) =
+          hostdevice::marked_if(!finite, static_cast<std::int32_t>(best_at));
     }
   }
 }

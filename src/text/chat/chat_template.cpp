@@ -236,7 +236,8 @@ chat::Text ChatTemplate::render(const Conversation& conversation) const {
       context.variables["messages"] = prepared_messages(messages, empty_content);
       return chat::Interpreter(context, place).run(program.block);
     } catch (const chat::Refusal& refusal) {
-      fail_user("the model's chat template refuses this conversation: {}", refusal.what());
+      throw ConversationRefused(
+          fmt::format("the model's chat template refuses this conversation: {}", refusal.what()));
     } catch (const chat::Fault& fault) {
       fail_user("the model's chat template fails at line {}: {}", place.line, fault.what());
     }

@@ -9,12 +9,19 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "base/types.h"
 #include "text/chat/chat_text.h"
 #include "text/chat/chat_value.h"
 #include "text/tokenizer/tokenizer.h"
 
 namespace weft {
+
+/// A template refuses a conversation by a message of its own (raise_exception).
+class ConversationRefused : public UserError {
+ public:
+  using UserError::UserError;
+};
 
 /// What a template is applied to.
 struct Conversation {
@@ -53,8 +60,8 @@ class ChatTemplate {
   ~ChatTemplate();
 
   /// The conversation as text; what comes from the conversation is marked as a user's, but for the
-  /// names of the usual roles. UserError if the template refuses it, if it does what this program
-  /// does not, or if it takes too long or writes too much.
+  /// names of the usual roles. ConversationRefused if the template refuses it, UserError if it does
+  /// what this program does not, or if it takes too long or writes too much.
   [[nodiscard]] chat::Text render(const Conversation& conversation) const;
 
   /// Whether the template for this conversation asks for its tools at all: by the name in its text.
