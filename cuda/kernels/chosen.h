@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cuda/platform/lane.h"
+#include "ops/non_finite.h"
 #include "ops/row_sampler.h"
 
 namespace weft::WEFT_PLATFORM {
@@ -42,7 +43,8 @@ struct TellCandidates : OverElements {
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = element();
     if (q >= count) return;
-    candidates[q] = {results[q].largest, results[q].token + first};
+    const bool odd = hostdevice::is_marked(results[q].top);
+    candidates[q] = {results[q].largest, hostdevice::marked_if(odd, results[q].token + first)};
   }
 };
 
@@ -72,13 +74,17 @@ struct TakeBest : OverElements {
     if (q >= count) return;
     SamplingResult best;
     bool found = false;
+    bool odd = false;
     for (int rank = 0; rank < ranks; ++rank) {
       const RankCandidate candidate = candidates[rank * count + q];
-      if (candidate.token < 0 || (found && !(candidate.value > best.largest))) continue;
-      best.token = candidate.token;
+      if (candidate.token == hostdevice::kNoToken) continue;
+      odd = odd || hostdevice::is_marked(candidate.token);
+      if (found && !(candidate.value > best.largest)) continue;
+      best.token = hostdevice::unmarked(candidate.token);
       best.largest = candidate.value;
       found = true;
     }
+    best.top = hostdevice::marked_if(odd, 0);
     at.put(q, best);
   }
 };

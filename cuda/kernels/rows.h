@@ -11,6 +11,7 @@
 #include "cuda/kernels/packing.h"
 #include "cuda/kernels/values.h"
 #include "cuda/platform/lane.h"
+#include "ops/non_finite.h"
 
 namespace weft {
 
@@ -235,8 +236,8 @@ struct GatherRows {
   }
 };
 
-/// The largest value of each block of 256 columns and the lowest column that has it; one warp for
-/// a block.
+/// The largest value of each block of 256 columns and the lowest column that has it, marked
+/// where the block has NaN or an infinity; one warp for a block.
 struct BlockMaxima {
   static constexpr int kThreads = 128;
   static constexpr int kColumns = 256;
@@ -255,8 +256,10 @@ struct BlockMaxima {
     for (std::int64_t row = block_y(); row < rows; row += grid_y()) {
       float best = -INFINITY;
       auto best_at = static_cast<std::int32_t>(first);
+      std::int32_t odd = 0;
       for (std::int64_t c = first + lane; c < end; c += 32) {
         const float value = logits[row][c];
+        if (!hostdevice::is_finite(value)) odd = 1;
         if (value > best) {
           best = value;
           best_at = static_cast<std::int32_t>(c);
@@ -269,10 +272,11 @@ struct BlockMaxima {
           best = other;
           best_at = other_at;
         }
+        odd |= shuffle_xor(odd, mask);
       }
       if (lane == 0) {
         values[row][block] = best;
-        at[row][block] = best_at;
+        at[row][block] = hostdevice::marked_if(odd != 0, best_at);
       }
     }
   }

@@ -11,6 +11,7 @@
 #include "cuda/kernels/values.h"
 #include "cuda/platform/lane.h"
 #include "ops/draw_inline.h"
+#include "ops/non_finite.h"
 #include "ops/row_sampler.h"
 
 namespace weft {
@@ -61,10 +62,12 @@ struct EditLogits {
   }
 };
 
-/// A row's largest logit and what follows from it at once; one warp for a row.
+/// A row's largest logit and what follows from it at once; one warp for a row. Raw logits are seen
+/// first: whether they are finite is told by the choice. Edited ones need not be.
 struct BestOfRow {
   static constexpr int kThreads = 32;
   SamplingTask task;
+  bool raw;
 
   WEFT_DEVICE void operator()() const {
     const std::int64_t q = block_x();
@@ -72,7 +75,9 @@ struct BestOfRow {
     const float* const maxima = task.maxima[request.row];
     float best = -INFINITY;
     auto at = static_cast<std::int32_t>(task.blocks);
+    std::int32_t odd = 0;
     for (auto b = static_cast<std::int32_t>(thread()); b < task.blocks; b += 32) {
+      if (hostdevice::is_marked(task.columns[request.row][b])) odd = 1;
       if (maxima[b] > best || at == task.blocks) {
         best = maxima[b];
         at = b;
@@ -85,15 +90,17 @@ struct BestOfRow {
         best = other;
         at = other_at;
       }
+      odd |= shuffle_xor(odd, mask);
     }
     if (thread() != 0) return;
     RowState& state = task.states[q];
     state.largest = best;
-    state.best = task.columns[request.row][at];
+    state.best = hostdevice::unmarked(task.columns[request.row][at]);
     state.limit = hostdevice::min_p_limit(request.log_min_p, best, request.scale);
     SamplingResult& choice = task.results[q];
     choice.token = request.kind == RowKind::known ? request.token : state.best;
     choice.largest = best;
+    if (raw) choice.top = hostdevice::marked_if(odd != 0, 0);
   }
 };
 
@@ -157,7 +164,10 @@ struct ScoreRow {
       task.top[q * task.top_width + i] = {index_of(key),
                                           hostdevice::logprob(value_of(key), largest, log_sum)};
     }
-    if (thread() == 0) task.results[q].top = found;
+    if (thread() == 0) {
+      std::int32_t& top = task.results[q].top;
+      top = hostdevice::marked_if(hostdevice::is_marked(top), found);
+    }
   }
 };
 

@@ -84,22 +84,22 @@ DeviceResults DeviceSampler::place(const Tensor& logits, const SamplingRequests&
   const Grid rows{count, 1, 1};
   const Grid all_blocks{ceil_div(blocks, RowWeightSums::kThreads / 32), count, 1};
   const std::size_t shared = draw_bytes(blocks);
-  const auto look = [&] {
+  const auto look = [&](bool raw) {
     ops_.block_maxima(logits, maxima, maxima_at);
-    runtime_.launch("best_of_row", rows, BestOfRow::kThreads, 0, BestOfRow{task});
+    runtime_.launch("best_of_row", rows, BestOfRow::kThreads, 0, BestOfRow{task, raw});
   };
   const auto weigh = [&](bool scored) {
     runtime_.launch("row_masses", all_blocks, RowWeightSums::kThreads, 0,
                     RowWeightSums{task, scored});
   };
-  look();
+  look(true);
   if (needs.scores) {
     weigh(true);
     runtime_.launch("score_row", rows, ScoreRow::kThreads, shared, ScoreRow{task});
   }
   if (needs.edits) {
     runtime_.launch("edit_logits", rows, EditLogits::kThreads, 0, EditLogits{task});
-    look();
+    look(false);
   }
   if (needs.draws) weigh(false);
   if (needs.samples) {

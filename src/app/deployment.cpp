@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/end_tokens.h"
+#include "app/model_text.h"
 #include "app/weight_loading.h"
 #include "base/cancelled.h"
 #include "base/error.h"
@@ -18,6 +19,7 @@
 #include "cuda/devices.h"
 #include "cuda/nccl_group.h"
 #include "cuda/staged_group.h"
+#include "text/library_versions.h"
 
 namespace weft {
 namespace {
@@ -36,24 +38,6 @@ int ranks_on_cores(Group& world) {
   const std::string mine = host_name() + " " + core_mask();
   const std::vector<std::string> all = gather_strings(world, mine);
   return static_cast<int>(std::count(all.begin(), all.end(), mine));
-}
-
-/// Refuses tokenizer files that are not the ones that the manifest names.
-void check_tokenizer_files(const ModelReader& reader) {
-  for (const TokenizerFile& file : reader.manifest().tokenizer) {
-    const std::filesystem::path path = reader.directory() / file.name;
-    if (digest_of_file(path) != file.digest) {
-      fail_user("{}: damaged, or changed since it was written", path.string());
-    }
-  }
-}
-
-/// Whether there is more than the stop tokens of generation_config.json.
-bool has_tokenizer(const ModelReader& reader) {
-  const std::vector<TokenizerFile>& files = reader.manifest().tokenizer;
-  return std::any_of(files.begin(), files.end(), [](const TokenizerFile& file) {
-    return file.name != "generation_config.json";
-  });
 }
 
 }  // namespace
@@ -102,11 +86,6 @@ Bytes gpu_memory_share(Bytes free, int ranks) { return free / 20 * 19 / static_c
 
 ModelFacts facts_of(const ModelReader& reader) {
   return {reader.config(), reader.caps(), reader.dtype()};
-}
-
-std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader) {
-  check_tokenizer_files(reader);
-  return has_tokenizer(reader) ? load_tokenizer(reader.directory()) : nullptr;
 }
 
 void check_numerics(const JobEngine& engine, bool cuda) {
@@ -259,6 +238,7 @@ bool Deployment::check_same_everywhere(const std::string& job, const std::filesy
   if (!read) return false;
   const std::pair<const char*, std::string> mine[] = {
       {"program (version and numerics contract)", fmt::format("{} {}", kVersion, kContractVersion)},
+      {"library for patterns or for Unicode", text_library_versions()},
       {"job", digest_of(job).hex()},
       {"model", reader_->manifest().digest.hex()},
       {"prompt file", prompts_digest.hex()}};

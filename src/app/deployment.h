@@ -42,10 +42,6 @@ Bytes gpu_memory_share(Bytes free, int ranks);
 /// Facts of a model directory.
 ModelFacts facts_of(const ModelReader& reader);
 
-/// The tokenizer of a model directory, its files checked against the manifest's digests; null when
-/// it has none.
-std::unique_ptr<Tokenizer> tokenizer_of(const ModelReader& reader);
-
 /// Refuses numerics that the processor does not have. Throws UserError.
 void check_numerics(const JobEngine& engine, bool cuda);
 

@@ -36,8 +36,10 @@ constexpr std::int64_t kMostLines = 4096;
 constexpr Bytes kMostBytes = Bytes{4} << 20;
 
 PromptError error_of(const PromptLine& line, const RequestFault& fault) {
-  return {
+  PromptError error{
       .source = line.source, .message = fault.message, .param = fault.param, .code = fault.code};
+  if (fault.code == kNonFiniteLogits) error.type = kServerError;
+  return error;
 }
 
 /// The tokens are in the engine. What is kept of a line until its row is written must be small:
@@ -184,6 +186,7 @@ void ReplicaRun::take(Prompt prompt) {
 void ReplicaRun::refuse(const PromptError& error) {
   const Tracer::Scope scope(deployment_.tracer(), Phase::output);
   if (journal_) journal_->append(error.source.index, false, error_row(error));
+  if (error.code == kNonFiniteLogits) ++report_.non_finite;
   count_row(false);
 }
 

@@ -291,11 +291,11 @@ void Engine::finish(const Slice& slice, std::span<const SampledToken> sampled_to
     if (generated && sequence.generated() == 0) sequence.first_token_at = now();
     if (generated && asynchronous_) --sequence.unseen;
     reason = sequence.take(choice, generated, options_.eos, options_.max_sequence_length);
-    if (generated && on_token) on_token(sequence, choice.token);
+    if (generated && on_token && !choice.non_finite) on_token(sequence, choice.token);
   }
   if (slice.samples && sequence.only_prompt()) {
     sequence.first_token_at = now();
-    reason = FinishReason::length;
+    reason = sequence.non_finite_at < 0 ? FinishReason::length : FinishReason::non_finite;
   }
   if (!asynchronous_) {
     scheduler_.complete(slice, reason.has_value());

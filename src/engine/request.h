@@ -88,8 +88,9 @@ struct PositionLogprobs {
 };
 
 enum class FinishReason {
-  stop,    ///< an end token, stop id or stop string
-  length,  ///< max_tokens, or the longest sequence the engine allows
+  stop,        ///< an end token, stop id or stop string
+  length,      ///< max_tokens, or the longest sequence the engine allows
+  non_finite,  ///< NaN or infinite logits: there is no answer
 };
 std::string_view name(FinishReason reason);
 
@@ -101,6 +102,7 @@ struct Completion {
   FinishReason reason = FinishReason::length;
   /// Bytes of the decoded text that are kept when a stop string was found; -1 otherwise.
   std::int64_t text_bytes = -1;
+  std::int64_t non_finite_at = -1;  ///< with FinishReason::non_finite: the position of the token
   std::vector<PositionLogprobs> logprobs;         ///< of `tokens`, where they were asked for
   std::vector<TokenId> prompt;                    ///< where the request asked for an echo
   std::vector<PositionLogprobs> prompt_logprobs;  ///< of the prompt's tokens but the first

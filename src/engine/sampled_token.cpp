@@ -33,6 +33,7 @@ constexpr std::uint8_t kNone = 255;
 void SampledToken::append_to(std::string& bytes) const {
   put(bytes, token);
   put(bytes, row_digest);
+  put(bytes, static_cast<std::uint8_t>(non_finite ? 1 : 0));
   if (!logprobs) {
     put(bytes, kNone);
     return;
@@ -47,6 +48,7 @@ SampledToken SampledToken::read_from(std::string_view& bytes) {
   SampledToken choice;
   choice.token = take<TokenId>(bytes);
   choice.row_digest = take<Digest>(bytes);
+  choice.non_finite = take<std::uint8_t>(bytes) != 0;
   const auto top = take<std::uint8_t>(bytes);
   if (top == kNone) return choice;
   PositionLogprobs& logprobs = choice.logprobs.emplace();

@@ -16,6 +16,8 @@ struct SampledToken {
   TokenId token = 0;
   Digest row_digest;  ///< of the raw logits; zero when no digests were asked for
   std::optional<PositionLogprobs> logprobs;  ///< when the request asked for them
+  /// Some raw logit is NaN or infinite: the token, and its log-probability, mean nothing.
+  bool non_finite = false;
 
   /// Appends it to a message, as bytes of this machine.
   void append_to(std::string& bytes) const;

@@ -54,6 +54,7 @@ void take_results(const RowResults& results, std::span<const std::int32_t> asked
   for (std::size_t i = 0; i < asked.size(); ++i) {
     SampledToken& choice = sampled_tokens[static_cast<std::size_t>(asked[i])];
     choice.token = results.results[i].token;
+    choice.non_finite = !results.finite[i];
     if (!scored[i]) continue;
     PositionLogprobs& logprobs = choice.logprobs.emplace();
     logprobs.logprob = results.results[i].logprob;
@@ -132,7 +133,8 @@ std::vector<SampledToken> Sampler::finish(StartedSampling started) {
 void Sampler::sample_on_host(const Tensor& logits, std::span<const LogitRow> rows,
                              std::span<const std::int32_t> which,
                              std::vector<SampledToken>& sampled_tokens) {
-  std::vector<TokenId> greedy = vocabulary_.argmax(logits);
+  std::vector<bool> finite;
+  std::vector<TokenId> greedy = vocabulary_.argmax(logits, &finite);
   const std::vector<LogprobRow> scored = logprob_rows(rows, which);
   std::optional<LogProbabilities> probabilities;
   if (!scored.empty()) probabilities.emplace(vocabulary_, logits, scored);
@@ -141,6 +143,11 @@ void Sampler::sample_on_host(const Tensor& logits, std::span<const LogitRow> row
   if (!edits.places.empty()) greedy = vocabulary_.argmax(logits);
   sample_tokens(logits, rows, which, greedy, sampled_tokens);
   vocabulary_.replace(logits, edits.places, edits.raw);
+  for (const std::int32_t row : which) {
+    const auto i = static_cast<std::size_t>(row);
+    const bool used = !rows[i].known() || rows[i].sampling().logprobs;
+    sampled_tokens[i].non_finite = used && !finite[i];
+  }
 
   if (!probabilities) return;
   std::vector<TokenId> tokens;

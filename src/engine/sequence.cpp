@@ -16,6 +16,7 @@ bool contains(std::span<const TokenId> tokens, TokenId token) {
 }  // namespace
 
 std::string_view name(FinishReason reason) {
+  if (reason == FinishReason::non_finite) return "non_finite";
   return reason == FinishReason::stop ? "stop" : "length";
 }
 
@@ -66,9 +67,14 @@ bool Sequence::ends_at(TokenId token, std::span<const TokenId> eos) const {
 std::optional<FinishReason> Sequence::take(const SampledToken& choice, bool generated,
                                            std::span<const TokenId> eos, std::int64_t max_length) {
   if (choice.row_digest != Digest{}) logits_digest.add(choice.row_digest.hex());
+  if (choice.non_finite && non_finite_at < 0) {
+    non_finite_at =
+        static_cast<std::int64_t>(generated ? tokens.size() : prompt_logprobs.size() + 1);
+  }
   if (generated) {
     if (choice.logprobs) logprobs.push_back(*choice.logprobs);
-    return append(choice.token, eos, max_length);
+    const std::optional<FinishReason> reason = append(choice.token, eos, max_length);
+    return non_finite_at < 0 ? reason : FinishReason::non_finite;
   }
   require(choice.logprobs.has_value(), "a token of the prompt without its log-probability");
   prompt_logprobs.push_back(*choice.logprobs);
@@ -116,6 +122,7 @@ Completion Sequence::completion(FinishReason reason, std::span<const TokenId> eo
   completion.prompt_logprobs = prompt_logprobs;
   completion.reason = reason;
   completion.text_bytes = text_bytes;
+  completion.non_finite_at = non_finite_at;
   completion.logits_digest = logits_digest.result();
   completion.cached_prompt_tokens = cached_prompt_tokens;
   completion.queued_at = queued_at;

@@ -45,6 +45,7 @@ struct Sequence {
   std::int32_t device_token_at = 0;  ///< where the last of them is kept
   bool leaves = false;  ///< its last token is being chosen: the scheduler has let it go
   std::int64_t cached_prompt_tokens = 0;  ///< found in the cache at the first admission
+  std::int64_t non_finite_at = -1;  ///< position of the first token whose logits are not finite
   double queued_at = 0;
   double first_token_at = 0;
 
@@ -69,7 +70,8 @@ struct Sequence {
   [[nodiscard]] std::vector<std::int64_t> wanted(std::int64_t begin, std::int64_t count) const;
 
   /// Takes what a wanted row yielded, in the order of `wanted`: a generated token, appended as
-  /// below, or the log-probabilities of a token of the prompt.
+  /// below, or the log-probabilities of a token of the prompt. With a generated token the sequence
+  /// ends as FinishReason::non_finite where any of its logits so far were not finite.
   std::optional<FinishReason> take(const SampledToken& choice, bool generated,
                                    std::span<const TokenId> eos, std::int64_t max_length);
 

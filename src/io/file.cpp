@@ -122,7 +122,7 @@ void File::pread_all(std::span<std::byte> out, Bytes offset) const {
     const ssize_t got = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
     if (got < 0) {
       if (errno == EINTR) continue;
-      fail("{}: reading at byte {}: {}", path_, offset, errno_text());
+      fail_user("{}: reading at byte {}: {}", path_, offset, errno_text());
     }
     if (got == 0) fail_user("{}: ends at byte {}, but more was expected", path_, offset);
     out = out.subspan(static_cast<std::size_t>(got));

@@ -44,7 +44,7 @@ class File {
 
   /// Length in bytes.
   [[nodiscard]] Bytes size() const;
-  /// Fills `out` from `offset`. Throws UserError when the file ends before that.
+  /// Fills `out` from `offset`. Throws UserError when the file ends before that or is unreadable.
   void pread_all(std::span<std::byte> out, Bytes offset) const;
   /// Says that these bytes will be read soon: what is not in the page cache is read ahead. A hint.
   void expect(Bytes offset, Bytes bytes) const;

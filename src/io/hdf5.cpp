@@ -232,6 +232,21 @@ std::vector<std::string> names_in(const FileHandle& file, const std::string& pat
   return found.names;
 }
 
+std::vector<Dataset> datasets_of(const std::filesystem::path& path,
+                                 const std::function<void()>& each) {
+  const FileHandle file = open_file(path, H5F_ACC_RDONLY);
+  hsize_t size = 0;
+  check(H5Fget_filesize(file.get(), &size), path.string());
+  std::vector<Dataset> datasets;
+  for (const std::string& name : names_in(file, path.string())) {
+    if (each) each();
+    datasets.push_back(read_dataset(file, name, size, path.string()));
+  }
+  std::sort(datasets.begin(), datasets.end(),
+            [](const Dataset& a, const Dataset& b) { return a.offset < b.offset; });
+  return datasets;
+}
+
 }  // namespace
 
 static_assert(sizeof(Digest) == 16, "digests are written as pairs of 64-bit words");
@@ -296,17 +311,11 @@ void write_digests(const std::filesystem::path& path, std::span<const Dataset> d
 std::vector<Dataset> list(const std::filesystem::path& path, const std::function<void()>& each) {
   const std::lock_guard lock(library);
   const Silence silence;
-  const FileHandle file = open_file(path, H5F_ACC_RDONLY);
-  hsize_t size = 0;
-  check(H5Fget_filesize(file.get(), &size), path.string());
-  std::vector<Dataset> datasets;
-  for (const std::string& name : names_in(file, path.string())) {
-    if (each) each();
-    datasets.push_back(read_dataset(file, name, size, path.string()));
+  try {
+    return datasets_of(path, each);
+  } catch (const Error& error) {
+    fail_user("{}: {}", path.string(), error.what());  // what the library does not like is the file
   }
-  std::sort(datasets.begin(), datasets.end(),
-            [](const Dataset& a, const Dataset& b) { return a.offset < b.offset; });
-  return datasets;
 }
 
 }  // namespace weft::hdf5

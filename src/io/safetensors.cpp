@@ -18,12 +18,14 @@ constexpr Bytes kHeaderCap = 100'000'000;
 constexpr Bytes kLengthBytes = 8;
 constexpr Bytes kIndexCap = Bytes{256} << 20;
 
-/// Bytes of one element of a safetensors type; nothing for types that the format does not know.
-std::optional<Bytes> element_size(std::string_view dtype) {
+/// Bits of one element of a safetensors type; nothing for types that the format does not know.
+std::optional<Bytes> element_bits(std::string_view dtype) {
   static const std::map<std::string_view, Bytes> sizes = {
-      {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
-      {"U16", 2},  {"I16", 2}, {"F16", 2}, {"BF16", 2},    {"U32", 4},     {"I32", 4},
-      {"F32", 4},  {"U64", 8}, {"I64", 8}, {"F64", 8}};
+      {"BOOL", 8},        {"U8", 8},      {"I8", 8},      {"F4", 4},      {"F6_E2M3", 6},
+      {"F6_E3M2", 6},     {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8},
+      {"F8_E5M2FNUZ", 8}, {"U16", 16},    {"I16", 16},    {"F16", 16},    {"BF16", 16},
+      {"U32", 32},        {"I32", 32},    {"F32", 32},    {"U64", 64},    {"I64", 64},
+      {"F64", 64},        {"C64", 64}};
   const auto found = sizes.find(dtype);
   return found == sizes.end() ? std::nullopt : std::optional(found->second);
 }
@@ -37,28 +39,39 @@ std::uint64_t natural(const json& value, std::string_view where) {
 }
 
 SafetensorsEntry parse_entry(const json& value, const std::string& where) {
-  if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
-      !value.contains("shape") || !value.contains("data_offsets")) {
-    fail_user("{}: must have exactly dtype, shape and data_offsets", where);
+  // Other members mean nothing: the format's own reader passes over them, too.
+  if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") ||
+      !value.contains("data_offsets")) {
+    fail_user("{}: must have dtype, shape and data_offsets", where);
   }
   const json& dtype = value["dtype"];
   const json& shape = value["shape"];
   const json& offsets = value["data_offsets"];
   SafetensorsEntry entry;
-  if (!dtype.is_string() || !element_size(dtype.get_ref<const std::string&>())) {
+  if (!dtype.is_string() || !element_bits(dtype.get_ref<const std::string&>())) {
     fail_user("{}: unknown dtype {}", where, dtype.dump().substr(0, 100));
   }
   entry.dtype = dtype;
   if (!shape.is_array() || !offsets.is_array() || offsets.size() != 2) {
     fail_user("{}: shape must be an array and data_offsets an array of two", where);
   }
-  Bytes expected = *element_size(entry.dtype);
+  Bytes elements = 1;
   for (const json& extent : shape) {
     const std::uint64_t size = natural(extent, where);
-    if (__builtin_mul_overflow(expected, size, &expected)) {
+    if (__builtin_mul_overflow(elements, size, &elements)) {
       fail_user("{}: shape {} overflows", where, shape.dump().substr(0, 200));
     }
     entry.shape.push_back(static_cast<std::int64_t>(size));
+  }
+  const Bytes bits = *element_bits(entry.dtype);
+  if (elements % 8 * bits % 8 != 0) {
+    fail_user("{}: {} {} does not end with a byte", where, entry.dtype,
+              shape.dump().substr(0, 200));
+  }
+  Bytes expected = 0;
+  if (__builtin_mul_overflow(elements / 8, bits, &expected) ||
+      __builtin_add_overflow(expected, elements % 8 * bits / 8, &expected)) {
+    fail_user("{}: shape {} overflows", where, shape.dump().substr(0, 200));
   }
   const std::uint64_t begin = natural(offsets[0], where);
   const std::uint64_t end = natural(offsets[1], where);
@@ -86,10 +99,22 @@ std::string read_header(const File& file) {
   std::string header =
       allocating("the header of " + file.path(), length, [&] { return std::string(length, '\0'); });
   file.pread_all(std::as_writable_bytes(std::span(header.data(), header.size())), kLengthBytes);
-  if (header.empty() || header[0] != '{') {
+  const std::size_t first = header.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos || header[first] != '{') {
     fail_user("{}: not a safetensors file: its header is not a JSON object", file.path());
   }
   return header;
+}
+
+/// UserError unless the metadata are what the format allows: texts by name, or null.
+void check_metadata(const json& metadata, const std::string& path) {
+  if (metadata.is_null()) return;
+  if (!metadata.is_object()) fail_user("{}: __metadata__ is not an object", path);
+  for (const auto& [key, value] : metadata.items()) {
+    if (!value.is_string()) {
+      fail_user("{}: __metadata__: the value of '{}' is not a string", path, key.substr(0, 200));
+    }
+  }
 }
 
 /// UserError unless the extents, taken in ascending order, fill [0, data_bytes) exactly.
@@ -132,10 +157,10 @@ std::string plain_name(const json& value, const std::string& where) {
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(File::open_read(path)) {
   const std::string text = read_header(file_);
-  const json header = parse_json(text, file_.path() + " (header)", {kHeaderCap, 8});
+  const json header = parse_json(text, file_.path() + " (header)", {kHeaderCap, 64});
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
-      if (!value.is_object()) fail_user("{}: __metadata__ is not an object", file_.path());
+      check_metadata(value, file_.path());
       continue;
     }
     entries_.emplace(name, parse_entry(value, file_.path() + ": tensor " + name.substr(0, 200)));
@@ -174,22 +199,29 @@ Checkpoint::Checkpoint(const std::filesystem::path& directory) : directory_(dire
     names.insert(plain_name(file, index_path.string() + ": tensor " + tensor.substr(0, 200)));
   }
   for (const std::string& name : names) add_file(directory / name);
+  std::map<std::string, const SafetensorsFile*> files;
+  for (const auto& file : files_) files[file->path()] = file.get();
   for (const auto& [tensor, file] : index["weight_map"].items()) {
     const std::string path = (directory / file.get_ref<const std::string&>()).string();
-    const auto found = tensors_.find(tensor);
-    if (found == tensors_.end() || found->second.file->path() != path) {
+    const auto& entries = files.at(path)->entries();
+    const auto entry = entries.find(tensor);
+    if (entry == entries.end()) {
       fail_user("{}: tensor {} is not in {}", index_path.string(), tensor, path);
     }
+    tensors_[tensor] = {files.at(path), &entry->second};
+    ambiguous_.erase(tensor);
   }
+  if (ambiguous_.empty()) return;
+  const auto& [tensor, file] = *ambiguous_.begin();
+  fail_user("{}: tensor {} is also in {}, and {} does not say which to take", file, tensor,
+            tensors_.at(tensor).file->path(), index_path.string());
 }
 
 void Checkpoint::add_file(const std::filesystem::path& path) {
   const auto& file = *files_.emplace_back(std::make_unique<SafetensorsFile>(path));
   for (const auto& [name, entry] : file.entries()) {
     const auto [place, fresh] = tensors_.try_emplace(name, Found{&file, &entry});
-    if (!fresh) {
-      fail_user("{}: tensor {} is also in {}", file.path(), name, place->second.file->path());
-    }
+    if (!fresh) ambiguous_.emplace(name, file.path());
   }
 }
 

@@ -30,7 +30,8 @@ struct SafetensorsEntry {
 /// dtype, shape and [begin, end) in the data that follow it. Throws UserError, with the file's name
 /// and the tensor's, unless the header is at most 100 MB of strict JSON without duplicate keys,
 /// every tensor's extent is shape × size of its dtype, and the extents fill the rest of the file
-/// without holes, overlaps or trailing bytes.
+/// without holes, overlaps or trailing bytes. Like the format's own reader it refuses metadata that
+/// are not strings, and passes over members that it does not know.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
@@ -51,7 +52,8 @@ class SafetensorsFile {
 class Checkpoint {
  public:
   /// Opens all files. Throws UserError when there is no checkpoint, when a file of the index is
-  /// missing, lacks a tensor or is not a plain file name, or when two files hold the same tensor.
+  /// missing, lacks a tensor or is not a plain file name, or when two files hold a tensor of which
+  /// the index says nothing.
   explicit Checkpoint(const std::filesystem::path& directory);
 
   struct Found {
@@ -72,6 +74,7 @@ class Checkpoint {
   std::string directory_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, Found, std::less<>> tensors_;
+  std::map<std::string, std::string> ambiguous_;  ///< tensors that were found again, and where
 };
 
 }  // namespace weft

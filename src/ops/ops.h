@@ -244,9 +244,9 @@ class Ops : public OpSizes {
   virtual void add_gated(const Tensor& gate, const Tensor& x, const Tensor& sum) = 0;
 
   /// By row and block of 256 columns (the last may be narrower): the largest value and the lowest
-  /// column that has it. NaN counts as smaller than everything; a block with nothing above
-  /// -infinity yields (-infinity, its first column). logits [R, V] f32, values [R, blocks] f32,
-  /// columns [R, blocks] i32.
+  /// column that has it, marked (ops/non_finite.h) if any value is NaN or infinite. NaN is smaller
+  /// than everything; a block with nothing above -infinity yields (-infinity, its first column).
+  /// logits [R, V] f32, values [R, blocks] f32, columns [R, blocks] i32.
   virtual void block_maxima(const Tensor& logits, const Tensor& values, const Tensor& columns) = 0;
 
   /// By row and block of 256 columns: the sum of exp((logit - values) * scale) over the columns

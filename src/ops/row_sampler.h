@@ -72,7 +72,7 @@ struct SamplingRequests {
 struct SamplingResult {
   TokenId token = 0;
   float logprob = 0;     ///< of the token, by the raw logits, where log-probabilities are wanted
-  std::int32_t top = 0;  ///< how many of the likeliest tokens there are
+  std::int32_t top = 0;  ///< how many likeliest tokens; marked (non_finite.h) by the raw logits
   float largest = 0;     ///< the edited row's largest logit
 };
 
@@ -94,7 +94,7 @@ struct SamplerLimits {
 /// The largest of some columns' logits of a row. Plain bytes, as they travel between ranks.
 struct RankCandidate {
   float value = 0;
-  TokenId token = 0;  ///< the lowest one that has it; negative where there are no columns
+  TokenId token = 0;  ///< the lowest that has it, marked (non_finite.h), or kNoToken: no columns
 };
 
 /// The most likeliest tokens of a row that a sampler gives.

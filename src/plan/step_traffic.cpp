@@ -9,6 +9,7 @@
 #include "engine/sampled_token.h"
 #include "model/parallel/expert_dispatcher.h"
 #include "model/tensors.h"
+#include "ops/row_sampler.h"
 
 namespace weft {
 namespace {
@@ -66,13 +67,13 @@ class StepSum {
 
   /// The choice of a rank's own tokens, some rows at a time.
   void choose(bool digest) {
-    constexpr Bytes kCandidate = sizeof(float) + sizeof(TokenId);
     const std::int64_t samples = step_.samples[static_cast<std::size_t>(sp_rank_)];
     std::int64_t rows = 0;
     for (std::int64_t first = 0; first < samples; first += rows) {
       rows = std::min(samples - first, shape_.step.logit_rows);
       if (digest) gather_digests(rows);
-      gather_equal(Primitive::tp, part_.rank, part_.ranks, bytes_of(rows, 1, kCandidate));
+      gather_equal(Primitive::tp, part_.rank, part_.ranks,
+                   bytes_of(rows, 1, sizeof(RankCandidate)));
     }
   }
 

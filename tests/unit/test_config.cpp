@@ -2,6 +2,7 @@
 #include <string>
 
 #include "catch.h"
+#include "io/json_number.h"
 #include "model/config/config.h"
 #include "model/tensors.h"
 #include "model_files.h"
@@ -262,6 +263,20 @@ TEST_CASE("what is missing or out of range is named", "[config]") {
   refused(with(base("mistral"), {{"sliding_window", 0}}), "sliding_window = 0");
   refused(with(base("mistral"), {{"sliding_window", -1}}), "sliding_window = -1");
   refused(with(base("qwen3"), {{"use_sliding_window", "yes"}}), "use_sliding_window");
+}
+
+TEST_CASE("numbers without a fraction are integers, however written", "[config]") {
+  const json config = with(base("llama"), {{"num_hidden_layers", 8.0}, {"eos_token_id", {7.0, 9}}});
+  CHECK(parse_config(config).layers == 8);
+  CHECK(parse_config(config).eos == std::vector<TokenId>{7, 9});
+  CHECK(parse_config(with(base("llama"), {{"num_hidden_layers", 0.8e1}})).layers == 8);
+  CHECK(contains(user_error([] {
+                   parse_config(with(base("llama"), {{"num_hidden_layers", 8.5}}));
+                 }),
+                 "num_hidden_layers = 8.5: must be an integer"));
+  CHECK_FALSE(whole_number(json(0x1p63)));
+  CHECK_FALSE(whole_number(json(std::uint64_t{1} << 63)));
+  CHECK(whole_number(json(-0x1p62)) == -(std::int64_t{1} << 62));
 }
 
 TEST_CASE("special tokens", "[config]") {

@@ -1,5 +1,6 @@
 #include "app/output/journal.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -416,4 +417,9 @@ TEST_CASE("the identity names what decides the bits, and nothing else", "[journa
   CHECK(identity_of(job, prompts, prompts, "cpu") != identity);
   CHECK(identity_of(job, model, model, "cpu") != identity);
   CHECK(identity_of(job, model, prompts, "sm_90") != identity);
+  for (const char* name : {"the version of weft", "the text libraries"}) {
+    CHECK(std::any_of(identity.begin(), identity.end(), [&](const IdentityPart& part) {
+      return part.name == name && !part.value.empty();
+    }));
+  }
 }

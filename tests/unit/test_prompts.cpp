@@ -57,8 +57,8 @@ PromptRules rules_for(InputFormat format, std::string field = "prompt") {
 
 TEST_CASE("a request's parameters are all honoured", "[prompts]") {
   const PromptLine line = accepted(with(
-      R"("max_tokens":5,"min_tokens":2,"temperature":0.25,"top_p":0.5,"top_k":3,"min_p":0.1,"seed":-1,)"
-      R"("stop":["a","\u00e9"],"stop_token_ids":[4,0],"ignore_eos":true,"include_stop_str_in_output":true)"));
+      R"("max_tokens":5.0,"min_tokens":2,"temperature":0.25,"top_p":0.5,"top_k":0.3e1,"min_p":0.1,"seed":-1.0,)"
+      R"("stop":["a","\u00e9"],"stop_token_ids":[4.0,0],"ignore_eos":true,"include_stop_str_in_output":true)"));
   CHECK(line.source.custom_id == "a");
   CHECK(line.source.index == 4);
   CHECK(line.model == "m");
@@ -201,7 +201,7 @@ TEST_CASE("every other parameter is refused by name", "[prompts]") {
       {R"("top_p":0)", "top_p", "invalid_value"},
       {R"("top_p":1.01)", "top_p", "invalid_value"},
       {R"("top_k":-2)", "top_k", "invalid_value"},
-      {R"("top_k":1.0)", "top_k", "invalid_type"},
+      {R"("top_k":1.5)", "top_k", "invalid_type"},
       {R"("min_p":2)", "min_p", "invalid_value"},
       {R"("max_tokens":0)", "max_tokens", "invalid_value"},
       {R"("max_tokens":18446744073709551615)", "max_tokens", "invalid_value"},
@@ -241,7 +241,7 @@ TEST_CASE("prompts of the wrong kind are refused", "[prompts]") {
        {R"({})", R"({"prompt":null})", R"({"prompt":5})", R"({"prompt":[]})",
         R"({"prompt":["a",1]})", R"({"prompt":["a",[1]]})", R"({"prompt":[[1],"a"]})",
         R"({"prompt":[[1,100]]})", R"({"prompt":[1,"a"]})", R"({"prompt":[1,100]})",
-        R"({"prompt":[-1]})", R"({"prompt":[1.0]})", R"({"prompt":[18446744073709551615]})",
+        R"({"prompt":[-1]})", R"({"prompt":[1.5]})", R"({"prompt":[18446744073709551615]})",
         R"({"prompt":{"a":1}})"}) {
     INFO(body);
     CHECK(refused(request(body), rules).param == "prompt");

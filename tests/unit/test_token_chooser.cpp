@@ -114,6 +114,22 @@ TEST_CASE("ends cannot come before min_tokens", "[chooser]") {
   CHECK(sample({-kInfinity, 9, kNaN, -kInfinity, 8}, generated({0}, {}, params), {1}).token == 0);
 }
 
+TEST_CASE("raw logits that are not finite are told, edited ones may be", "[chooser]") {
+  for (const SamplingParams& params : test::kinds_of_sampling()) {
+    for (const std::size_t vocab : {300U, 1000U}) {
+      for (const float odd : {kNaN, kInfinity, -kInfinity}) {
+        for (const std::size_t place : {std::size_t{0}, std::size_t{255}, vocab - 1}) {
+          Logits logits = random_logits(vocab, 3);
+          const Sequence sequence = generated({1, 2}, {7}, params);
+          CHECK_FALSE(sample(logits, sequence, {3}).non_finite);
+          logits[place] = odd;
+          CHECK(sample(logits, sequence, {3}).non_finite);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("bad words are never completed", "[chooser]") {
   SamplingParams params = greedy();
   const auto with = [&](const std::vector<TokenId>& prompt, const std::vector<TokenId>& output,

@@ -152,9 +152,28 @@ void add_convert(CLI::App& app, Action& action) {
   const auto [command, options] = add_command<ConvertOptions>(
       app, action, "convert", "write a model directory from a Hugging Face checkpoint",
       command_convert);
-  add_path(command, "HF_DIR", options->source, "folder with config.json and safetensors files")
-      ->required();
-  add_path(command, "MODEL_DIR", options->model_dir, "folder to write")->required();
+  add_path(command, "HF_DIR", options->source, "folder with config.json and safetensors files");
+  add_path(command, "MODEL_DIR", options->model_dir, "folder to write");
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "--add-file",
+          [options = options](const std::vector<std::string>& texts) {
+            options->model_dir = texts[0];
+            options->added = texts[1];
+          },
+          "convert nothing: list a tokenizer file or chat template in a model directory, copied "
+          "there where it is elsewhere")
+      ->expected(2)
+      ->type_name("MODEL_DIR FILE");
+  command->parse_complete_callback([options = options] {
+    if (!options->added && options->model_dir.empty()) {
+      fail_user("{} is required\nSee weft convert --help",
+                options->source.empty() ? "HF_DIR" : "MODEL_DIR");
+    }
+    if (!options->source.empty() && options->added) {
+      fail_user("--add-file takes MODEL_DIR and FILE, and there is no HF_DIR then");
+    }
+  });
   add_writing_options(command, *options);
 }
 

@@ -6,8 +6,10 @@
 #include <bit>
 
 #include "app/commands/commands.h"
+#include "app/model_text.h"
 #include "base/error.h"
 #include "base/message.h"
+#include "model/files/add_file.h"
 #include "model/files/synth.h"
 
 namespace weft {
@@ -38,11 +40,20 @@ int done(const ConvertOptions& options) {
 }  // namespace
 
 int command_convert(const ConvertOptions& options) {
+  if (options.added) {
+    const Digest digest = add_file(options.model_dir, *options.added);
+    fmt::print("{} is listed; the model digest is now {}: jobs begun before do not go on with it\n",
+               options.added->string(), digest.hex());
+    check_text(ModelReader(options.model_dir));
+    return kExitSuccess;
+  }
+  check_text_of(options.source);
   convert(options.source, options.model_dir, model_options(options));
   return done(options);
 }
 
 int command_synth(const ConvertOptions& options) {
+  check_text_of(options.source.has_parent_path() ? options.source.parent_path() : ".");
   synth(options.source, options.model_dir, model_options(options));
   return done(options);
 }

@@ -53,7 +53,8 @@ std::vector<TokenId> prompt_tokens(const GenerateOptions& options, const Tokeniz
                       : tokenizer->encode(text, {.parse_special = true});
 }
 
-Request generate_request(const GenerateOptions& options, const Tokenizer* tokenizer, std::int64_t vocab) {
+Request generate_request(const GenerateOptions& options, const Tokenizer* tokenizer,
+                         std::int64_t vocab) {
   Request request;
   request.prompt = prompt_tokens(options, tokenizer);
   request.sampling = options.sampling;
@@ -97,6 +98,10 @@ void print_figures(const Completion& completion, const Engine& engine) {
 void print_summary(const Completion& completion, const Engine& engine,
                    const GenerateOptions& options) {
   if (!options.quiet) print_figures(completion, engine);
+  if (completion.reason == FinishReason::non_finite) {
+    fmt::print(stderr, "weft: the logits of token {} are NaN or infinite\n",
+               completion.non_finite_at);
+  }
   if (options.digest) fmt::print(stderr, "logits_digest {}\n", completion.logits_digest.hex());
 }
 
@@ -107,19 +112,22 @@ int generate(const GenerateOptions& options, Group& world, JobControl& control) 
   Deployment deployment(options.model_dir, parallel, engine_for(options), world, control, true);
   agree(world, [&] { deployment.load(); });
   const std::unique_ptr<Engine> engine = deployment.make_engine(options.digest);
-  agree(world,
-        [&] { engine->submit(generate_request(options, deployment.tokenizer(), engine->vocab())); });
+  agree(world, [&] {
+    engine->submit(generate_request(options, deployment.tokenizer(), engine->vocab()));
+  });
 
+  bool finite = true;
   const bool prints = world.rank() == 0;
   Printer printer(deployment.tokenizer(), prints);
   const auto on_token = [&](const Sequence&, TokenId token) { printer.token(token); };
   const auto on_completion = [&](const Sequence&, const Completion& completion) {
     printer.end();
+    finite = completion.reason != FinishReason::non_finite;
     if (prints) print_summary(completion, *engine, options);
   };
   while (engine->step(on_token, on_completion)) {
   }
-  return kExitSuccess;
+  return finite ? kExitSuccess : kExitSomeFailed;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "app/commands/commands.h"
 #include "app/commands/plan_model.h"
+#include "app/commands/plan_prompts.h"
 #include "app/commands/plan_speed.h"
 #include "app/commands/plan_table.h"
 #include "app/deployment.h"
@@ -213,6 +214,7 @@ int command_plan(const PlanOptions& options) {
   setting.limits = limits_of(options, setting);
 
   print_model(job, setting, model);
+  fmt::print("{}\n", check_prompts(job, setting.model.config.vocab));
   if (options.ranks) {
     fmt::print("{}\n", table_text(setting));
     print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));

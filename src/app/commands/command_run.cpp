@@ -28,6 +28,7 @@
 #include "comm/control/clock_offset.h"
 #include "comm/session.h"
 #include "io/file.h"
+#include "model/files/crash_guard.h"
 
 namespace weft {
 namespace {
@@ -236,6 +237,7 @@ struct JobReading {
   double read(const RunOptions& options) {
     try {
       job = load_job(options.job, options.overrides);
+      if (launched_as_rank_zero()) try_shards_apart(job.model, read_manifest(job.model));
     } catch (...) {
       failure = std::current_exception();
     }

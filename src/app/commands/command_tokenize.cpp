@@ -4,7 +4,7 @@
 #include <string>
 
 #include "app/commands/commands.h"
-#include "app/deployment.h"
+#include "app/model_text.h"
 #include "base/error.h"
 #include "io/json.h"
 #include "text/tokenizer/tokenizer.h"
@@ -29,8 +29,7 @@ std::vector<TokenId> ids_of(const std::string& line, const std::string& where) {
 
 /// Of a model directory, or of any folder with tokenizer files.
 std::unique_ptr<Tokenizer> tokenizer_in(const std::filesystem::path& directory) {
-  if (!is_there(directory / Manifest::kFileName)) return load_tokenizer(directory);
-  std::unique_ptr<Tokenizer> tokenizer = tokenizer_of(ModelReader(directory));
+  std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(directory);
   if (tokenizer == nullptr) fail_user("{} has no tokenizer", directory.string());
   return tokenizer;
 }

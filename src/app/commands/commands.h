@@ -16,7 +16,8 @@
 
 namespace weft {
 
-/// `weft convert HF_DIR MODEL_DIR` and `weft synth CONFIG_JSON MODEL_DIR`.
+/// `weft convert HF_DIR MODEL_DIR`, `weft convert --add-file MODEL_DIR FILE` and `weft synth
+/// CONFIG_JSON MODEL_DIR`.
 struct ConvertOptions {
   std::filesystem::path source;  ///< folder of the checkpoint; synth: a config.json
   std::filesystem::path model_dir;
@@ -26,6 +27,8 @@ struct ConvertOptions {
   int ep = 1;
   std::optional<int> segments;  ///< cap for o and down; nothing: the contract's
   std::uint64_t seed = 0;       ///< synth only
+  /// convert only: list this file in the manifest of `model_dir`, and convert nothing.
+  std::optional<std::filesystem::path> added;
 };
 int command_convert(const ConvertOptions& options);
 int command_synth(const ConvertOptions& options);

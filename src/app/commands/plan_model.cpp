@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "app/deployment.h"
+#include "app/model_text.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "model/config/generation_config.h"
 #include "model/files/manifest.h"
 
 namespace weft {
@@ -37,6 +39,7 @@ PlanModel plan_model(const std::filesystem::path& directory) {
   const std::filesystem::path config_json = directory / "config.json";
   if (is_there(directory / Manifest::kFileName) || !is_there(config_json)) {
     const ModelReader reader(directory);
+    check_text(reader);
     const auto& files = reader.manifest().tokenizer;
     const bool listed = std::any_of(files.begin(), files.end(),
                                     [](const TokenizerFile& f) { return f.name == kGeneration; });
@@ -48,6 +51,8 @@ PlanModel plan_model(const std::filesystem::path& directory) {
   const nlohmann::json config = read_json(config_json);
   const DType dtype = config_dtype(config) == DType::f32 ? DType::f32 : DType::bf16;
   ModelFacts facts{parse_config(config), {}, dtype};
+  check_generation_config(directory, facts.config.vocab);
+  check_text_of(directory);
   const std::vector<TokenId> ends = generation_ends(directory, facts.config.vocab);
   if (!ends.empty()) facts.config.eos = ends;
   return {std::move(facts), false, ends_source(config, ends),

@@ -5,6 +5,7 @@
 
 #include "app/output/journal.h"
 #include "base/version.h"
+#include "text/library_versions.h"
 
 namespace weft {
 namespace {
@@ -32,7 +33,9 @@ JobIdentity identity_of(const Job& job, const Digest& model, const Digest& promp
   JobIdentity identity = {{"the model", model.hex()},
                           {"the prompt file", prompts.hex()},
                           {"the kind of processor", std::string(kind)},
-                          {"the numerics contract", std::to_string(kContractVersion)}};
+                          {"the numerics contract", std::to_string(kContractVersion)},
+                          {"the version of weft", std::string(kVersion)},
+                          {"the text libraries", text_library_versions()}};
   for (const JobKey& key : job_keys()) {
     if (is_decisive(job, key.path)) identity.push_back({std::string(key.path), key.write(job)});
   }

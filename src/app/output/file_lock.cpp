@@ -18,12 +18,12 @@ bool lock_exclusively(const File& file, std::chrono::milliseconds patience) {
   const Clock::time_point deadline = Clock::now() + patience;
   for (;;) {
     if (::flock(file.fd(), LOCK_EX | LOCK_NB) == 0) return true;
-    if (errno == ENOSYS || errno == EOPNOTSUPP || errno == ENOLCK) {
-      print_error(
-          fmt::format("{}: no file locks here; do not start a second run on it", file.path()));
+    // File systems say in many ways that they have no locks.
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      print_error(fmt::format("{}: no file locks here ({}); do not start a second run on it",
+                              file.path(), errno_text()));
       return true;
     }
-    if (errno != EWOULDBLOCK && errno != EINTR) fail("{}: flock: {}", file.path(), errno_text());
     if (Clock::now() >= deadline) return false;
     std::this_thread::sleep_for(pause);
   }

@@ -30,7 +30,8 @@ struct IdentityPart {
 using JobIdentity = std::vector<IdentityPart>;
 
 /// Identity of a job: model, prompts, input form, sampling defaults, numerics and kind of
-/// processor, layers and sequence length, form of the rows. `kind` is "cpu" or a CUDA compute
+/// processor, layers and sequence length, form of the rows; the program's version and its libraries
+/// for texts, which turn requests into tokens. `kind` is "cpu" or a CUDA compute
 /// capability.
 JobIdentity identity_of(const Job& job, const Digest& model, const Digest& prompts,
                         std::string_view kind);

@@ -124,6 +124,7 @@ void merge_reports(RunReport& report, Group& world) {
   take_sum(report.prompt_tokens, world);
   take_sum(report.completion_tokens, world);
   take_sum(report.names_left_as_text, world);
+  take_sum(report.non_finite, world);
   take_sum(report.preemptions, world);
   take_sum(report.lossy_chats, world);
   take_sum(report.graphs, world);

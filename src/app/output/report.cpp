@@ -196,6 +196,7 @@ std::string to_text(const RunReport& r) {
   text += fmt::format("  hosts      {}\n", folded(r.hosts));
   text += fmt::format("  requests   {} of {} done, {} failed", r.succeeded + r.failed, r.requests,
                       r.failed);
+  if (r.non_finite > 0) text += fmt::format(" ({} by logits that are not finite)", r.non_finite);
   text += r.resumed > 0 ? fmt::format("; {} by earlier runs\n", r.resumed) : "\n";
   text += fmt::format("  tokens     {} in, {} out; {:.1f} in/s and {:.1f} out/s\n", r.prompt_tokens,
                       r.completion_tokens, rate(static_cast<double>(r.prompt_tokens), busy),
@@ -266,7 +267,8 @@ std::string to_json(const RunReport& r) {
        {{"total", r.requests},
         {"succeeded", r.succeeded},
         {"failed", r.failed},
-        {"resumed", r.resumed}}},
+        {"resumed", r.resumed},
+        {"non_finite_logits", r.non_finite}}},
       {"tokens",
        {{"prompt", r.prompt_tokens},
         {"completion", r.completion_tokens},

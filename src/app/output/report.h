@@ -57,7 +57,8 @@ struct RunReport {
   std::int64_t requests = 0;
   std::int64_t succeeded = 0;
   std::int64_t failed = 0;
-  std::int64_t resumed = 0;  ///< of these, done by earlier runs
+  std::int64_t resumed = 0;     ///< of these, done by earlier runs
+  std::int64_t non_finite = 0;  ///< failed in this run by logits that are NaN or infinite
   // Tokens, of this run.
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;

@@ -29,11 +29,16 @@ ordered_json optional_text(const std::optional<std::string>& text) {
   return text ? ordered_json(*text) : ordered_json(nullptr);
 }
 
+/// The name of a request: a string for strict readers, also of a line that brings none.
+std::string name_of(const PromptSource& source) {
+  return source.custom_id.value_or(fmt::format("line-{}", source.line));
+}
+
 /// The envelope of a row, with its keys in order.
 ordered_json row_of(const PromptSource& source, int status, ordered_json body, ordered_json error) {
   const std::string id = id_of(source);
   return {{"id", "weft-" + id},
-          {"custom_id", optional_text(source.custom_id)},
+          {"custom_id", name_of(source)},
           {"response",
            {{"status_code", status}, {"request_id", "req-" + id}, {"body", std::move(body)}}},
           {"error", std::move(error)}};
@@ -112,6 +117,18 @@ ordered_json receipt_of(std::span<const Completion* const> completions) {
   return {{"choices", std::move(all)}};
 }
 
+/// No answer was computed where logits are NaN or infinite.
+void refuse_non_finite(std::span<const Completion* const> completions) {
+  for (const Completion* completion : completions) {
+    if (completion->reason != FinishReason::non_finite) continue;
+    throw RequestFault{
+        fmt::format("the logits of token {} (of the prompt and the answer, from 0) are NaN or "
+                    "infinite: the model's numbers overflow, or its weights are damaged",
+                    completion->non_finite_at),
+        std::nullopt, std::string(kNonFiniteLogits)};
+  }
+}
+
 }  // namespace
 
 bool counts_prompt(const PromptLine& prompt, const Completion& completion) {
@@ -129,6 +146,7 @@ std::string completion_row(const PromptLine& prompt, std::span<const Completion>
         std::nullopt, "response_too_large"};
   };
   const std::vector<const Completion*> in_order = sorted(completions);
+  refuse_non_finite(in_order);
   const bool chat = std::holds_alternative<Conversation>(prompt.prompt);
   // As text one by one: the objects of a long answer take many times the room of its text.
   std::string choices;
@@ -154,7 +172,7 @@ std::string completion_row(const PromptLine& prompt, std::span<const Completion>
 }
 
 std::string error_row(const PromptError& error) {
-  return line_of(row_of(error.source, 400, nullptr,
+  return line_of(row_of(error.source, error.type == kServerError ? 500 : 400, nullptr,
                         {{"message", error.message},
                          {"type", error.type},
                          {"param", optional_text(error.param)},

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "app/output/journal_frame.h"
 #include "app/requests/prompts.h"
@@ -23,12 +24,17 @@ struct RowOptions {
   Bytes longest = kJournalRowCap;        ///< longest row that is written
 };
 
+/// The code of a request whose logits are NaN or infinite, and the type of an error that is not the
+/// request's own.
+inline constexpr std::string_view kNonFiniteLogits = "non_finite_logits";
+inline constexpr std::string_view kServerError = "server_error";
+
 /// Whether a completion is its prompt's first choice: a prompt counts once, whatever its choices.
 bool counts_prompt(const PromptLine& prompt, const Completion& completion);
 
 /// The row of a finished request, without '\n', from the completions of all its choices, in any
 /// order. Throws RequestFault when it would be longer than `longest`, before that much memory is
-/// needed.
+/// needed, or when the logits of a completion were not finite (kNonFiniteLogits).
 std::string completion_row(const PromptLine& prompt, std::span<const Completion> completions,
                            const RowOptions& options);
 

@@ -7,11 +7,14 @@
 #include <cstddef>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <utility>
 #include <variant>
 
 #include "app/job/sampling_parameters.h"
+
+#include "io/json_number.h"
 
 namespace weft {
 namespace {
@@ -36,28 +39,24 @@ constexpr std::array<NeutralParameter, 8> kNeutral = {{
 
 std::int64_t integer_value(std::string_view param, const json& value, std::int64_t low,
                            std::int64_t high) {
-  if (!value.is_number_integer()) wrong_type(param, "an integer", value);
-  const bool huge =
-      value.is_number_unsigned() &&
-      value.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()};
-  if (huge || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high) {
+  const std::optional<std::int64_t> number = whole_number(value);
+  if (!number && !value.is_number_unsigned()) wrong_type(param, "an integer", value);
+  if (!number || *number < low || *number > high) {
     out_of_range(param, fmt::format("from {} to {}", low, high), value);
   }
-  return value.get<std::int64_t>();
+  return *number;
 }
 
 TokenId token_id(std::string_view param, std::size_t i, const json& value, std::int64_t vocab) {
-  if (!value.is_number_integer()) {
-    wrong_type(param, "a list of token ids", value);
-  }
-  if (!value.is_number_unsigned() ||
-      value.get<std::uint64_t>() >= static_cast<std::uint64_t>(vocab)) {
+  const std::optional<std::int64_t> number = whole_number(value);
+  if (!number && !value.is_number_unsigned()) wrong_type(param, "a list of token ids", value);
+  if (!number || *number < 0 || *number >= vocab) {
     refuse_parameter(
         param, "invalid_value",
         fmt::format("'{}' has {} at position {}; this model's token ids are from 0 to {}", param,
                     shown(value), i, vocab - 1));
   }
-  return static_cast<TokenId>(value.get<std::uint64_t>());
+  return static_cast<TokenId>(*number);
 }
 
 /// Reads one parameter of the table into its member, of the type that the visitor is given.
@@ -81,10 +80,13 @@ struct ParameterReader {
   void operator()(std::uint64_t SamplingParams::*member) const {
     const json* value = given_parameter(body, name);
     if (value == nullptr) return;
-    if (!value->is_number_integer()) wrong_type(name, "an integer", *value);
-    sampling.*member = value->is_number_unsigned()
-                           ? value->get<std::uint64_t>()
-                           : static_cast<std::uint64_t>(value->get<std::int64_t>());
+    if (value->is_number_unsigned()) {
+      sampling.*member = value->get<std::uint64_t>();
+      return;
+    }
+    const std::optional<std::int64_t> number = whole_number(*value);
+    if (!number) wrong_type(name, "an integer", *value);
+    sampling.*member = static_cast<std::uint64_t>(*number);
   }
   void operator()(SharedList<std::string> SamplingParams::*member) const {
     const json* value = given_parameter(body, name);

@@ -84,19 +84,21 @@ std::vector<TokenId> PromptTokens::of(const Conversation& conversation, bool par
 
 const ChatTemplate& PromptTokens::chat_template() {
   if (tokenizer_ == nullptr) {
-    fail_user("{} has no tokenizer: chats cannot be turned into tokens", model_dir_.string());
+    fail_user("the model has no tokenizer: chats cannot be turned into tokens");
   }
   if (template_ == nullptr && !template_error_) {
     try {
       template_ = ChatTemplate::load(model_dir_, *tokenizer_);
       if (template_ == nullptr) {
-        template_error_ = fmt::format(
-            "{} has no chat template (chat_template.jinja, or \"chat_template\" in "
-            "tokenizer_config.json): use /v1/completions with a text",
-            model_dir_.string());
+        template_error_ =
+            "the model has no chat template (chat_template.jinja, or \"chat_template\" in "
+            "tokenizer_config.json): use /v1/completions with a text";
       }
     } catch (const UserError& error) {
+      // A row is the same wherever the model lies.
       template_error_ = error.what();
+      const std::string folder = (model_dir_ / "").string();
+      if (template_error_->starts_with(folder)) template_error_->erase(0, folder.size());
     }
   }
   if (template_error_) throw UserError(*template_error_);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "io/json_number.h"
 #include "model/config/json_fields.h"
 #include "model/config/moe_config.h"
 #include "model/config/rope_config.h"
@@ -214,11 +215,12 @@ std::vector<TokenId> parse_ids(const JsonFields& fields, const char* key, std::i
   const json list = value.is_array() ? value : json::array({value});
   std::vector<TokenId> ids;
   for (const json& id : list) {
-    if (!id.is_number_integer() || id < 0 || id >= vocab) {
+    const std::optional<std::int64_t> number = whole_number(id);
+    if (!number || *number < 0 || *number >= vocab) {
       fields.refuse(key,
                     fmt::format("must be a token id, or a list of them, from 0 to {}", vocab - 1));
     }
-    ids.push_back(id.get<TokenId>());
+    ids.push_back(static_cast<TokenId>(*number));
   }
   return ids;
 }

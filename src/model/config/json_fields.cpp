@@ -1,6 +1,7 @@
 #include "model/config/json_fields.h"
 
 #include "base/error.h"
+#include "io/json_number.h"
 
 namespace weft {
 
@@ -22,13 +23,11 @@ const json& JsonFields::at(std::string_view key) const {
 }
 
 std::int64_t JsonFields::integer(std::string_view key, std::int64_t low, std::int64_t high) const {
-  const json& value = at(key);
-  const bool fits = value.is_number_integer() &&
-                    (!value.is_number_unsigned() || value.get<std::uint64_t>() >> 63 == 0);
-  if (!fits || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high) {
+  const std::optional<std::int64_t> value = whole_number(at(key));
+  if (!value || *value < low || *value > high) {
     refuse(key, fmt::format("must be an integer from {} to {}", low, high));
   }
-  return value.get<std::int64_t>();
+  return *value;
 }
 
 std::int64_t JsonFields::integer_or(std::string_view key, std::int64_t fallback, std::int64_t low,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "io/json_number.h"
 
 // Defaults and meaning of the keys are those of Transformers' MixtralConfig, Qwen2MoeConfig and
 // Qwen3MoeConfig. Keys that matter in training alone (router_jitter_noise, router_aux_loss_coef)
@@ -34,11 +35,11 @@ std::vector<bool> parse_dense_layers(const JsonFields& fields, std::int64_t laye
   const json& list = fields.at("mlp_only_layers");
   if (!list.is_array()) fields.refuse("mlp_only_layers", "must be a list of layers");
   for (const json& item : list) {
-    if (!item.is_number_integer() || item < 0) {
+    const std::optional<std::int64_t> layer = whole_number(item);
+    if (!layer || *layer < 0) {
       fields.refuse("mlp_only_layers", "must be a list of layers, counted from 0");
     }
-    const auto layer = item.get<std::int64_t>();
-    if (layer < layers) dense[static_cast<std::size_t>(layer)] = true;
+    if (*layer < layers) dense[static_cast<std::size_t>(*layer)] = true;
   }
   return dense;
 }

@@ -210,22 +210,53 @@ const std::vector<std::string>& tokenizer_file_names() {
   return names;
 }
 
-bool is_tokenizer_file(std::string_view name) {
+bool is_tokenizer_file(const std::string& name) {
   const auto& known = tokenizer_file_names();
   if (std::find(known.begin(), known.end(), name) != known.end()) return true;
-  constexpr std::string_view folder = "additional_chat_templates/";
-  return name.starts_with(folder) && name.ends_with(".jinja") &&
-         name.find('/', folder.size()) == std::string_view::npos;
+  const std::filesystem::path path(name);
+  return path.parent_path() == kTemplateFolder && path.extension() == ".jinja" &&
+         name == fmt::format("{}/{}", kTemplateFolder, path.filename().string());
 }
 
-std::vector<std::string> tokenizer_files_of(const std::filesystem::path& directory) {
-  std::vector<std::string> files;
+std::vector<std::string> tokenizer_files_in(const std::filesystem::path& directory) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  std::vector<std::string> names;
   for (const std::string& name : tokenizer_file_names()) {
-    if (std::filesystem::exists(directory / name)) files.push_back(name);
+    // A dangling link counts: whoever reads it says what is wrong.
+    if (fs::exists(fs::symlink_status(directory / name, ignored))) names.push_back(name);
   }
-  const std::vector<std::string> templates = additional_chat_templates(directory);
-  files.insert(files.end(), templates.begin(), templates.end());
-  return files;
+  const auto templates = static_cast<std::ptrdiff_t>(names.size());
+  for (const auto& entry : fs::directory_iterator(directory / kTemplateFolder, ignored)) {
+    const std::string name =
+        fmt::format("{}/{}", kTemplateFolder, entry.path().filename().string());
+    if (is_tokenizer_file(name)) names.push_back(name);
+  }
+  std::sort(names.begin() + templates, names.end());
+  return names;
+}
+
+void refuse_unlisted_files(const std::filesystem::path& directory, const Manifest& manifest) {
+  std::string lines;
+  for (const std::string& name : tokenizer_files_in(directory)) {
+    const auto& listed = manifest.tokenizer;
+    if (std::any_of(listed.begin(), listed.end(),
+                    [&](const TokenizerFile& file) { return file.name == name; })) {
+      continue;
+    }
+    const std::string path = (directory / name).string();
+    lines += fmt::format(
+        "{}{}: would change results, and {} does not list it: take it away, or list it with: weft "
+        "convert --add-file {} {}",
+        lines.empty() ? "" : "\n  ", path, Manifest::kFileName, directory.string(), path);
+  }
+  if (!lines.empty()) throw UserError(lines);
+}
+
+TokenizerFile describe_tokenizer_file(const std::filesystem::path& directory,
+                                      const std::string& name) {
+  const std::filesystem::path path = directory / name;
+  return {name, std::filesystem::file_size(path), digest_of_file(path)};
 }
 
 Digest digest_of_file(const std::filesystem::path& path, const std::function<bool()>& stop) {

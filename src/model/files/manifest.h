@@ -64,14 +64,28 @@ struct Manifest {
   static constexpr const char* kFileName = "weft.json";
 };
 
-/// Names of the files that are copied beside the weights where the source has them.
+/// Names of the files that a run reads beside the weights; they are copied where the source has
+/// them. So are the files of the folder kTemplateFolder.
 const std::vector<std::string>& tokenizer_file_names();
+/// Folder of named chat templates, each NAME.jinja.
+inline constexpr const char* kTemplateFolder = "additional_chat_templates";
 
-/// Is it one of those, or a further chat template ("additional_chat_templates/NAME.jinja")?
-bool is_tokenizer_file(std::string_view name);
+/// Whether a manifest may list a file of that name, relative to the model directory: one of
+/// `tokenizer_file_names()`, or a template of kTemplateFolder.
+bool is_tokenizer_file(const std::string& name);
 
-/// Those that are in the directory, in that order.
-std::vector<std::string> tokenizer_files_of(const std::filesystem::path& directory);
+/// Names of all such files that `directory` has: in the order of `tokenizer_file_names()`, then the
+/// templates by name.
+std::vector<std::string> tokenizer_files_in(const std::filesystem::path& directory);
+
+/// Refuses files that a run would read although `manifest`, the one of `directory`, does not list
+/// them: they would change results without a word. Throws UserError with their names and the
+/// commands that list them.
+void refuse_unlisted_files(const std::filesystem::path& directory, const Manifest& manifest);
+
+/// Size and digest of a file of `directory` as a manifest lists it.
+TokenizerFile describe_tokenizer_file(const std::filesystem::path& directory,
+                                      const std::string& name);
 
 /// Whole digest of a file, read in pieces. Throws Cancelled when `stop`, asked before each, says
 /// so.

@@ -24,6 +24,7 @@ ModelReader::ModelReader(const std::filesystem::path& directory)
       plan_(config_, manifest_.caps, manifest_.grid),
       locations_(plan_.tensors().size()),
       shards_(manifest_.shards.size()) {
+  refuse_unlisted_files(directory_, manifest_);
   for (std::size_t i = 0; i < plan_.tensors().size(); ++i) index_[plan_.tensors()[i].name] = i;
   for (std::size_t shard = 0; shard < manifest_.shards.size(); ++shard) {
     const std::vector<Piece> pieces = plan_.pieces_at(manifest_.shards[shard].place);

@@ -40,7 +40,8 @@ struct ReadTask {
 class ModelReader {
  public:
   /// Reads and checks the manifest; shard files are opened when something in them is asked for.
-  /// Throws UserError when the directory is not a model or its manifest is damaged.
+  /// Throws UserError when the directory is not a model, its manifest is damaged, or it has files
+  /// that a run would read and the manifest does not list.
   explicit ModelReader(const std::filesystem::path& directory);
 
   [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }

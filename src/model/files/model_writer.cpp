@@ -11,6 +11,8 @@
 #include "base/version.h"
 #include "io/file.h"
 #include "model/config/config.h"
+#include "model/config/generation_config.h"
+#include "model/files/finite.h"
 #include "model/files/manifest.h"
 #include "model/files/shard_file.h"
 #include "model/files/shard_plan.h"
@@ -63,7 +65,7 @@ class PartialDirectory {
     for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
       const std::string name = entry.path().filename().string();
       const bool ours = name.starts_with("shard-pp") || name.starts_with(Manifest::kFileName) ||
-                        name == "additional_chat_templates" || is_tokenizer_file(name);
+                        name == kTemplateFolder || is_tokenizer_file(name);
       if (!ours) fail_user("{}: in the way: it holds {}", path_.string(), name);
     }
     fs::remove_all(path_);
@@ -93,7 +95,8 @@ void gather_columns(std::span<const std::byte> rows, Bytes row_bytes, Bytes firs
 /// Streams tensors from the source into the shard files of one layer range.
 class TensorStream {
  public:
-  TensorStream(TensorSource& source, DType dtype) : source_(source), element_(size_of(dtype)) {}
+  TensorStream(TensorSource& source, DType dtype)
+      : source_(source), dtype_(dtype), element_(size_of(dtype)) {}
 
   void copy(const TensorSpec& tensor, std::span<const Target> targets) {
     const Bytes row_bytes = static_cast<Bytes>(tensor.columns()) * element_;
@@ -102,6 +105,7 @@ class TensorStream {
       const Range rows{begin, std::min(begin + step, tensor.rows())};
       chunk_.resize(static_cast<Bytes>(rows.size()) * row_bytes);
       source_.read_rows(tensor, rows, chunk_);
+      check_finite(tensor, rows, {0, tensor.columns()}, dtype_, chunk_);
       for (const Target& target : targets) put(tensor, rows, row_bytes, target);
     }
   }
@@ -125,6 +129,7 @@ class TensorStream {
   }
 
   TensorSource& source_;
+  DType dtype_;
   Bytes element_;
   std::vector<std::byte> chunk_;
   std::vector<std::byte> gathered_;
@@ -158,11 +163,12 @@ std::vector<ShardFile> write_layer_range(const ModelSource& source, const ShardP
 std::vector<TokenizerFile> copy_tokenizer(const fs::path& from, const fs::path& to) {
   std::vector<TokenizerFile> files;
   if (from.empty()) return files;
-  for (const std::string& name : tokenizer_files_of(from)) {
+  for (const std::string& name : tokenizer_files_in(from)) {
     fs::create_directories((to / name).parent_path());
     copy_file_synced(from / name, to / name);
-    files.push_back({name, fs::file_size(to / name), digest_of_file(to / name)});
+    files.push_back(describe_tokenizer_file(to, name));
   }
+  if (fs::exists(to / kTemplateFolder)) sync_directory(to / kTemplateFolder);
   return files;
 }
 
@@ -188,8 +194,11 @@ void check_writable(const fs::path& model_dir, const ModelOptions& options) {
 void write_model(const ModelSource& source, const fs::path& model_dir,
                  const ModelOptions& options) {
   check_writable(model_dir, options);
-  const ShardPlan plan(parse_config(source.config), options.caps,
-                       {options.tp, options.pp, options.ep});
+  const ModelConfig config = parse_config(source.config);
+  if (!source.tokenizer_directory.empty()) {
+    check_generation_config(source.tokenizer_directory, config.vocab);
+  }
+  const ShardPlan plan(config, options.caps, {options.tp, options.pp, options.ep});
   PartialDirectory partial(plain_path(model_dir));
   Manifest manifest;
   manifest.weft_version = kVersion;

@@ -35,7 +35,8 @@ struct ModelSource {
 
 /// Writes `model_dir`: everything goes into `model_dir`.partial first, which is renamed when it is
 /// complete and on the disk. Uses some tens of MiB of memory, whatever the model's size. Throws
-/// UserError when `model_dir` exists and is not an empty directory, or an option is out of range.
+/// UserError when `model_dir` exists and is not an empty directory, an option is out of range, or a
+/// weight is not a finite number.
 void write_model(const ModelSource& source, const std::filesystem::path& model_dir,
                  const ModelOptions& options);
 

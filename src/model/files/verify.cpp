@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "model/config/config.h"
+#include "model/files/finite.h"
 #include "model/files/manifest.h"
 #include "model/files/shard_plan.h"
 #include "model/files/shard_reader.h"
@@ -59,8 +60,13 @@ void check_shard(const std::filesystem::path& directory, const Manifest& manifes
   const ShardReader shard(directory, file, plan.pieces_at(file.place), plan.tensors(),
                           manifest.dtype);
   for (std::size_t i = 0; i < shard.pieces().size(); ++i) {
-    faults.collect(
-        [&] { summary.bytes += shard.read(i, shard.pieces()[i].rows, [](auto, auto, auto) {}); });
+    const Piece& piece = shard.pieces()[i];
+    const RowSink check = [&](std::int64_t first, std::span<const std::byte> rows,
+                              std::int64_t count) {
+      check_finite(plan.tensors()[piece.tensor], {first, first + count}, piece.columns,
+                   manifest.dtype, rows);
+    };
+    faults.collect([&] { summary.bytes += shard.read(i, piece.rows, check); });
   }
 }
 
@@ -73,6 +79,7 @@ VerifySummary verify(const std::filesystem::path& directory) {
   VerifySummary summary{plan.tensors().size(), manifest.shards.size(), manifest.tokenizer.size(), 0,
                         manifest.digest};
   Faults faults;
+  faults.collect([&] { refuse_unlisted_files(directory, manifest); });
   for (const TokenizerFile& file : manifest.tokenizer) {
     faults.collect([&] { check_tokenizer_file(directory / file.name, file, config.vocab); });
   }

@@ -19,7 +19,8 @@ struct VerifySummary {
 };
 
 /// Reads the whole directory: manifest, metadata, shapes, every digest of weights and tokenizer
-/// files. Throws UserError with one line for each fault (the first 20), naming file, dataset, byte.
+/// files, and whether every weight is a finite number. Throws UserError with one line for each
+/// fault (the first 20), naming file, dataset and byte, or tensor and index.
 VerifySummary verify(const std::filesystem::path& directory);
 
 }  // namespace weft

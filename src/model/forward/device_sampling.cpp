@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "ops/non_finite.h"
 
 namespace weft {
 namespace {
@@ -128,6 +129,10 @@ RowResults DeviceSampling::finish(const StartedRows& started) {
   results.results.resize(started.rows);
   results.top.resize(started.rows * started.width);
   sampler_.finish(started.ticket, results.results, results.top);
+  for (SamplingResult& choice : results.results) {
+    results.finite.push_back(!hostdevice::is_marked(choice.top));
+    choice.top = hostdevice::unmarked(choice.top);
+  }
   return results;
 }
 
@@ -158,7 +163,7 @@ void DeviceSampling::sample_candidates(const Tensor& logits, const SamplingReque
   const Bytes bytes = which.size() * sizeof(RankCandidate);
   const std::span<std::byte> mine(candidates_.data(), bytes);
   if (own().empty()) {
-    const std::vector<RankCandidate> none(which.size(), {0, -1});
+    const std::vector<RankCandidate> none(which.size(), {0, hostdevice::kNoToken});
     ops_.upload(std::as_bytes(std::span(none)),
                 candidates_.tensor(DType::i32, {2 * static_cast<std::int64_t>(which.size())}));
   } else {

@@ -18,6 +18,7 @@ namespace weft {
 struct RowResults {
   std::vector<SamplingResult> results;  ///< [rows]
   std::vector<ScoredToken> top;         ///< [rows, width]
+  std::vector<bool> finite;             ///< [rows]: their raw logits; `choices` have no marks then
   std::size_t width = 0;
 
   /// The likeliest tokens of a row.

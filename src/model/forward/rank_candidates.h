@@ -10,10 +10,11 @@
 
 namespace weft {
 
-/// The token of the largest logit of each row, the lowest id among equals. Every rank of the group
-/// gives its candidates of the same rows; those of ranks without columns do not count. Operators
-/// with a sampler do the same by RowSampler::take_best.
-std::vector<TokenId> best_of_ranks(std::span<const RankCandidate> mine,
-                                   std::span<const Range> columns_of, Group& group);
+/// The candidate with the largest logit of each row, the lowest id among equals; its token is
+/// marked (ops/non_finite.h) where that of any rank is. Every rank of the group gives its
+/// candidates of the same rows; those of ranks without columns do not count. Operators with a
+/// sampler do the same by RowSampler::take_best.
+std::vector<RankCandidate> best_of_ranks(std::span<const RankCandidate> mine,
+                                         std::span<const Range> columns_of, Group& group);
 
 }  // namespace weft

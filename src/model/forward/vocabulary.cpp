@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "model/forward/rank_candidates.h"
+#include "ops/non_finite.h"
 
 namespace weft {
 namespace {
@@ -85,7 +86,7 @@ std::size_t Vocabulary::owner_of(TokenId token) const {
   fail("token {} is outside the vocabulary of {}", token, vocab_);
 }
 
-std::vector<TokenId> Vocabulary::argmax(const Tensor& logits) {
+std::vector<TokenId> Vocabulary::argmax(const Tensor& logits, std::vector<bool>* finite) {
   const std::int64_t rows = logits.rows();
   std::vector<RankCandidate> mine(static_cast<std::size_t>(rows));
   own_maxima_.resize(static_cast<std::size_t>(rows * own_blocks()));
@@ -99,13 +100,22 @@ std::vector<TokenId> Vocabulary::argmax(const Tensor& logits) {
     for (std::size_t row = 0; row < mine.size(); ++row) {
       const std::size_t first = row * static_cast<std::size_t>(own_blocks());
       std::size_t best = first;
+      bool odd = hostdevice::is_marked(column[first]);
       for (std::size_t i = first + 1; i < first + static_cast<std::size_t>(own_blocks()); ++i) {
         if (own_maxima_[i] > own_maxima_[best]) best = i;
+        odd = odd || hostdevice::is_marked(column[i]);
       }
-      mine[row] = {own_maxima_[best], static_cast<TokenId>(own().begin + column[best])};
+      const auto token = static_cast<TokenId>(own().begin + hostdevice::unmarked(column[best]));
+      mine[row] = {own_maxima_[best], hostdevice::marked_if(odd, token)};
     }
   }
-  return best_of_ranks(mine, columns_of_, group_);
+  std::vector<TokenId> tokens;
+  if (finite != nullptr) finite->clear();
+  for (const RankCandidate& best : best_of_ranks(mine, columns_of_, group_)) {
+    tokens.push_back(hostdevice::unmarked(best.token));
+    if (finite != nullptr) finite->push_back(!hostdevice::is_marked(best.token));
+  }
+  return tokens;
 }
 
 std::vector<float> Vocabulary::by_block(std::span<const std::int32_t> rows,

@@ -54,8 +54,9 @@ class Vocabulary {
   static Bytes bytes(const Partition& part, std::int64_t max_rows, const OpSizes& ops);
 
   /// The token of the largest logit of each row, the lowest id among equals. The blocks' maxima are
-  /// remembered for `maxima` and `weight sums`.
-  std::vector<TokenId> argmax(const Tensor& logits);
+  /// remembered for `maxima` and `weight sums`. `finite`, where given, is told which rows have
+  /// neither NaN nor an infinity on any rank.
+  std::vector<TokenId> argmax(const Tensor& logits, std::vector<bool>* finite = nullptr);
 
   /// The largest logit of each block, [rows.size(), blocks], as the last `argmax` saw them; as
   /// `Ops::block_maxima` has them.

@@ -178,15 +178,27 @@ void block_maxima(const MaximaTask& task) {
       constexpr int kChains = 4;
       Vec best[kChains];
       WEFT_UNROLL for (int i = 0; i < kChains; ++i) best[i] = splat(lowest);
+      // Zero, and NaN as soon as a value is not finite.
+      Vec odd[kChains];
+      WEFT_UNROLL for (int i = 0; i < kChains; ++i) odd[i] = zero();
       std::int64_t c = first;
       for (; c + 16 * kChains <= end; c += 16 * kChains) {
         WEFT_UNROLL for (int i = 0; i < kChains; ++i) {
-          best[i] = max(load(row + c + 16 * i), best[i]);
+          const Vec x = load(row + c + 16 * i);
+          best[i] = max(x, best[i]);
+          odd[i] = fma(x, zero(), odd[i]);
         }
       }
-      for (; c + 16 <= end; c += 16) best[0] = max(load(row + c), best[0]);
+      for (; c + 16 <= end; c += 16) {
+        best[0] = max(load(row + c), best[0]);
+        odd[0] = fma(load(row + c), zero(), odd[0]);
+      }
       float value = largest_lane(max(max(best[0], best[1]), max(best[2], best[3])));
-      for (; c < end; ++c) value = row[c] > value ? row[c] : value;
+      float odd_sum = sum_by_halving((odd[0] + odd[1]) + (odd[2] + odd[3]));
+      for (; c < end; ++c) {
+        value = row[c] > value ? row[c] : value;
+        odd_sum = odd_sum + row[c] * 0.0F;
+      }
       std::int64_t at = first;
       if (value > lowest) {
         for (int lane = 16; at + 16 <= end; at += 16) {
@@ -200,7 +212,8 @@ void block_maxima(const MaximaTask& task) {
         value = row[at];  // of -0 and +0 the one that comes first
       }
       task.values[m * task.values_stride + first / kLogitBlock] = value;
-      task.at[m * task.at_stride + first / kLogitBlock] = static_cast<std::int32_t>(at);
+      task.at[m * task.at_stride + first / kLogitBlock] =
+          static_cast<std::int32_t>(odd_sum == 0 ? at : ~at);
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include "base/elementary.h"
 #include "ops/checks.h"
+#include "ops/non_finite.h"
 #include "ops/reference/reference_ops.h"
 
 namespace weft {
@@ -25,14 +26,17 @@ void ReferenceOps::block_maxima(const Tensor& logits, const Tensor& values, cons
     for (std::int64_t begin = 0; begin < logits.row_elements(); begin += kLogitBlock) {
       float best = -std::numeric_limits<float>::infinity();
       std::int64_t best_at = begin;
+      bool finite = true;
       for (std::int64_t c = begin; c < std::min(begin + kLogitBlock, logits.row_elements()); ++c) {
+        finite = finite && hostdevice::is_finite(logit_at<float>(logits, m, c));
         if (logit_at<float>(logits, m, c) > best) {
           best = logit_at<float>(logits, m, c);
           best_at = c;
         }
       }
       logit_at<float>(values, m, begin / kLogitBlock) = best;
-      logit_at<std::int32_t>(columns, m, begin / kLogitBlock) = static_cast<std::int32_t>(best_at);
+      logit_at<std::int32_t>(columns, m, begin / kLogitBlock) =
+          hostdevice::marked_if(!finite, static_cast<std::int32_t>(best_at));
     }
   }
 }
@@ -67,8 +71,8 @@ void ReferenceOps::gather_blocks(const Tensor& x, const Tensor& rows, const Tens
     for (std::int64_t j = 0; j < 256; ++j) {
       const std::int64_t column = std::int64_t{logit_at<std::int32_t>(blocks, i)} * 256 + j;
       logit_at<float>(out, i, j) = column < x.row_elements()
-                                 ? logit_at<float>(x, logit_at<std::int32_t>(rows, i), column)
-                                 : -std::numeric_limits<float>::infinity();
+                                       ? logit_at<float>(x, logit_at<std::int32_t>(rows, i), column)
+                                       : -std::numeric_limits<float>::infinity();
     }
   }
 }
@@ -77,7 +81,8 @@ void ReferenceOps::get_elements(const Tensor& x, const Tensor& rows, const Tenso
                                 const Tensor& out) {
   checks::elements(x, rows, columns, out);
   for (std::int64_t i = 0; i < out.rows(); ++i) {
-    logit_at<float>(out, i) = logit_at<float>(x, logit_at<std::int32_t>(rows, i), logit_at<std::int32_t>(columns, i));
+    logit_at<float>(out, i) =
+        logit_at<float>(x, logit_at<std::int32_t>(rows, i), logit_at<std::int32_t>(columns, i));
   }
 }
 
@@ -85,7 +90,8 @@ void ReferenceOps::put_elements(const Tensor& values, const Tensor& rows, const 
                                 const Tensor& x) {
   checks::elements(x, rows, columns, values);
   for (std::int64_t i = 0; i < values.rows(); ++i) {
-    logit_at<float>(x, logit_at<std::int32_t>(rows, i), logit_at<std::int32_t>(columns, i)) = logit_at<float>(values, i);
+    logit_at<float>(x, logit_at<std::int32_t>(rows, i), logit_at<std::int32_t>(columns, i)) =
+        logit_at<float>(values, i);
   }
 }
 

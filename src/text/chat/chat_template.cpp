@@ -268,7 +268,8 @@ chat::Text ChatTemplate::render(const Conversation& conversation,
       if (lost != nullptr) *lost = chat::lost_parts(given, text);
       return text;
     } catch (const chat::Refusal& refusal) {
-      fail_user("the model's chat template refuses this conversation: {}", refusal.what());
+      throw ConversationRefused(
+          fmt::format("the model's chat template refuses this conversation: {}", refusal.what()));
     } catch (const chat::Fault& fault) {
       fail_user("the model's chat template fails at line {}: {}", place.line, fault.what());
     }

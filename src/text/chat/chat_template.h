@@ -10,12 +10,19 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "base/types.h"
 #include "text/chat/chat_text.h"
 #include "text/chat/chat_value.h"
 #include "text/tokenizer/tokenizer.h"
 
 namespace weft {
+
+/// A template refuses a conversation by a message of its own (raise_exception).
+class ConversationRefused : public UserError {
+ public:
+  using UserError::UserError;
+};
 
 /// What a template is applied to.
 struct Conversation {
