@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "app/commands/commands.h"
+#include "app/stop_request.h"
 #include "base/error.h"
 
 namespace weft {
@@ -31,7 +32,7 @@ constexpr const char* kExamples = R"(Examples:
   mpirun -n 8 weft run job.yaml --set parallel.tp=2 --set output.dir=out2
 
 Exit status: 0 all requests succeeded, 2 a mistake of the user's, 3 finished but some requests
-failed (their rows say why), 75 stopped before the end and resumable, 1 anything else.)";
+failed (their rows say why), 75 stopped or hung before the end and resumable, 1 anything else.)";
 
 /// Plain decimal digits only: without this, "010" would be eight.
 const CLI::Validator& plain_integer() {
@@ -169,6 +170,15 @@ void add_run(CLI::App& app, Action& action) {
   add_job(command, options->job, options->overrides);
   command->add_flag("--retry-failed", options->retry_failed,
                     "compute the requests that have failed again; the other rows stay");
+}
+
+void add_status(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<RunOptions>(
+      app, action, "status", "say how many requests of a job are done, running or not",
+      command_status);
+  add_job(command, options->job, options->overrides);
+  command->add_flag("--retry-failed", options->retry_failed,
+                    "count only those that have succeeded");
 }
 
 void add_plan(CLI::App& app, Action& action) {
@@ -361,6 +371,7 @@ int run_command_line(int argc, const char* const* argv) {
     add_tokenize(app, action);
     add_plan(app, action);
     add_run(app, action);
+    add_status(app, action);
     add_generate(app, action);
     add_bench(app, action);
     add_selftest(app, action);
@@ -372,6 +383,7 @@ int run_command_line(int argc, const char* const* argv) {
     } catch (const UserError& error) {
       return report_bad_command_line(error.what());
     }
+    if (!app.got_subcommand("run")) StopRequest::let_through();
     return action();
   });
 }

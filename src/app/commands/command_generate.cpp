@@ -8,6 +8,7 @@
 #include "app/deployment.h"
 #include "app/requests/prompt_tokens.h"
 #include "base/error.h"
+#include "comm/launch.h"
 #include "comm/session.h"
 #include "io/file.h"
 #include "text/tokenizer/stream_decoder.h"
@@ -123,7 +124,7 @@ int generate(const GenerateOptions& options, Group& world, JobControl& control) 
 }  // namespace
 
 int command_generate(const GenerateOptions& options) {
-  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, launched_rank()};
+  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, own_launch()};
   return with_session(
       watch, [&](Group& world, JobControl& control) { return generate(options, world, control); });
 }

@@ -193,6 +193,7 @@ std::string to_text(const RunReport& r) {
   text += fmt::format("  model      {}\n", r.model);
   text += fmt::format("  layout     {}, each rank {}\n", to_string(r.layout), r.processor);
   text += fmt::format("  hosts      {}\n", folded(r.hosts));
+  if (r.cores > 0) text += fmt::format("  cores      {:.3g} a rank ({})\n", r.cores, r.core_limit);
   text += fmt::format("  requests   {} of {} done, {} failed", r.succeeded + r.failed, r.requests,
                       r.failed);
   text += r.resumed > 0 ? fmt::format("; {} by earlier runs\n", r.resumed) : "\n";
@@ -237,9 +238,14 @@ std::string to_text(const RunReport& r) {
     text +=
         fmt::format("  trace      the first spans of each rank; {} had no room\n", r.dropped_spans);
   }
-  text += r.results.empty() ? "  stopped before the end; run the same command to go on\n"
-                            : fmt::format("  results    {}\n", r.results);
-  return text;
+  if (!r.results.empty()) return text + fmt::format("  results    {}\n", r.results);
+  if (r.succeeded + r.failed == r.resumed) {
+    text +=
+        "  no new row in this run: it ended before the first request was done, and the next one "
+        "begins that again;\n  give it more time, fewer tokens to generate, or fewer requests at a "
+        "time (engine.max_sequences)\n";
+  }
+  return text + "  stopped before the end; run the same command to go on\n";
 }
 
 std::string to_json(const RunReport& r) {
@@ -251,6 +257,7 @@ std::string to_json(const RunReport& r) {
       {"processor", r.processor},
       {"layout", json_of(r.layout)},
       {"hosts", r.hosts},
+      {"cores", {{"of_a_rank", r.cores}, {"limit", r.core_limit}}},
       {"requests",
        {{"total", r.requests},
         {"succeeded", r.succeeded},
