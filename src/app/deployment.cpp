@@ -10,6 +10,7 @@
 #include "app/end_tokens.h"
 #include "app/model_text.h"
 #include "app/weight_loading.h"
+#include "base/build_id.h"
 #include "base/cancelled.h"
 #include "base/error.h"
 #include "base/machine.h"
@@ -30,14 +31,6 @@ Bytes least(Group& group, Bytes value) {
   group.all_gather(std::as_bytes(std::span(&value, 1)), std::as_writable_bytes(std::span(all)),
                    equal_counts(group, sizeof(Bytes)));
   return *std::min_element(all.begin(), all.end());
-}
-
-/// How many ranks run on the very cores that this one runs on: one where the launcher has bound
-/// each rank to cores of its own, all of the host's where it has not.
-int ranks_on_cores(Group& world) {
-  const std::string mine = host_name() + " " + core_mask();
-  const std::vector<std::string> all = gather_strings(world, mine);
-  return static_cast<int>(std::count(all.begin(), all.end(), mine));
 }
 
 }  // namespace
@@ -72,10 +65,6 @@ Layout layout_of(const JobParallel& parallel, const ModelFacts& model, std::int6
     fail_user("this layout is not legal here:\n  {}", fmt::join(found, "\n  "));
   }
   return layout;
-}
-
-int threads_of(const std::optional<int>& asked, int ranks_on_cores) {
-  return asked ? *asked : std::max(1, available_cores() / ranks_on_cores);
 }
 
 Bytes memory_share(int ranks_on_host) {
@@ -114,10 +103,11 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
                        const JobEngine& engine, Group& world, JobControl& control, bool may_shorten)
     : control_(control), async_scheduling_(engine.async_scheduling) {
   const int ranks_on_host = host_share(world).ranks;
-  const int on_cores = ranks_on_cores(world);
+  cores_ = rank_cores(engine.threads, world);
+  threads_ = cores_[static_cast<std::size_t>(world.rank())].threads;
   device_ = choose_device(engine, world);
   agree(world, [&] { check_numerics(engine, device_.cuda); });
-  agree(world, [&] { open(model, parallel, engine, world, on_cores); });
+  agree(world, [&] { open(model, parallel, engine, world); });
   agree(world, [&] { check_gpu_settings(engine, device_.cuda); });
   replica_ = make_timed_group(replica_of(engine, world), tracer_);
   groups_ = std::make_unique<ReplicaGroups>(*replica_, layout_);
@@ -140,13 +130,11 @@ Deployment::Deployment(const std::filesystem::path& model, const JobParallel& pa
 }
 
 void Deployment::open(const std::filesystem::path& model, const JobParallel& parallel,
-                      const JobEngine& engine, Group& world, int ranks_on_cores) {
+                      const JobEngine& engine, Group& world) {
   reader_ = std::make_unique<ModelReader>(model);
   layout_ = layout_of(parallel, facts_of(*reader_), engine.layers.value_or(0), world.size());
   coordinates_ = coordinates_of(layout_, world.rank());
   tokenizer_ = tokenizer_of(*reader_);
-  threads_ = threads_of(engine.threads, ranks_on_cores);
-  threads_per_core_ = static_cast<double>(threads_ * ranks_on_cores) / available_cores();
   if (!device_.cuda) {
     ops_ = make_cpu_ops(threads_, engine.isa);
     return;
@@ -237,7 +225,8 @@ bool Deployment::check_same_everywhere(const std::string& job, const std::filesy
   });
   if (!read) return false;
   const std::pair<const char*, std::string> mine[] = {
-      {"program (version and numerics contract)", fmt::format("{} {}", kVersion, kContractVersion)},
+      {"program (another version or build: weft --version)",
+       fmt::format("{} {} {}", kVersion, kContractVersion, build_id())},
       {"library for patterns or for Unicode", text_library_versions()},
       {"job", digest_of(job).hex()},
       {"model", reader_->manifest().digest.hex()},

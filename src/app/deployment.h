@@ -7,6 +7,7 @@
 
 #include "app/device_choice.h"
 #include "app/job/job.h"
+#include "app/rank_cores.h"
 #include "base/tracer.h"
 #include "comm/control/job_control.h"
 #include "comm/group.h"
@@ -28,9 +29,6 @@ EngineConfig engine_config_of(const JobEngine& engine, Bytes memory);
 /// every violated rule when the model does not allow it.
 Layout layout_of(const JobParallel& parallel, const ModelFacts& model, std::int64_t layers,
                  int ranks);
-
-/// Threads of each rank: as asked, else this rank's share of the cores of its host.
-int threads_of(const std::optional<int>& asked, int ranks_on_cores);
 
 /// Memory that one of `ranks_on_host` ranks may take: its share of nine tenths of what is free.
 Bytes memory_share(int ranks_on_host);
@@ -76,8 +74,8 @@ class Deployment {
   [[nodiscard]] int threads() const { return threads_; }
   /// What this rank computes on.
   [[nodiscard]] const DeviceChoice& device() const { return device_; }
-  /// Threads of all ranks on this rank's cores, for each core; above 1 they wait for each other.
-  [[nodiscard]] double threads_per_core() const { return threads_per_core_; }
+  /// The cores of all ranks.
+  [[nodiscard]] const std::vector<RankCores>& cores() const { return cores_; }
   /// The loaded model.
   [[nodiscard]] Model& model() { return *model_; }
   /// Charges the time of this rank, from the construction on.
@@ -104,7 +102,7 @@ class Deployment {
 
  private:
   void open(const std::filesystem::path& model, const JobParallel& parallel,
-            const JobEngine& engine, Group& world, int ranks_on_cores);
+            const JobEngine& engine, Group& world);
   /// Bytes that this rank may take where it computes.
   [[nodiscard]] Bytes own_memory(int ranks_on_host) const;
   /// The ranks of this rank's replica, as the operators' memory asks for it.
@@ -118,8 +116,8 @@ class Deployment {
   Layout layout_;
   RankCoordinates coordinates_;
   DeviceChoice device_;
+  std::vector<RankCores> cores_;
   int threads_ = 1;
-  double threads_per_core_ = 1;
   std::unique_ptr<Ops> ops_;
   GpuOps* gpu_ops_ = nullptr;  ///< the same, on a GPU
   std::unique_ptr<Group> replica_;

@@ -8,6 +8,6 @@ inline constexpr int kExitSuccess = 0;     ///< all requests succeeded
 inline constexpr int kExitFailure = 1;     ///< anything that should not have happened
 inline constexpr int kExitUserError = 2;   ///< the user's mistake; one message
 inline constexpr int kExitSomeFailed = 3;  ///< finished, some requests have error rows
-inline constexpr int kExitResumable = 75;  ///< stopped before the end; run again to go on
+inline constexpr int kExitResumable = 75;  ///< stopped or hung before the end; run again to go on
 
 }  // namespace weft

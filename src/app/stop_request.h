@@ -6,12 +6,18 @@ namespace weft {
 /// From its construction on SIGTERM, SIGINT and SIGUSR1 (what schedulers send before they kill) set
 /// a flag instead of ending the process. However often they come, they mean the same. The previous
 /// handling returns with the destructor. One object at a time.
+///
+/// SIGUSR1, of which schedulers send but one, waits from the program's first instruction on: the
+/// first object takes it, however early it came, and after the last one it waits again.
 class StopRequest {
  public:
   StopRequest();
   StopRequest(const StopRequest&) = delete;
   StopRequest& operator=(const StopRequest&) = delete;
   ~StopRequest();
+
+  /// SIGUSR1 waits no more, in a command that has no object of this class.
+  static void let_through();
 
   /// From that many seconds after the construction on the request is pending, too.
   void limit(double seconds);

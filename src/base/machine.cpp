@@ -1,6 +1,5 @@
 #include "base/machine.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +9,6 @@
 #include <limits>
 #include <sstream>
 #include <string>
-#include <thread>
 
 namespace weft {
 namespace {
@@ -78,24 +76,6 @@ Bytes group_estimate() {
 }
 
 }  // namespace
-
-int available_cores() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  if (sched_getaffinity(0, sizeof(mask), &mask) == 0) return std::max(CPU_COUNT(&mask), 1);
-  return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
-}
-
-std::string core_mask() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return {};
-  std::string text;
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &mask)) text += std::to_string(core) + ",";
-  }
-  return text;
-}
 
 double process_age() {
   std::ifstream file("/proc/self/stat");

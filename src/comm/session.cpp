@@ -1,8 +1,10 @@
 #include "comm/session.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 #include <vector>
 
 #include "base/cancelled.h"
@@ -36,6 +38,47 @@ class AgreedError : public UserError {
 /// process' output open and may outlive it: whoever waits for the end of that output waits on.
 void make_do_without_daemon() { ::setenv("OMPI_MCA_ess_singleton_isolated", "1", 0); }
 
+/// What the first process needs to be heard before the others.
+constexpr std::chrono::seconds kHeadStart(2);
+
+/// Speaks first: what MPI says of it fills a page, for each rank.
+void warn_of_launch(const Launch& launch) {
+#ifdef OPEN_MPI
+  const auto doubt = doubtful_launch(launch);
+  if (!doubt) return;
+  if (launch.rank == 0) {
+    std::fprintf(stderr, "weft: %s\n", doubt->c_str());
+  } else {
+    std::this_thread::sleep_for(kHeadStart);
+  }
+#else
+  static_cast<void>(launch);
+#endif
+}
+
+/// Whether this process is one of several that do not know of each other; one of them says so.
+bool refused_alone(const Launch& launch, int world_size) {
+  const auto wrong = lone_ranks(launch, world_size);
+  if (!wrong) return false;
+  if (launch.rank <= 0) {
+    std::fprintf(stderr, "weft: %s\n", wrong->c_str());
+  } else {
+    std::this_thread::sleep_for(kHeadStart);
+  }
+  return true;
+}
+
+/// What a rank found, with its host where not all have found it and there are several hosts.
+std::string with_host(Group& group, const std::vector<std::string>& found, std::size_t rank,
+                      const std::string& message) {
+  const std::vector<std::string> hosts = gather_strings(group, host_name());
+  const auto differs = [](const std::vector<std::string>& texts) {
+    return std::any_of(texts.begin(), texts.end(),
+                       [&](const std::string& text) { return text != texts.front(); });
+  };
+  return differs(found) && differs(hosts) ? "on " + hosts[rank] + ": " + message : message;
+}
+
 int largest(Group& world, int status) {
   std::vector<int> all(static_cast<std::size_t>(world.size()));
   world.all_gather(std::as_bytes(std::span(&status, 1)), std::as_writable_bytes(std::span(all)),
@@ -47,6 +90,7 @@ int largest(Group& world, int status) {
 /// What is done before MPI starts, watched like the rest.
 void settle(const SessionWatch& watch, JobControl& control) {
   control.end_on_stop(watch.status_at_stop);
+  control.end_when_hung(watch.status_when_hung);
   if (!watch.settle) return;
   control.activity().begin_phase(JobPhase::job_file);
   control.set_watchdog(watch.settle());
@@ -57,9 +101,10 @@ void settle(const SessionWatch& watch, JobControl& control) {
 
 int with_session(const SessionWatch& watch,
                  const std::function<int(Group& world, JobControl& control)>& body) {
-  if (watch.rank < 0) make_do_without_daemon();
-  JobControl control(watch.seconds, watch.stop_requested, watch.rank);
+  if (watch.launch.rank < 0) make_do_without_daemon();
+  JobControl control(watch.seconds, watch.stop_requested, watch.launch.rank);
   settle(watch, control);
+  warn_of_launch(watch.launch);
   int provided = 0;
   // Job control has a thread of its own that sends messages; it makes do with less.
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
@@ -68,7 +113,8 @@ int with_session(const SessionWatch& watch,
   try {
     const std::unique_ptr<Group> world = control.make_world();
     try {
-      status = largest(*world, body(*world, control));
+      status = refused_alone(watch.launch, world->size()) ? kUserErrorStatus
+                                                          : largest(*world, body(*world, control));
     } catch (const AgreedError& error) {
       if (world->rank() == 0) print_error(error.what());
       status = kUserErrorStatus;
@@ -105,8 +151,9 @@ bool agree_unless_cancelled(Group& group, const std::function<void()>& action) {
     mine = stop;
   }
   const std::vector<std::string> all = gather_strings(group, mine);
-  for (const std::string& text : all) {
-    if (text.starts_with(kMistake)) throw AgreedError(text.substr(1));
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    if (!all[rank].starts_with(kMistake)) continue;
+    throw AgreedError(with_host(group, all, rank, all[rank].substr(1)));
   }
   return std::find(all.begin(), all.end(), stop) == all.end();
 }

@@ -7,6 +7,7 @@
 
 #include "comm/control/job_control.h"
 #include "comm/group.h"
+#include "comm/launch.h"
 
 namespace weft {
 
@@ -14,17 +15,19 @@ namespace weft {
 struct SessionWatch {
   double seconds = 300;  ///< the watchdog's time, until `settle` tells another
   bool (*stop_requested)() = nullptr;
-  int rank = -1;  ///< as the launcher tells it, for messages before MPI does; -1: no launcher
+  Launch launch = {};  ///< this process', for what is said before MPI knows better
   /// Called before MPI starts, when given: reads the job file and tells the watchdog's time.
   std::function<double()> settle = {};
   /// What a process that is asked to stop while it settles, or while MPI starts, ends with.
-  int status_at_stop = 0;  ///< 0: it goes on
+  int status_at_stop = 0;    ///< 0: it goes on
+  int status_when_hung = 1;  ///< what every process ends with when the watch ends the job
 };
 
 /// Runs `body` with the group of all ranks and returns this process's exit status. Rank 0 speaks
 /// for all of them, the others return 0, since launchers end everybody as soon as one fails:
 ///   * the largest of `body`'s values, when it returns everywhere;
-///   * 2 when `agree` found a mistake of the user's: it is printed once, by rank 0.
+///   * 2 when `agree` found a mistake of the user's: it is printed once, by rank 0;
+///   * 2 on every process when the launcher has started several and MPI knows of one alone.
 /// Any other exception prints rank, host and message and aborts the whole job (with status 2 for a
 /// UserError that the ranks had no chance to agree on, 1 otherwise), so that no rank is left
 /// waiting. Starts and ends MPI; may be called once in a process. Without mpirun there is one rank.
@@ -37,7 +40,8 @@ int with_session(const SessionWatch& watch,
 bool threads_may_call_mpi();
 
 /// Calls `action` on every rank, then lets the ranks agree: when it threw UserError anywhere, every
-/// rank throws UserError with the message of the lowest such rank. Every rank must call it.
+/// rank throws UserError with the message of the lowest such rank. It begins with that rank's host
+/// when there are several hosts and other ranks have not found the same. Every rank must call it.
 void agree(Group& group, const std::function<void()>& action);
 
 /// The same for an action that the job's stop may end with Cancelled: false on every rank when it

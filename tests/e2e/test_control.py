@@ -98,7 +98,7 @@ class Control(WeftTest):
                 began = time.monotonic()
                 send(pids[victim], signal.SIGSTOP)
                 status, said = self.ends(process, pids, WATCHDOG + SLACK)
-                self.assertEqual(status, 1)
+                self.assertEqual(status, EXIT_RESUMABLE)
                 self.assertGreater(time.monotonic() - began, WATCHDOG / 2)
                 self.assertEqual(len(said), 1, said)
                 self.assertRegex(said[0], rf"rank {victim} on \S+ has not been heard of for "
@@ -151,7 +151,7 @@ class Control(WeftTest):
             with self.subTest(ranks=ranks):
                 process, pids = self.job_that_hangs(ranks)
                 status, said = self.ends(process, pids, 60)
-                self.assertEqual(status, 1)
+                self.assertEqual(status, EXIT_RESUMABLE)
                 self.assertGreaterEqual(len(said), 1)
                 self.assertRegex(said[0], rf"^weft: {name} on \S+ has got nothing done for 6 s "
                                           r"\(3 x engine.watchdog_seconds\), reading the job file;")
@@ -189,7 +189,7 @@ class Control(WeftTest):
                          WEFT_FAULT_AFTER=str(after), WEFT_FAULT_ERRNO=how):
             ended = weft("run", self.job, "--set", f"output.dir={output}", "--set",
                          f"engine.watchdog_seconds={seconds}", ranks=ranks, limit=60)
-        self.assertEqual(ended.status, 1, ended)
+        self.assertEqual(ended.status, EXIT_RESUMABLE, ended)
         # While MPI starts and ends no rank hears of another's message: the launcher ends them.
         alone = call in ("begin", "end")
         self.assertIn(len(ended.complaints), (1, 2) if alone else (1,), ended)
@@ -207,7 +207,7 @@ class Control(WeftTest):
                 pids = sorted(ranks_of(process.pid), key=rank_of)
                 send(pids[victim], signal.SIGSTOP)
                 status, said = self.ends(process, pids, 60)
-                self.assertEqual(status, 1)
+                self.assertEqual(status, EXIT_RESUMABLE)
                 self.assertGreaterEqual(len(said), 1)
                 self.assertRegex(said[0], rf"(rank {victim}( on \S+)? has not been heard of for 2 s|"
                                           r"has got nothing done for 6 s .*in MPI_Init)")

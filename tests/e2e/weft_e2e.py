@@ -279,15 +279,19 @@ class WeftTest(unittest.TestCase):
 
     def build_faults(self):
         """The library of faults.c; skips the test where it cannot be."""
+        return self.build_library(Path(__file__).with_name("faults.c"))
+
+    def build_library(self, source):
+        """A library to be loaded before all others; skips the test where it cannot be."""
         compiler = shutil.which("cc")
         if compiler is None:
             self.skipTest("cc is missing: no failures are injected")
         with open(WEFT, "rb") as binary:
             if b"__asan_init" in binary.read():
                 self.skipTest("the sanitizer's library must be the first: no failures are injected")
-        shim = self.folder / "faults.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", shim,
-                        Path(__file__).with_name("faults.c"), "-ldl"], check=True, timeout=60)
+        shim = self.folder / f"{source.stem}.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", shim, source, "-ldl"], check=True,
+                       timeout=60)
         return shim
 
     def write_job(self, name, prompts, output=None, **settings):

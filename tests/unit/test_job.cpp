@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -297,7 +298,8 @@ TEST_CASE("what is wrong is refused with file, line and a hint", "[job]") {
 TEST_CASE("durations", "[job]") {
   const TempDir dir;
   const std::pair<const char*, std::int64_t> right[] = {
-      {"90", 90}, {"1s", 1}, {"15m", 900}, {"2h30m", 9000}, {"1h1m1s", 3661}, {"1h5s", 3605}};
+      {"90", 90},     {"1s", 1},           {"15m", 900},          {"2h30m", 9000}, {"1h1m1s", 3661},
+      {"1h5s", 3605}, {"04:00:00", 14400}, {"1-00:00:00", 86400}, {"15:00", 900}};
   for (const auto& pair : right) {
     INFO(pair.first);
     const Job job = load(dir, kSmall, {"run.time_limit=" + std::string(pair.first)});
@@ -305,11 +307,55 @@ TEST_CASE("durations", "[job]") {
     CHECK(load(dir, to_yaml(job)).run.time_limit == pair.second);
   }
   CHECK_FALSE(load(dir, kSmall, {"run.time_limit=none"}).run.time_limit.has_value());
+  const std::string quoted = kSmall + "run:\n  time_limit: ";
+  CHECK(load(dir, quoted + "04:00:00\n").run.time_limit == 14400);
+  CHECK(load(dir, quoted + "\"04:00:00\"\n").run.time_limit == 14400);
+  const Job slurm = load(dir, kSmall, {"run.time_limit=1h", "run.time_limit=slurm"});
+  CHECK(slurm.run.slurm_time_limit);
+  CHECK_FALSE(slurm.run.time_limit.has_value());
+  CHECK(load(dir, to_yaml(slurm)).run.slurm_time_limit);
   for (const char* wrong : {"0", "-5", "1.5h", "5x", "30m2h", "2h2h", "h", "2h30", "1 h", "\"90\"",
-                            "[90]", "99999999999999999999", "99999999h", "010"}) {
+                            "[90]", "99999999999999999999", "99999999h", "010", "1:2:3:4",
+                            "00:00:00", "99999999-00", "04:00:00s"}) {
     INFO(wrong);
     CHECK_THAT(refusal(kSmall, {"run.time_limit=" + std::string(wrong)}),
                Catch::Matchers::StartsWith("--set run.time_limit: "));
+  }
+}
+
+TEST_CASE("variables of the environment in paths", "[job]") {
+  const TempDir dir;
+  ::setenv("WEFT_TEST_TASK", "7", 1);
+  ::setenv("WEFT_TEST_EMPTY", "", 1);
+  ::setenv("WEFT_TEST_ODD", "a${b", 1);
+  ::unsetenv("WEFT_TEST_UNSET");
+  const std::string task = "${WEFT_TEST_TASK}";
+  const Job job = load(dir, "model: m" + task + "\ninput:\n  file: in/" + task + "/" + task +
+                                ".jsonl\noutput:\n  dir: out\n");
+  CHECK(job.model == dir / "m7");
+  CHECK(job.input.file == dir / "in/7/7.jsonl");
+  CHECK(load(dir, kSmall, {"output.dir=/x/" + task}).output.dir == "/x/7");
+  // A value is not looked into again, and the effective job gives the same paths.
+  for (const char* path : {"/x/$5", "/x/$${y}", "/x/${WEFT_TEST_ODD}", "/x/$"}) {
+    CAPTURE(path);
+    const Job odd = load(dir, kSmall, {std::string("output.dir=") + path});
+    CHECK(load(dir, to_yaml(odd)).output.dir == odd.output.dir);
+  }
+  CHECK(load(dir, kSmall, {"output.dir=/x/$${y}"}).output.dir == "/x/${y}");
+  CHECK(load(dir, kSmall, {"output.dir=/x/${WEFT_TEST_ODD}"}).output.dir == "/x/a${b");
+  // Only paths have them.
+  CHECK(load(dir, kSmall, {"input.field=" + task}).input.field == task);
+  for (const char* variable : {"WEFT_TEST_UNSET", "WEFT_TEST_EMPTY"}) {
+    CHECK(
+        refusal(kSmall, {fmt::format("output.dir=o/${{{}}}", variable)}) ==
+        fmt::format("--set output.dir: output.dir has ${{{0}}} in it, but the environment variable "
+                    "{0} is not set",
+                    variable));
+  }
+  for (const char* wrong : {"o/${", "o/${}", "o/${a b}", "o/${1}", "o/${a"}) {
+    CAPTURE(wrong);
+    CHECK_THAT(refusal(kSmall, {std::string("output.dir=") + wrong}),
+               Catch::Matchers::StartsWith("--set output.dir: output.dir must have the name of a"));
   }
 }
 

@@ -244,6 +244,8 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   report.processor = "cpu avx2 x 2 threads";
   report.layout.dp = 2;
   report.hosts = {"n1", "n1", "n2"};
+  report.cores = 2;
+  report.core_limit = "cpu.max of /a";
   report.requests = 3;
   report.succeeded = 2;
   report.failed = 1;
@@ -267,8 +269,9 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   const std::string text = to_text(report);
   CHECK(std::count(text.begin(), text.end(), '\n') < 30);
   for (const char* part :
-       {"3 of 3 done, 1 failed; 1 by earlier runs", "n1 x 2, n2 x 1", "dp=2", "7 in, 6 out",
-        "100 of 400 tokens in full pages", "(25.0%)", "500.0 ms p50", "out/results.jsonl",
+       {"3 of 3 done, 1 failed; 1 by earlier runs", "n1 x 2, n2 x 1", "2 a rank (cpu.max of /a)",
+        "dp=2", "7 in, 6 out", "100 of 400 tokens in full pages", "(25.0%)", "500.0 ms p50",
+        "out/results.jsonl",
         "along tp: 2.0 KiB sent by a rank on average, 3.0 KiB at most, in 4 calls"}) {
     CHECK_THAT(text, Catch::Matchers::Contains(part));
   }
@@ -277,6 +280,12 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   CHECK(summary["tokens"]["completion"] == 6);
   CHECK(summary["ttft_seconds"]["p99"] == 0.5);
   CHECK(summary["layout"]["dp"] == 2);
+  CHECK(summary["cores"] == json({{"of_a_rank", 2.0}, {"limit", "cpu.max of /a"}}));
+  CHECK_THAT(text, !Catch::Matchers::Contains("no new row"));
+  report.results.clear();
+  CHECK_THAT(to_text(report), !Catch::Matchers::Contains("no new row"));
+  report.resumed = 3;  // all that there are: this run has added none
+  CHECK_THAT(to_text(report), Catch::Matchers::Contains("no new row in this run"));
   CHECK(summary["experts"][0]["imbalance"] == 2.0);
   CHECK(summary["experts"][1]["tokens"] == nlohmann::json({3, 3}));
   CHECK(expert_imbalance(report.experts).mean == 1.5);

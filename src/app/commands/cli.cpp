@@ -20,6 +20,7 @@
 #include "app/job/job_reference.h"
 #include "app/job/sampling_parameters.h"
 #include "app/job/yaml_value.h"
+#include "app/stop_request.h"
 #include "base/error.h"
 
 namespace weft {
@@ -220,6 +221,15 @@ void add_run(CLI::App& app, Action& action) {
   add_quiet(command);
   command->footer("Keys of the job, for the file and for --set (weft help KEY explains one):\n" +
                   job_keys_text());
+}
+
+void add_status(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<RunOptions>(
+      app, action, "status", "say how many requests of a job are done, running or not",
+      command_status);
+  add_job(command, options->job, options->overrides);
+  command->add_flag("--retry-failed", options->retry_failed,
+                    "count only those that have succeeded");
 }
 
 void add_plan(CLI::App& app, Action& action) {
@@ -523,6 +533,7 @@ int run_command_line(int argc, const char* const* argv) {
     add_tokenize(app, action);
     add_plan(app, action);
     add_run(app, action);
+    add_status(app, action);
     add_generate(app, action);
     add_bench(app, action);
     add_selftest(app, action);
@@ -537,6 +548,7 @@ int run_command_line(int argc, const char* const* argv) {
     } catch (const UserError& error) {
       return report_bad_command_line(error.what());
     }
+    if (!app.got_subcommand("run")) StopRequest::let_through();
     return action();
   });
 }

@@ -22,9 +22,6 @@ int report_bad_command_line(std::string_view message);
 /// Whether the launcher's environment says that this process is one of its ranks.
 bool launched_as_rank();
 
-/// This process' rank as the launcher's environment tells it; -1 without a launcher.
-int launched_rank();
-
 /// Whether the launcher's environment (Open MPI, PMIx, PMI, Slurm) says that this is rank 0, or
 /// that there is no launcher.
 bool launched_as_rank_zero();

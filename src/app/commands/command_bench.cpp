@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/machine.h"
+#include "comm/launch.h"
 #include "comm/session.h"
 #include "ops/limits.h"
 #include "plan/measure.h"
@@ -157,7 +158,7 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
 }  // namespace
 
 int command_bench(const BenchOptions& options) {
-  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, launched_rank()};
+  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, own_launch()};
   return with_session(
       watch, [&](Group& world, JobControl& control) { return bench(options, world, control); });
 }

@@ -9,6 +9,7 @@
 #include "app/requests/body_parameters.h"
 #include "app/requests/prompt_tokens.h"
 #include "base/error.h"
+#include "comm/launch.h"
 #include "comm/session.h"
 #include "io/file.h"
 #include "text/tokenizer/stream_decoder.h"
@@ -133,7 +134,7 @@ int generate(const GenerateOptions& options, Group& world, JobControl& control) 
 }  // namespace
 
 int command_generate(const GenerateOptions& options) {
-  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, launched_rank()};
+  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, own_launch()};
   return with_session(
       watch, [&](Group& world, JobControl& control) { return generate(options, world, control); });
 }

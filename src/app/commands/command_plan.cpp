@@ -11,6 +11,7 @@
 #include "app/commands/plan_table.h"
 #include "app/deployment.h"
 #include "app/end_tokens.h"
+#include "base/core_limits.h"
 #include "base/error.h"
 #include "base/machine.h"
 #include "base/message.h"
@@ -153,6 +154,11 @@ std::optional<int> gpu_gib(const PlanOptions& options) {
 }
 
 /// Sizes and memory of a rank that has a GPU to itself, or of one on this machine's CPU.
+/// Where each rank of a node has its part of this process' cores.
+double cores_of_rank(const PlanSetting& setting) {
+  return static_cast<double>(available_cores()) / setting.ranks_per_node;
+}
+
 void set_processor(const PlanOptions& options, PlanSetting& setting) {
   const Device device = setting.engine.device;
   const std::optional<int> gib = gpu_gib(options);
@@ -168,7 +174,7 @@ void set_processor(const PlanOptions& options, PlanSetting& setting) {
     }
     setting.memory = memory_share(setting.ranks_per_node);
     setting.memory_source = "nine tenths of what is free on this machine";
-    setting.ops = make_cpu_ops(threads_of(setting.engine.threads, setting.ranks_per_node),
+    setting.ops = make_cpu_ops(threads_of(setting.engine.threads, cores_of_rank(setting)),
                                setting.engine.isa);
     return;
   }
@@ -190,7 +196,7 @@ std::optional<MachineLimits> limits_of(const PlanOptions& options, const PlanSet
   if (!options.limits.empty()) return parse_limits(options.limits);
   if (!options.gpu.empty()) return gpu_limits(options.gpu, setting.model.dtype);
   if (!options.measure) return std::nullopt;
-  const int threads = threads_of(setting.engine.threads, setting.ranks_per_node);
+  const int threads = threads_of(setting.engine.threads, cores_of_rank(setting));
   return measured_limits(std::min(available_cores(), threads * setting.ranks_per_node),
                          setting.ranks_per_node, setting.engine.isa, setting.model.dtype);
 }

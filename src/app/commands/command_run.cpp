@@ -12,6 +12,7 @@
 #include "app/commands/commands.h"
 #include "app/deployment.h"
 #include "app/job/job.h"
+#include "app/job/slurm_time.h"
 #include "app/output/finished_job.h"
 #include "app/output/journal.h"
 #include "app/output/merge_reports.h"
@@ -26,6 +27,7 @@
 #include "base/error.h"
 #include "base/message.h"
 #include "comm/control/clock_offset.h"
+#include "comm/launch.h"
 #include "comm/session.h"
 #include "io/file.h"
 #include "model/files/crash_guard.h"
@@ -175,11 +177,12 @@ void announce(const Job& job, Deployment& deployment, const RunReport& report,
     fmt::print("weft: {} damaged lines of the journal are left out and computed again\n",
                opened.journal->damaged_lines());
   }
-  if (deployment.threads_per_core() > 1 && deployment.threads() > 1) {
-    fmt::print(
-        "weft: {:.1f} threads for each core: they will wait for each other for most of the "
-        "time (engine.threads)\n",
-        deployment.threads_per_core());
+  if (const int tasks = own_launch().waiting_tasks; tasks > 1 && report.layout.world_size() == 1) {
+    fmt::print("weft: one process runs alone, but the Slurm job has {} tasks: srun starts them\n",
+               tasks);
+  }
+  for (const std::string& line : core_warnings(deployment.cores())) {
+    fmt::print("weft: {}\n", line);
   }
   if (deployment.broadcasts_weights()) {
     fmt::print("weft: replica 0 reads the weights and sends them to the others\n");
@@ -238,13 +241,17 @@ struct JobReading {
     try {
       job = load_job(options.job, options.overrides);
       if (launched_as_rank_zero()) try_shards_apart(job.model, read_manifest(job.model));
+      // One rank's limit stops all: not every one need ask.
+      if (job.run.slurm_time_limit && own_launch().rank <= 0) time_limit = slurm_time_limit();
+      if (job.run.time_limit) time_limit = static_cast<double>(*job.run.time_limit);
     } catch (...) {
       failure = std::current_exception();
     }
     return job.engine.watchdog_seconds;
   }
   Job job;
-  std::exception_ptr failure;  ///< what the ranks will speak of together
+  std::optional<double> time_limit;  ///< of this rank, in seconds
+  std::exception_ptr failure;        ///< what the ranks will speak of together
 };
 
 int run(const RunOptions& options, const JobReading& reading, int columns, Group& world,
@@ -332,12 +339,15 @@ int command_run(const RunOptions& options) {
   JobReading reading;
   const auto settle = [&] {
     const double watchdog_seconds = reading.read(options);
-    const auto& limit = reading.job.run.time_limit;
-    if (limit) stop.limit(static_cast<double>(*limit));
+    if (reading.time_limit) stop.limit(*reading.time_limit);
     return watchdog_seconds;
   };
-  const SessionWatch watch{watchdog_before_job_file(options.overrides), &StopRequest::pending,
-                           launched_rank(), settle, kExitResumable};
+  const SessionWatch watch{watchdog_before_job_file(options.overrides),
+                           &StopRequest::pending,
+                           own_launch(),
+                           settle,
+                           kExitResumable,
+                           kExitResumable};
   return with_session(watch, [&](Group& world, JobControl& control) {
     return run(options, reading, columns, world, control);
   });

@@ -11,6 +11,7 @@
 #include "app/stop_request.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "comm/launch.h"
 #include "comm/session.h"
 #include "proof/prove.h"
 
@@ -122,7 +123,7 @@ int command_selftest(const SelftestOptions& options) {
   if (options.time_limit > 0) stop.limit(static_cast<double>(options.time_limit));
   SessionWatch watch;
   watch.stop_requested = StopRequest::pending;
-  watch.rank = launched_rank();
+  watch.launch = own_launch();
   return with_session(
       watch, [&](Group& world, JobControl& control) { return selftest(options, world, control); });
 }

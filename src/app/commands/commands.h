@@ -57,6 +57,9 @@ struct RunOptions {
 };
 int command_run(const RunOptions& options);
 
+/// `weft status JOB_YAML`: with `retry_failed` only rows that succeeded count.
+int command_status(const RunOptions& options);
+
 /// `weft plan JOB_YAML`.
 struct PlanOptions {
   std::filesystem::path job;

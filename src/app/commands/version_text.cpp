@@ -7,6 +7,8 @@
 #include <system_error>
 
 #include "app/commands/commands.h"
+#include "base/build_id.h"
+#include "base/error.h"
 #include "base/version.h"
 #include "cuda/devices.h"
 
@@ -37,9 +39,11 @@ std::string gpu_text() {
 std::string version_text() {
   const auto ops = make_cpu_ops(1);
   const std::string_view found = ops->description();  // "cpu avx512 x 1 thread"
-  return fmt::format("weft {}\nnumerics contract {}\nbackends: {}\nthis machine: {}\ncuda: {}",
-                     kVersion, kContractVersion, cuda_toolkit().empty() ? "cpu" : "cpu, cuda",
-                     found.substr(0, found.find(" x ")), gpu_text());
+  return fmt::format(
+      "weft {}\nbuild {}\nnumerics contract {}\nbackends: {}\nthis machine: {}\n"
+      "cuda: {}",
+      kVersion, build_id(), kContractVersion, cuda_toolkit().empty() ? "cpu" : "cpu, cuda",
+      found.substr(0, found.find(" x ")), gpu_text());
 }
 
 }  // namespace weft

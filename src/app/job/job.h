@@ -106,6 +106,7 @@ struct JobOutput {
 /// How a run goes on and ends.
 struct JobRun {
   std::optional<std::int64_t> time_limit;  ///< seconds from the start; nothing: none
+  bool slurm_time_limit = false;           ///< in place of it, what Slurm leaves the job
   double progress_seconds = 60;            ///< between progress lines; 0: none
 };
 
@@ -126,7 +127,8 @@ struct Job {
 /// Reads a job file and applies overrides "key.path=value" in order. Relative paths in the file are
 /// relative to its folder, those in overrides to the current directory. Throws UserError
 /// "FILE:LINE: …" or "--set KEY: …" for anything that is not exactly right: unknown key (the
-/// nearest valid one is named), duplicate key, wrong type, out of range, missing.
+/// nearest valid one is named), duplicate key, wrong type, out of range, missing. "${NAME}" in a
+/// path is the environment's variable, which must be set.
 Job load_job(const std::filesystem::path& file, std::span<const std::string> overrides = {});
 
 /// engine.watchdog_seconds as the command line alone has it, before the job file is read; else the

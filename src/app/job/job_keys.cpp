@@ -25,7 +25,12 @@ std::string written(std::int64_t value) { return fmt::format("{}", value); }
 std::string written(double value) { return fmt::format("{}", value); }
 std::string written(std::string_view value) { return yaml_quoted(value); }
 std::string written(const std::filesystem::path& path) {
-  return path.empty() ? "" : yaml_quoted(std::filesystem::absolute(path).string());
+  if (path.empty()) return "";
+  std::string text = std::filesystem::absolute(path).string();
+  for (std::size_t at = 0; (at = text.find("${", at)) != std::string::npos; at += 3) {
+    text.insert(at, "$");  // no variable
+  }
+  return yaml_quoted(text);
 }
 template <class T>
 std::string written(const std::optional<T>& value) {
@@ -62,9 +67,15 @@ MemoryAmount memory_amount(const Value& value) {
   return {.kind = Kind::fraction, .bytes = 0, .fraction = value.number()};
 }
 
-std::optional<std::int64_t> time_limit(const Value& value) {
-  if (value.is_word("none")) return std::nullopt;
-  return value.duration();
+void read_time_limit(const Value& value, Job& job) {
+  job.run.time_limit.reset();
+  job.run.slurm_time_limit = value.is_word("slurm");
+  if (job.run.slurm_time_limit || value.is_word("none")) return;
+  job.run.time_limit = value.duration();
+}
+std::string written_time_limit(const Job& job) {
+  if (job.run.slurm_time_limit) return "slurm";
+  return job.run.time_limit ? fmt::format("{}s", *job.run.time_limit) : "none";
 }
 
 /// The names of an enumeration's first values.
@@ -247,10 +258,9 @@ std::vector<JobKey> other_keys() { return {
      [](const Value& v, Job& j) { j.output.trace = v.boolean(); },
      [](const Job& j) { return written(j.output.trace); }},
 
-    {"run.time_limit", types::duration().or_word("none"),
-     "Stop as SIGTERM does, to be resumed, that long after the start; without a unit: seconds.", false,
-     [](const Value& v, Job& j) { j.run.time_limit = time_limit(v); },
-     [](const Job& j) { return j.run.time_limit ? fmt::format("{}s", *j.run.time_limit) : "none"; }},
+    {"run.time_limit", types::duration().or_word("slurm").or_word("none"),
+     "Stop as SIGTERM does, to be resumed, that long after the start; without a unit: seconds; `slurm`: two minutes, or a tenth of the time if that is less, before Slurm's own limit.", false,
+     read_time_limit, written_time_limit},
     {"run.progress_seconds", types::number(0, kMaxSeconds),
      "Seconds between progress lines where the output is no terminal; 0: no progress anywhere.", false,
      [](const Value& v, Job& j) { j.run.progress_seconds = v.number(); },

@@ -106,7 +106,7 @@ std::string kind_in_words(const ValueType& type) {
     case Kind::biases:
       return fmt::format("object: token ids to numbers from {} to {}", type.least, type.most);
     case Kind::duration:
-      return "duration such as `90`, `15m`, `2h30m`";
+      return "duration such as `90`, `15m`, `2h30m`, `04:00:00`, `1-00:00:00`";
     case Kind::memory:
       return "size such as `8GiB`, fraction such as `0.9`";
   }

@@ -4,15 +4,26 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <optional>
 #include <system_error>
 #include <utility>
 
+#include "app/job/slurm_time.h"
 #include "base/error.h"
 
 namespace weft {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// A name that an environment variable can have.
+bool is_variable(std::string_view name) {
+  const auto fits = [](char c) {
+    return is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  };
+  return !name.empty() && !is_digit(name.front()) && std::all_of(name.begin(), name.end(), fits);
+}
 
 /// Digits without leading zeros, after at most a '-'.
 bool looks_integer(std::string_view text) {
@@ -151,10 +162,13 @@ std::int64_t YamlValue::duration() const {
   constexpr std::int64_t most = std::int64_t{10} * 366 * 24 * 3600;
   constexpr std::array<std::pair<char, std::int64_t>, 3> units = {
       {{'h', 3600}, {'m', 60}, {'s', 1}}};
-  const auto wrong = [&] { refuse("must be a duration such as 90, 15m or 2h30m"); };
-  if (is_list || items.front().quoted || text().empty()) wrong();
-  std::string_view left = text();
-  std::int64_t total = 0;
+  const auto wrong = [&] { refuse("must be a duration such as 90, 15m, 2h30m or 04:00:00"); };
+  if (is_list || text().empty()) wrong();
+  const std::optional<std::int64_t> of_slurm = slurm_duration(text());
+  // Quoted, as other tools want it: to YAML 1.1 04:00:00 may be a number.
+  if (items.front().quoted && !of_slurm) wrong();
+  std::string_view left = of_slurm ? std::string_view() : text();
+  std::int64_t total = of_slurm.value_or(0);
   std::size_t next_unit = 0;
   while (!left.empty()) {
     const auto end = std::find_if_not(left.begin(), left.end(), is_digit);
@@ -186,10 +200,39 @@ int YamlValue::choice(std::span<const std::string_view> words) const {
   refuse(fmt::format("must be one of {}", fmt::join(words, ", ")));
 }
 
+/// The text with its variables replaced.
+std::string YamlValue::expanded() const {
+  constexpr std::string_view open = "${";
+  std::string result;
+  std::string_view left = text();
+  for (std::size_t at = 0; (at = left.find(open)) != std::string_view::npos;) {
+    const bool literal = at > 0 && left[at - 1] == '$';
+    result += left.substr(0, literal ? at - 1 : at);
+    left.remove_prefix(at + open.size());
+    if (literal) {
+      result += open;
+      continue;
+    }
+    const std::size_t close = left.find('}');
+    const std::string name(left.substr(0, close));
+    if (close == std::string_view::npos || !is_variable(name)) {
+      refuse("must have the name of a variable and a '}' after each ${ (write $${ for ${ itself)");
+    }
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr || *value == '\0') {
+      fail_user("{}: {} has ${{{}}} in it, but the environment variable {} is not set", place, key,
+                name, name);
+    }
+    result += value;
+    left.remove_prefix(close + 1);
+  }
+  return result += left;
+}
+
 std::filesystem::path YamlValue::path() const {
   if (text().empty()) refuse("must be a path");
   if (text().find('\0') != std::string::npos) refuse("must be a path without NUL bytes");
-  const std::filesystem::path joined = base / text();
+  const std::filesystem::path joined = base / expanded();
   // "configs/../run" reads better as "run", where symbolic links do not make it another place.
   const std::filesystem::path tidy = joined.lexically_normal();
   std::error_code failed;

@@ -51,14 +51,15 @@ class YamlValue {
   /// A size: digits, then B, KiB, MiB, GiB, TiB or KB, MB, GB, TB (decimal). Without a unit: bytes.
   [[nodiscard]] Bytes bytes() const;
   /// A duration in whole seconds, at least one: digits, or hours, minutes and seconds such as
-  /// 2h30m, 15m, 90s, each at most once and in this order.
+  /// 2h30m, 15m, 90s, each at most once and in this order, or as Slurm writes it, 1-04:00:00.
   [[nodiscard]] std::int64_t duration() const;
   /// Position of the text among `words`.
   [[nodiscard]] int choice(std::span<const std::string_view> words) const;
   [[nodiscard]] int choice(std::initializer_list<std::string_view> words) const {
     return choice(std::span(words.begin(), words.size()));
   }
-  /// Text as a path, relative to `base`.
+  /// Text as a path, relative to `base`. "${NAME}" in it is a variable of the environment, which
+  /// must be set and not be empty; "$${" is "${".
   [[nodiscard]] std::filesystem::path path() const;
   /// A list of scalars, as strings: in a list, plain words are strings too.
   [[nodiscard]] std::vector<std::string> strings() const;
@@ -72,6 +73,7 @@ class YamlValue {
 
  private:
   [[nodiscard]] const YamlScalar& scalar() const;
+  [[nodiscard]] std::string expanded() const;
 };
 
 /// Text as a double-quoted YAML scalar.

@@ -14,6 +14,8 @@ RunReport begin_report(const Job& job, const Deployment& deployment,
   report.numerics = name(job.engine.numerics);
   report.processor = deployment.ops().description();
   report.layout = deployment.layout();
+  report.cores = fewest_cores(deployment.cores()).cores;
+  report.core_limit = fewest_cores(deployment.cores()).limit;
   report.requests = static_cast<std::int64_t>(rows.size());
   report.resumed = report.requests - std::count(rows.begin(), rows.end(), RowState::missing);
   return report;

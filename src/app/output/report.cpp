@@ -41,8 +41,8 @@ std::string phase_lines(const RunReport& r) {
     if (phase.most <= 0) continue;
     if (text.empty()) text = "  by phase      least of a rank    average       most\n";
     text += fmt::format("    {:<13} {:>13} {:>10} {:>10}  rank {} on {}\n", phase.name,
-                        readable_time(phase.least), readable_time(phase.mean), readable_time(phase.most),
-                        phase.slowest, host_of(r, phase.slowest));
+                        readable_time(phase.least), readable_time(phase.mean),
+                        readable_time(phase.most), phase.slowest, host_of(r, phase.slowest));
   }
   return text;
 }
@@ -194,6 +194,7 @@ std::string to_text(const RunReport& r) {
   text += fmt::format("  model      {}\n", escaped(r.model));
   text += fmt::format("  layout     {}, each rank {}\n", to_string(r.layout), r.processor);
   text += fmt::format("  hosts      {}\n", folded(r.hosts));
+  if (r.cores > 0) text += fmt::format("  cores      {:.3g} a rank ({})\n", r.cores, r.core_limit);
   text += fmt::format("  requests   {} of {} done, {} failed", r.succeeded + r.failed, r.requests,
                       r.failed);
   if (r.non_finite > 0) text += fmt::format(" ({} by logits that are not finite)", r.non_finite);
@@ -209,10 +210,10 @@ std::string to_text(const RunReport& r) {
   }
   if (r.ttft_seconds.count() > 0) text += line("TTFT", r.ttft_seconds);
   if (r.tpot_seconds.count() > 0) text += line("TPOT", r.tpot_seconds);
-  text +=
-      fmt::format("  time       {} in all: load {}, prefill {}, decode {}, output {}\n",
-                  readable_time(r.wall_seconds), readable_time(r.load_seconds), readable_time(r.prefill_seconds),
-                  readable_time(r.decode_seconds), readable_time(r.output_seconds));
+  text += fmt::format("  time       {} in all: load {}, prefill {}, decode {}, output {}\n",
+                      readable_time(r.wall_seconds), readable_time(r.load_seconds),
+                      readable_time(r.prefill_seconds), readable_time(r.decode_seconds),
+                      readable_time(r.output_seconds));
   text += phase_lines(r);
   if (r.layout.pp > 1) {
     text +=
@@ -249,9 +250,14 @@ std::string to_text(const RunReport& r) {
     text +=
         fmt::format("  trace      the first spans of each rank; {} had no room\n", r.dropped_spans);
   }
-  text += r.results.empty() ? "  stopped before the end; run the same command to go on\n"
-                            : fmt::format("  results    {}\n", escaped(r.results));
-  return text;
+  if (!r.results.empty()) return text + fmt::format("  results    {}\n", escaped(r.results));
+  if (r.succeeded + r.failed == r.resumed) {
+    text +=
+        "  no new row in this run: it ended before the first request was done, and the next one "
+        "begins that again;\n  give it more time, fewer tokens to generate, or fewer requests at a "
+        "time (engine.max_sequences)\n";
+  }
+  return text + "  stopped before the end; run the same command to go on\n";
 }
 
 std::string to_json(const RunReport& r) {
@@ -263,6 +269,7 @@ std::string to_json(const RunReport& r) {
       {"processor", r.processor},
       {"layout", json_of(r.layout)},
       {"hosts", r.hosts},
+      {"cores", {{"of_a_rank", r.cores}, {"limit", r.core_limit}}},
       {"requests",
        {{"total", r.requests},
         {"succeeded", r.succeeded},

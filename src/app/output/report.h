@@ -53,6 +53,8 @@ struct RunReport {
   Layout layout;
   std::vector<std::string> hosts;  ///< by rank; repeated names are folded
   std::string numerics = "invariant";
+  double cores = 0;        ///< of the rank with the fewest; 0: not known
+  std::string core_limit;  ///< what leaves it no more: "affinity mask"
   // Requests, of the whole job.
   std::int64_t requests = 0;
   std::int64_t succeeded = 0;

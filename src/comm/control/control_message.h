@@ -24,6 +24,7 @@ struct ControlMessage {
   Kind kind = Kind::heartbeat;
   Grant grant;
   std::int32_t replica = 0;
+  std::int32_t status = 1;  ///< of `end`: what the process leaves with
   RankState state;
 };
 

@@ -63,7 +63,7 @@ void ControlService::run() {
   try {
     while (sleep()) serve();
   } catch (const std::exception& error) {
-    end_job(fmt::format("{}: {}", own_name(), error.what()));
+    end_job(fmt::format("{}: {}", own_name(), error.what()), 1);
   }
 }
 
@@ -206,7 +206,7 @@ void ControlService::handle(int from, const std::vector<std::byte>& bytes) {
       break;
     }
     case Kind::end:
-      ::_exit(1);
+      ::_exit(message.status);
     case Kind::bye:
       monitor_->excuse(from);
       ++byes_;
@@ -348,10 +348,10 @@ void ControlService::look() {
   monitor_->look();
   monitor_->hear(rank_, state);
   const bool speaks = rank_ == 0 || rank_ == speaker(hosts_);
-  if (const auto why = monitor_->silence(speaks ? 0 : kAfterTheSpeaker)) end_job(*why);
+  if (const auto why = monitor_->silence(speaks ? 0 : kAfterTheSpeaker)) end_hung_job(*why);
   if (rank_ != 0) return;
-  if (const auto why = monitor_->lateness()) end_job(*why);
-  if (const auto why = monitor_->stillness()) end_job(*why);
+  if (const auto why = monitor_->lateness()) end_hung_job(*why);
+  if (const auto why = monitor_->stillness()) end_hung_job(*why);
   const std::lock_guard lock(board_.mutex);
   board_.progress = monitor_->progress();
 }
@@ -363,7 +363,7 @@ void ControlService::check_self(const RankState& state) {
     world = board_.world;
   }
   const int later = std::clamp(rank_, 0, kSpeakersAlone) * kAfterEachAlone;
-  if (const auto why = stuck_alone(state, own_name(), time_, world, later)) end_job(*why);
+  if (const auto why = stuck_alone(state, own_name(), time_, world, later)) end_hung_job(*why);
 }
 
 /// For people.
@@ -377,12 +377,23 @@ std::string ControlService::own_name() const {
   return fmt::format("process {} on {}", ::getpid(), host);
 }
 
-void ControlService::end_job(const std::string& why) {
+void ControlService::end_hung_job(const std::string& why) {
+  int status = 1;
+  {
+    const std::lock_guard lock(board_.mutex);
+    status = board_.status_when_hung;
+  }
+  end_job(why, status);
+}
+
+void ControlService::end_job(const std::string& why, int status) {
   ::alarm(kLastResort);
   print_error(why);
   std::fflush(stderr);
   if (mailbox_) {
-    send_to_all(plain(Kind::end));
+    ControlMessage end = plain(Kind::end);
+    end.status = status;
+    send_to_all(end);
     const Clock::time_point until = Clock::now() + kLastLetters;
     while (Clock::now() < until) {
       mailbox_->all_sent();
@@ -390,7 +401,7 @@ void ControlService::end_job(const std::string& why) {
     }
   }
   // Not MPI_Abort: the main thread is inside MPI. The launcher ends what has not heard of it.
-  ::_exit(1);
+  ::_exit(status);
 }
 
 }  // namespace weft

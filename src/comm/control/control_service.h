@@ -58,7 +58,8 @@ class ControlService {
   void look();
   void check_self(const RankState& state);
   [[nodiscard]] std::string own_name() const;
-  [[noreturn]] void end_job(const std::string& why);
+  [[noreturn]] void end_hung_job(const std::string& why);
+  [[noreturn]] void end_job(const std::string& why, int status);
 
   ControlBoard& board_;
   WatchTime time_;

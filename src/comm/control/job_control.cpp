@@ -47,6 +47,10 @@ void JobControl::end_on_stop(int status) {
   tell([&] { board_.status_at_stop = status; });
 }
 
+void JobControl::end_when_hung(int status) {
+  tell([&] { board_.status_when_hung = status; });
+}
+
 void JobControl::connect() { connect(threads_may_call_mpi()); }
 
 void JobControl::connect(bool threads) {

@@ -29,6 +29,7 @@ struct ControlBoard {
 
   double watchdog_seconds = 0;     ///< 0: no watchdog
   int status_at_stop = 0;          ///< what the process ends with, see end_on_stop; 0: it does not
+  int status_when_hung = 1;        ///< see end_when_hung
   bool connect = false;            ///< MPI has started: the ranks are to hear of each other
   int rank = -1;                   ///< -1: not known
   std::vector<std::string> hosts;  ///< of all ranks, once they are known
@@ -58,8 +59,9 @@ struct ControlBoard {
 /// When a rank is silent longer than the watchdog's time, or is waited for so long and gets nothing
 /// done, or gets nothing done for kStillness times as long although nobody waits, the job ends
 /// everywhere: one message on standard error names who is behind, in what, and who waits, and every
-/// process leaves with status 1, without MPI's help. Finished rows are in the journal. Before MPI
-/// has started, after it has been left, and with one rank, each rank watches itself alone.
+/// process leaves, without MPI's help, with the status of `end_when_hung`. Finished rows are in the
+/// journal. Before MPI has started, after it has been left, and with one rank, each rank watches
+/// itself alone.
 ///
 /// Where MPI does not let threads call it, the replicas have fixed shares, signals stop only those
 /// ranks that get them, and each rank ends the job when one of its own waits within a replica lasts
@@ -67,7 +69,8 @@ struct ControlBoard {
 class JobControl {
  public:
   /// Begins to watch; MPI need not have started. `watchdog_seconds` 0: nobody is ever late.
-  /// `stop_requested`, when given, is polled for signals. `rank`: as SessionWatch.
+  /// `stop_requested`, when given, is polled for signals. `rank`: as the launcher
+  /// tells it; -1: no launcher.
   JobControl(double watchdog_seconds, bool (*stop_requested)(), int rank = -1);
   JobControl(const JobControl&) = delete;
   JobControl& operator=(const JobControl&) = delete;
@@ -79,6 +82,8 @@ class JobControl {
   /// Until `connect`, a request to stop ends this process at once, with that status: the main
   /// thread may hang, and nothing is begun that could be lost.
   void end_on_stop(int status);
+  /// What every process leaves with when the watch ends the job; 1 unless it is called.
+  void end_when_hung(int status);
   /// MPI has started: from now on the ranks hear of each other. Every rank of the job must call it;
   /// nobody waits. `threads`: whether threads may call MPI.
   void connect(bool threads);
