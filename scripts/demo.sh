@@ -9,7 +9,7 @@ build=${WEFT_BUILD:-build}
 ranks=${WEFT_RANKS:-2}
 
 weft_install weft_needs
-weft_build "$build" -DWEFT_TESTS=OFF
+weft_targets=weft weft_build "$build" -DWEFT_TESTS=OFF -DWEFT_UNITY=ON
 weft=$build/bin/weft
 
 mkdir -p run
