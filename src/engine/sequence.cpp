@@ -28,8 +28,8 @@ std::uint64_t draw_key(std::uint64_t seed, std::span<const TokenId> prompt) {
   return digester.result().low;
 }
 
-Sequence::Sequence(Request request, const Tokenizer* tokenizer)
-    : request(std::move(request)),
+Sequence::Sequence(Request asked, const Tokenizer* tokenizer)
+    : request(std::move(asked)),
       tokens(request.prompt),
       stops(request.sampling.stop, tokenizer, request.sampling.include_stop) {
   request.sampling.seed = draw_key(request.sampling.seed, request.prompt);

@@ -248,7 +248,7 @@ class StatementParser {
   // The variable of no name, which holds what a block wrote.
   ExpressionPtr captured() const {
     auto node = std::make_unique<Expression>();
-    node->kind = Expression::StatementKind::variable;
+    node->kind = Expression::Kind::variable;
     node->line = tokens_.current().line;
     return node;
   }
@@ -282,7 +282,7 @@ class StatementParser {
     Statement statement = make(StatementKind::call_block, "caller");
     if (tokens_.skip_op("(")) parameters(statement);
     statement.expression = known(expressions_.expression());
-    if (statement.expression->kind != Expression::StatementKind::call) {
+    if (statement.expression->kind != Expression::Kind::call) {
       throw Fault("a call was expected behind 'call'");
     }
     macro_body(statement, "endcall");
