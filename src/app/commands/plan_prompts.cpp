@@ -20,12 +20,13 @@ namespace {
 constexpr std::int64_t kTried = 100;
 
 /// Why a request would get an error row; nothing where it would not, for all that its tokens tell.
-std::optional<std::string> refusal_of(const Prompt& prompt, PromptTokens& tokens) {
+std::optional<std::string> refusal_of(const Prompt& prompt, PromptTokens& tokens,
+                                      std::int64_t vocab) {
   if (const auto* error = std::get_if<PromptError>(&prompt)) return error->message;
   const PromptLine& line = std::get<PromptLine>(prompt);
   try {
     (void)tokens.of(line);
-    (void)tokens.bad_words(line.sampling.bad_words);
+    (void)tokens.bad_words(line.sampling.bad_words, vocab);
   } catch (const RequestFault& fault) {
     return fault.message;
   } catch (const UserError& error) {
@@ -44,7 +45,7 @@ std::string check_prompts(const Job& job, std::int64_t vocab) {
   const PromptRules rules = prompt_rules(job, vocab);
   const std::int64_t requests = survey_prompts(job.input.file, rules).requests;
   const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(job.model);
-  PromptTokens tokens(job.model, tokenizer.get());
+  PromptTokens tokens(job.model, tokenizer.get(), job.input.lost_messages);
   PromptReader reader(job.input.file, rules);
   std::int64_t tried = 0;
   std::int64_t refused = 0;
@@ -52,7 +53,7 @@ std::string check_prompts(const Job& job, std::int64_t vocab) {
   for (; tried < kTried; ++tried) {
     const std::optional<Prompt> prompt = reader.next();
     if (!prompt) break;
-    const std::optional<std::string> why = refusal_of(*prompt, tokens);
+    const std::optional<std::string> why = refusal_of(*prompt, tokens, vocab);
     if (!why) continue;
     if (refused++ == 0) first = fmt::format("line {}: {}", source_of(*prompt).line, *why);
   }
