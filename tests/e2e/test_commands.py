@@ -74,8 +74,9 @@ class Commands(WeftTest):
     def test_version(self):
         lines = self.weft("--version").out.splitlines()
         self.assertRegex(lines[0], r"^weft \d+\.\d+")
-        self.assertRegex(lines[1], r"^numerics contract \d+$")
-        self.assertRegex(lines[2], r"^backends: .*cpu")
+        self.assertRegex(lines[1], r"^build [0-9a-f]+$")
+        self.assertRegex(lines[2], r"^numerics contract \d+$")
+        self.assertRegex(lines[3], r"^backends: .*cpu")
         self.assertEqual(len(self.weft("--version", ranks=2).out.splitlines()), len(lines))
 
     # Models --------------------------------------------------------------------------------------

@@ -140,7 +140,8 @@ class MainJob(WeftTest):
 
         summary = json.loads((output / "summary.json").read_text())
         self.assertEqual(summary["requests"],
-                         {"total": 1000, "succeeded": 1000, "failed": 0, "resumed": 0})
+                         {"total": 1000, "succeeded": 1000, "failed": 0, "resumed": 0,
+                          "non_finite_logits": 0})
         self.assertEqual((summary["layout"]["tp"], summary["layout"]["dp"]), (2, 1))
         usages = [row["response"]["body"]["usage"] for row in rows]
         for kind in ("prompt", "completion"):

@@ -38,7 +38,7 @@ class Output(WeftTest):
         self.run_job(self.job, output, "parallel.tp=2", ranks=4, status=EXIT_SOME_FAILED)
         summary = self.summary(output)
         self.assertEqual(summary["requests"], {"total": 60, "succeeded": 59, "failed": 1,
-                                               "resumed": 0})
+                                               "resumed": 0, "non_finite_logits": 0})
         rows = [row for row in read_rows(output / "results.jsonl") if row["error"] is None]
         usage = [row["response"]["body"]["usage"] for row in rows]
         for kind in ("prompt", "completion"):

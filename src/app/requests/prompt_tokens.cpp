@@ -76,7 +76,8 @@ std::vector<TokenId> PromptTokens::of(const Conversation& conversation, bool par
   const auto named = [&](const TextRange& range) {
     return tokenizer_->names_special(whole.substr(range.begin, range.end - range.begin));
   };
-  if (std::any_of(text.user_ranges().begin(), text.user_ranges().end(), named)) {
+  const std::vector<TextRange> ranges = text.user_ranges();
+  if (std::any_of(ranges.begin(), ranges.end(), named)) {
     ++names_left_as_text_;
   }
   return encode_chat(*tokenizer_, text);

@@ -40,7 +40,7 @@ using reference::value_at;
 
 namespace {
 
-constexpr std::int64_t kKeyBlock = 128;
+constexpr std::int64_t kReferenceBlock = 128;
 
 /// Norm and rotary embedding of one head, in place.
 void turn(std::span<float> head, const Tensor& norm, float eps, const QkvTail& tail,
@@ -91,9 +91,9 @@ struct Query {
 
 /// Block-local attention over the visible keys of one block.
 Partial attend_block(const Query& query, Range visible) {
-  std::array<float, kKeyBlock> scores{};
+  std::array<float, kReferenceBlock> scores{};
   const auto score = [&](std::int64_t token) -> float& {
-    return scores[static_cast<std::size_t>(token % kKeyBlock)];
+    return scores[static_cast<std::size_t>(token % kReferenceBlock)];
   };
   Partial block;
   for (std::int64_t token = visible.begin; token < visible.end; ++token) {
@@ -137,7 +137,7 @@ void merge(Partial& all, const Partial& block) {
 Partial attend(const Query& query, Range visible) {
   Partial all;
   for (std::int64_t begin = visible.begin; begin < visible.end;) {
-    const std::int64_t end = std::min(visible.end, (begin / kKeyBlock + 1) * kKeyBlock);
+    const std::int64_t end = std::min(visible.end, (begin / kReferenceBlock + 1) * kReferenceBlock);
     const Partial block = attend_block(query, {begin, end});
     if (begin == visible.begin) {
       all = block;
