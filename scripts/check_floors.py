@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks that every source file includes its own folder and lower floors only.
 
-The floors are those of docs/internals/architecture.md. Prints each violation; exits with 1 when there is one.
+The floors are those of docs/internals/architecture.md. Prints each violation; exits with 1 when
+there is one.
 """
 
 import pathlib
