@@ -5,7 +5,7 @@ namespace {
 
 /// How far ahead of a product weights are asked for, in bytes.
 constexpr std::int64_t kAhead = 16384;
-/// Up to so many rows chunks of half the length were quicker (docs/measurements/cpu.md).
+/// Up to so many rows chunks of half the length were quicker (docs/measurements/history/cpu.md).
 constexpr std::int64_t kFewRows = 48;
 
 template <class X>
