@@ -353,7 +353,7 @@ Value sum(const Value& input, const Arguments& arguments, Budget& budget) {
   return total;
 }
 
-constexpr std::array<Filter, 19> filters = {{
+constexpr std::array<Filter, 19> list_filter_table = {{
     {"batch", batch},
     {"slice", slices},
     {"first", first},
@@ -378,9 +378,9 @@ constexpr std::array<Filter, 19> filters = {{
 }  // namespace
 
 const Filter* find_list_filter(std::string_view name) {
-  const auto at = std::find_if(filters.begin(), filters.end(),
+  const auto at = std::find_if(list_filter_table.begin(), list_filter_table.end(),
                                [name](const Filter& filter) { return filter.name == name; });
-  return at == filters.end() ? nullptr : &*at;
+  return at == list_filter_table.end() ? nullptr : &*at;
 }
 
 }  // namespace weft::chat
