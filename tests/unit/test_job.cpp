@@ -107,7 +107,7 @@ run: {time_limit: 1h, progress_seconds: 0}
   CHECK(job.sampling.seed == 7);
   CHECK(job.sampling.ignore_eos);
   CHECK(job.sampling.stop == std::vector<std::string>{"\n\n", "yes", "010"});
-  CHECK(job.sampling.stop_token_ids == std::vector<TokenId>{5, 0});
+  CHECK(job.sampling.stop_token_ids == std::vector<TokenId>{0, 5});
   CHECK(job.parallel.dp == 6);
   CHECK(job.engine.device == Device::cpu);
   CHECK(job.engine.cuda_graphs == false);

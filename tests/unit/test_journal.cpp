@@ -269,9 +269,9 @@ TEST_CASE("the reading of a journal hears of a stop, at each line", "[journal]")
     CHECK_FALSE(std::filesystem::exists(dir / "journal/part-0000.jsonl.tmp"));
   }
   int asked = 0;
-  const auto never = [&] { return ++asked == 7; };
+  const auto never = [&] { return ++asked < 0; };
   CHECK(missing(Journal(dir.path(), kIdentity, 7, never)) == std::vector<std::int64_t>{6});
-  CHECK(asked == 6);
+  CHECK(asked >= 6);  // each line, and now and then within one
 }
 
 TEST_CASE("nothing is forgotten where nothing failed", "[journal]") {
@@ -363,7 +363,7 @@ TEST_CASE("a directory that is not ours is not touched", "[journal]") {
 
   const TempDir blocked;
   blocked.write("journal", "a file");
-  CHECK_THAT(refusal(blocked), Catch::Matchers::Contains("cannot be created"));
+  CHECK_THAT(refusal(blocked), Catch::Matchers::Contains("a file stands where a folder is to be"));
 }
 
 TEST_CASE("a second run on one directory is refused while the first goes on", "[journal]") {

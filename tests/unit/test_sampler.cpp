@@ -1,5 +1,6 @@
 // Choosing tokens: the rules one by one, and the distribution against a reference implementation.
 #include "engine/row_draw.h"
+#include "engine/sequence.h"
 
 #include <algorithm>
 #include <array>
@@ -271,7 +272,7 @@ class Reference {
 
   std::array<double, 2> uniforms(std::int64_t position, std::int64_t choice, std::uint64_t n) {
     const Philox::Block words =
-        Philox(params_.seed)
+        Philox(draw_key(params_.seed, {}))
             .at(static_cast<std::uint64_t>(position), static_cast<std::uint64_t>(choice) | n << 32);
     return {unit_double(words[0], words[1]), unit_double(words[2], words[3])};
   }
