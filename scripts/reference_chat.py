@@ -287,6 +287,19 @@ def conversation(rng):
     return messages
 
 
+def as_read(template, messages):
+    """The messages as a template wants them that writes arguments as JSON itself: as objects. It
+    would quote a text a second time."""
+    if "arguments is string" in template:
+        return messages
+    messages = json.loads(json.dumps(messages))
+    for message in messages:
+        for call in message.get("tool_calls", []):
+            if isinstance(call["function"]["arguments"], str):
+                call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    return messages
+
+
 def case(template, rng):
     case = {"messages": conversation(rng), "add_generation_prompt": rng.random() < 0.7}
     if rng.random() < 0.4:
@@ -295,7 +308,7 @@ def case(template, rng):
         case["variables"] = {"enable_thinking": rng.random() < 0.5}
     try:
         rendered, _ = render_jinja_template(
-            [case["messages"]],
+            [as_read(template, case["messages"])],
             tools=TOOLS[: case["tools"]] if "tools" in case else None,
             chat_template=template,
             add_generation_prompt=case["add_generation_prompt"],

@@ -30,7 +30,6 @@
 #include "comm/launch.h"
 #include "comm/session.h"
 #include "io/file.h"
-#include "model/files/crash_guard.h"
 
 namespace weft {
 namespace {
@@ -240,7 +239,6 @@ struct JobReading {
   double read(const RunOptions& options) {
     try {
       job = load_job(options.job, options.overrides);
-      if (launched_as_rank_zero()) try_shards_apart(job.model, read_manifest(job.model));
       // One rank's limit stops all: not every one need ask.
       if (job.run.slurm_time_limit && own_launch().rank <= 0) time_limit = slurm_time_limit();
       if (job.run.time_limit) time_limit = static_cast<double>(*job.run.time_limit);
