@@ -231,7 +231,8 @@ TEST_CASE("tools are refused where the template does not ask for them", "[prompt
   };
   const std::string one = R"([{"type":"function","function":{"name":"h"}}])";
   const std::string deaf = "{{ messages[0].content }}";
-  CHECK(tokens("{{ tools[0].function.name }}", one) == std::vector<TokenId>{0});
+  CHECK(tokens("{{ tools[0].function.name }}{{ messages[0].content }}", one) ==
+        std::vector<TokenId>{0, 0, 1});
   CHECK(tokens(deaf, "[]") == std::vector<TokenId>{0, 1});
   CHECK(tokens(deaf, "null") == std::vector<TokenId>{0, 1});
   try {
@@ -316,15 +317,16 @@ TEST_CASE("what a template leaves out is named", "[prompts][chat]") {
   CHECK(lost(usual, messages(R"({"role":"user","content":"x","note":"y","name":"z"})")).empty());
   CHECK(lost(usual, messages(R"({"role":"assistant","content":" \n"})")).empty());
   CHECK(lost("{{ messages[0].content | upper | tojson }}", R"({"messages":[{"role":"user",)"
-             R"("content":"x"}]})").empty());
+                                                           R"("content":"x"}]})")
+            .empty());
 }
 
 TEST_CASE("a lost message costs its row, or is counted", "[prompts][chat]") {
   const TempDir dir;
   const auto tokenizer = hi_tokenizer(dir);
   dir.write("chat_template.jinja", "{{ messages[0].content }}");
-  const PromptLine chat = accepted(
-      R"({"messages":[{"role":"user","content":"h"},{"role":"user","content":"i"}]})");
+  const PromptLine chat =
+      accepted(R"({"messages":[{"role":"user","content":"h"},{"role":"user","content":"i"}]})");
   PromptTokens counting(dir.path(), tokenizer.get(), LostMessages::warn);
   CHECK(counting.of(chat) == std::vector<std::vector<TokenId>>{{0}});
   CHECK(counting.with_losses() == 1);

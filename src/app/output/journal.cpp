@@ -47,7 +47,7 @@ std::string new_token() {
 }
 
 /// Takes the lock of the output directory and writes `token` to its file.
-File lock(const Path& output, const std::string& token) {
+File lock_journal(const Path& output, const std::string& token) {
   File file = File::open_append(journal_of(output) / "lock");
   if (!lock_exclusively(file)) {
     std::string holder(std::min<Bytes>(file.size(), kLongestToken), '\0');
@@ -167,7 +167,7 @@ Journal::Journal(const Path& output_dir, const JobIdentity& identity, std::int64
       token_(new_token()),
       rows_(static_cast<std::size_t>(requests), RowState::missing) {
   prepare_output_directory(directory_);
-  lock_ = lock(directory_, token_);
+  lock_ = lock_journal(directory_, token_);
   remove_half_written(directory_);
   const bool has_results = is_there(results_of(directory_));
   const bool has_identity = is_there(identity_of(directory_));
