@@ -59,9 +59,9 @@ void refuse_foreign_text(std::string_view text, std::string_view where) {
     fail_user("{}: this is {} text, and weft reads UTF-8: convert it with iconv -f {} -t UTF-8",
               where, name, name);
   }
-  const auto* const packed = std::find_if(kPackedFormats.begin(), kPackedFormats.end(), [&](const auto& kind) {
-    return text.starts_with(kind.first);
-  });
+  const auto* const packed =
+      std::find_if(kPackedFormats.begin(), kPackedFormats.end(),
+                   [&](const auto& kind) { return text.starts_with(kind.first); });
   if (packed != kPackedFormats.end()) {
     fail_user("{}: this is packed with {}, which is not read here: unpack it first", where,
               packed->second);

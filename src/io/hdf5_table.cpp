@@ -31,7 +31,7 @@ TypeHandle row_type(const Table& table) {
   TypeHandle row(H5Tcreate(H5T_COMPOUND, table.row_bytes), table.name);
   for (const Column& column : table.columns) {
     check_status(H5Tinsert(row.get(), column.name.c_str(), column.offset, type_of(column).get()),
-          column.name);
+                 column.name);
   }
   return row;
 }
@@ -62,7 +62,8 @@ void create_tables(const std::filesystem::path& path, std::span<Table> tables) {
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
   check_status(H5Pset_file_locking(access.get(), 0, 1), "file locking");
 #endif
-  check_status(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "library bounds");
+  check_status(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110),
+               "library bounds");
   check_status(H5Pset_meta_block_size(access.get(), kMetadata), "metadata block size");
   make_way(path);
   FileHandle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()), path.string());

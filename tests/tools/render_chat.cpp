@@ -51,8 +51,8 @@ ordered_json answer(const ordered_json& given) {
 
 int main() {
   for (std::string line; std::getline(std::cin, line);) {
-    std::cout << answer(ordered_json::parse(line)).dump(
-                     -1, ' ', false, ordered_json::error_handler_t::replace)
+    std::cout << answer(ordered_json::parse(line))
+                     .dump(-1, ' ', false, ordered_json::error_handler_t::replace)
               << std::endl;
   }
 }

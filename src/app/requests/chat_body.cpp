@@ -19,12 +19,12 @@ using chat::Value;
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 7> kChatParameters = {"messages",
-                                                       "tools",
-                                                       "max_completion_tokens",
-                                                       "add_generation_prompt",
-                                                       "chat_template_kwargs",
-                                                       "logprobs",
-                                                       "top_logprobs"};
+                                                             "tools",
+                                                             "max_completion_tokens",
+                                                             "add_generation_prompt",
+                                                             "chat_template_kwargs",
+                                                             "logprobs",
+                                                             "top_logprobs"};
 constexpr std::array<NeutralParameter, 17> kNeutralInChats = {{
     {"response_format", "{\"type\": \"text\"}"},
     {"add_special_tokens", "false"},

@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 4> kCompletionParameters = {"prompt", "echo", "logprobs",
-                                                       "add_special_tokens"};
+                                                                   "add_special_tokens"};
 constexpr std::size_t kMaxPrompts = 2048;
 /// Of all prompts together: they become one row.
 constexpr std::int64_t kMaxCompletions = 4096;

@@ -33,8 +33,8 @@ void Mailbox::send(std::span<const std::byte> bytes, int to) {
   letter.bytes.assign(bytes.begin(), bytes.end());
   // NOLINTNEXTLINE(clang-analyzer-optin.mpi.MPI-Checker): `all_sent` tests the request.
   check_control(MPI_Isend(letter.bytes.data(), static_cast<int>(letter.bytes.size()), MPI_BYTE, to,
-                      kTag, comm_, &letter.request),
-            "MPI_Isend");
+                          kTag, comm_, &letter.request),
+                "MPI_Isend");
 }
 
 bool Mailbox::busy(int to) const {

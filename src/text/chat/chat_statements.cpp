@@ -145,7 +145,8 @@ class StatementParser {
       result.push_back(std::move(statement));
     } else if (name == "break" || name == "continue") {
       if (loops_ == 0) throw Fault(fmt::format("'{}' outside of a loop", name));
-      result.push_back(make(name == "break" ? StatementKind::leave_loop : StatementKind::next_item));
+      result.push_back(
+          make(name == "break" ? StatementKind::leave_loop : StatementKind::next_item));
       end_tag();
     } else if (name == "call") {
       result.push_back(call_block());
