@@ -118,7 +118,7 @@ TEST_CASE("steps that run ahead change no bit", "[cuda][ahead]") {
       INFO(name(dtype) << ", graphs " << graphs);
       GpuOptions gpu = testing::options_of(1);
       gpu.graphs = graphs;
-      const AheadOutcome outcome = check_ahead(model, plain_requests(12), without_digests(), gpu);
+      const AheadOutcome outcome = check_ahead(model, plain_requests(24), without_digests(), gpu);
       CHECK(stopped(outcome) > 2);
       CHECK(outcome.stats.async_steps > 10);
       CHECK(outcome.stats.dropped_rows > 1);
