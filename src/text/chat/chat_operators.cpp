@@ -118,16 +118,14 @@ std::optional<Value> repeated(const Value& value, const Value& times, Budget& bu
     if (text->empty()) return value;
     Text result;
     result.set_markup(text->is_markup());
-    for (std::size_t i = 0; i < count; ++i) {
-      budget.bytes(text->size());
-      result.append(*text);
-    }
+    budget.bytes(text->size() * count);
+    for (std::size_t i = 0; i < count; ++i) result.append(*text);
     return string_value(std::move(result));
   }
   if (const List* list = value.list(); list != nullptr && (list->is_list() || list->is_tuple())) {
     std::vector<Value> items;
+    budget.bytes(list->items().size() * sizeof(Value) * count);
     for (std::size_t i = 0; i < count && !list->items().empty(); ++i) {
-      budget.bytes(list->items().size() * sizeof(Value));
       items.insert(items.end(), list->items().begin(), list->items().end());
     }
     return list_value(std::move(items), list->kind());

@@ -60,8 +60,10 @@ void Budget::steps(std::size_t count) {
 
 void Budget::bytes(std::size_t count) {
   bytes_ += count;
-  if (bytes_ > max_bytes) {
-    throw Fault(fmt::format("the template makes more than {} bytes of text", max_bytes));
+  // Whoever may take fewer steps may make less text, too.
+  const std::size_t most = max_bytes / (max_steps / most_steps_);
+  if (bytes_ > most) {
+    throw Fault(fmt::format("the template makes more than {} bytes of text", most));
   }
 }
 
