@@ -84,7 +84,7 @@ Times microseconds_a_row(Sampler& chooser, const Tensor& logits, const Kind& kin
   }
   std::vector<LogitRow> rows;
   for (const Sequence& sequence : sequences) rows.push_back({&sequence, 1001});
-  const Times seconds = least_seconds([&] { chooser.choose(logits, rows); });
+  const Times seconds = least_seconds([&] { chooser.sample(logits, rows); });
   return {seconds.elapsed / kRows * 1e6, seconds.processor / kRows * 1e6};
 }
 
