@@ -43,7 +43,7 @@ constexpr SamplingParameter kParameters[] = {
     {"max_tokens", types::integer(1, kMaxCount), &Params::max_tokens, kEverywhere,
      "Most tokens to generate; a body with `echo` may say 0.", "-n,--max-tokens"},
     {"min_tokens", types::integer(0, kMaxCount), &Params::min_tokens, kEverywhere,
-     "Stops are not looked at before that many tokens; up to `max_tokens`."},
+     "No end before that many tokens; up to `max_tokens`."},
     {"seed", types::integer64(), &Params::seed, kEverywhere,
      "Seed of the random numbers; a request without one derives its own from the job's and its `custom_id`."},
     {"ignore_eos", types::boolean(), &Params::ignore_eos, kEverywhere,
