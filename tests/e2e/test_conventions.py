@@ -146,7 +146,7 @@ class Conventions(WeftTest):
                                r"\(default 32\)$")
         self.assertIn(keys.strip(), self.weft("run", "--help").out)
         text = self.weft("help", "kv_block").out
-        self.assertRegex(text, r"^engine\.kv_block\n  Tokens of one .*\n  type     integer, 16 to")
+        self.assertRegex(text, r"^engine\.kv_block\n  Tokens per block .*\n  type     integer, 16 to")
         self.assertEqual(self.weft("help", "engine.kv_block").out, text)
         self.assertGreater(len(self.weft("help", "engine").out.split("\n\n")), 10)
         self.assertIn("--retry-failed", self.weft("help", "run").out)
