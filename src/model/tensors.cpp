@@ -1,7 +1,10 @@
 #include "model/tensors.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 
@@ -36,14 +39,8 @@ ModelSegments segments_of(const ModelConfig& config, const SegmentCaps& caps) {
   return segments;
 }
 
-ExpertTensors expert_tensors(Architecture architecture) {
-  if (architecture == Architecture::mixtral) {
-    const std::string block = "block_sparse_moe.";
-    return {block + "gate.weight", block + "experts.w1.weight", block + "experts.w3.weight",
-            block + "experts.w2.weight"};
-  }
-  return {"mlp.gate.weight", "mlp.experts.gate_proj.weight", "mlp.experts.up_proj.weight",
-          "mlp.experts.down_proj.weight"};
+std::string layer_tensor(std::int64_t layer, std::string_view name, std::string_view rest) {
+  return fmt::format("model.layers.{}.{}{}", layer, name, rest);
 }
 
 std::vector<TensorSpec> tensors_of(const ModelConfig& config) {
@@ -52,51 +49,56 @@ std::vector<TensorSpec> tensors_of(const ModelConfig& config) {
                        Axis axis, std::int64_t experts = 0) {
     tensors.push_back({std::move(name), std::move(shape), axis, layer, experts});
   };
-  const ExpertTensors names = expert_tensors(config.architecture);
+  const TensorNames& names = config.family->tensors;
   const std::int64_t hidden = config.hidden;
-  add(-1, "model.embed_tokens.weight", {config.vocab, hidden}, Axis::vocab_rows);
+  add(-1, std::string(names.embedding), {config.vocab, hidden}, Axis::vocab_rows);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-    const std::string attention = prefix + "self_attn.";
-    add(layer, prefix + "input_layernorm.weight", {hidden}, Axis::whole);
-    add(layer, attention + "q_proj.weight", {config.query_columns(), hidden}, Axis::query_rows);
-    add(layer, attention + "k_proj.weight", {config.kv_columns(), hidden}, Axis::kv_rows);
-    add(layer, attention + "v_proj.weight", {config.kv_columns(), hidden}, Axis::kv_rows);
+    const auto in_layer = [&](std::string_view name, std::vector<std::int64_t> shape, Axis axis,
+                              std::int64_t experts = 0) {
+      add(layer, layer_tensor(layer, name), std::move(shape), axis, experts);
+    };
+    const auto attention = [&](const char* name, std::vector<std::int64_t> shape, Axis axis) {
+      add(layer, layer_tensor(layer, names.attention, name), std::move(shape), axis);
+    };
+    const auto gate_up_down = [&](std::string_view block, std::int64_t ffn, Axis rows,
+                                  Axis columns) {
+      add(layer, layer_tensor(layer, block, "gate_proj.weight"), {ffn, hidden}, rows);
+      add(layer, layer_tensor(layer, block, "up_proj.weight"), {ffn, hidden}, rows);
+      add(layer, layer_tensor(layer, block, "down_proj.weight"), {hidden, ffn}, columns);
+    };
+    in_layer(names.attention_norm, {hidden}, Axis::whole);
+    attention("q_proj.weight", {config.query_columns(), hidden}, Axis::query_rows);
+    attention("k_proj.weight", {config.kv_columns(), hidden}, Axis::kv_rows);
+    attention("v_proj.weight", {config.kv_columns(), hidden}, Axis::kv_rows);
     if (config.qkv_bias) {
-      add(layer, attention + "q_proj.bias", {config.query_columns()}, Axis::query_rows);
-      add(layer, attention + "k_proj.bias", {config.kv_columns()}, Axis::kv_rows);
-      add(layer, attention + "v_proj.bias", {config.kv_columns()}, Axis::kv_rows);
+      attention("q_proj.bias", {config.query_columns()}, Axis::query_rows);
+      attention("k_proj.bias", {config.kv_columns()}, Axis::kv_rows);
+      attention("v_proj.bias", {config.kv_columns()}, Axis::kv_rows);
     }
     if (config.qk_norm) {
-      add(layer, attention + "q_norm.weight", {config.head_dim}, Axis::whole);
-      add(layer, attention + "k_norm.weight", {config.head_dim}, Axis::whole);
+      attention("q_norm.weight", {config.head_dim}, Axis::whole);
+      attention("k_norm.weight", {config.head_dim}, Axis::whole);
     }
-    add(layer, attention + "o_proj.weight", {hidden, config.query_columns()}, Axis::o_columns);
-    if (config.output_bias) add(layer, attention + "o_proj.bias", {hidden}, Axis::whole);
-    add(layer, prefix + "post_attention_layernorm.weight", {hidden}, Axis::whole);
+    attention("o_proj.weight", {hidden, config.query_columns()}, Axis::o_columns);
+    if (config.output_bias) attention("o_proj.bias", {hidden}, Axis::whole);
+    in_layer(names.ffn_norm, {hidden}, Axis::whole);
     if (!config.moe.is_sparse(layer)) {
-      add(layer, prefix + "mlp.gate_proj.weight", {config.ffn, hidden}, Axis::ffn_rows);
-      add(layer, prefix + "mlp.up_proj.weight", {config.ffn, hidden}, Axis::ffn_rows);
-      add(layer, prefix + "mlp.down_proj.weight", {hidden, config.ffn}, Axis::down_columns);
+      gate_up_down(names.ffn, config.ffn, Axis::ffn_rows, Axis::down_columns);
       continue;
     }
     const MoeConfig& moe = config.moe;
-    add(layer, prefix + names.router, {moe.experts, hidden}, Axis::whole);
-    for (const std::string& name : {names.gate, names.up}) {
-      add(layer, prefix + name, {moe.experts * moe.ffn, hidden}, Axis::expert_rows, moe.experts);
+    in_layer(names.router, {moe.experts, hidden}, Axis::whole);
+    for (const std::string_view name : {names.expert_gate, names.expert_up}) {
+      in_layer(name, {moe.experts * moe.ffn, hidden}, Axis::expert_rows, moe.experts);
     }
-    add(layer, prefix + names.down, {moe.experts * hidden, moe.ffn}, Axis::expert_columns,
-        moe.experts);
+    in_layer(names.expert_down, {moe.experts * hidden, moe.ffn}, Axis::expert_columns, moe.experts);
     if (moe.shared_ffn == 0) continue;
-    const std::string shared = prefix + "mlp.shared_expert.";
-    add(layer, shared + "gate_proj.weight", {moe.shared_ffn, hidden}, Axis::shared_rows);
-    add(layer, shared + "up_proj.weight", {moe.shared_ffn, hidden}, Axis::shared_rows);
-    add(layer, shared + "down_proj.weight", {hidden, moe.shared_ffn}, Axis::shared_columns);
-    add(layer, prefix + "mlp.shared_expert_gate.weight", {1, hidden}, Axis::whole);
+    gate_up_down(names.shared, moe.shared_ffn, Axis::shared_rows, Axis::shared_columns);
+    in_layer(names.shared_gate, {1, hidden}, Axis::whole);
   }
-  add(config.layers, "model.norm.weight", {hidden}, Axis::whole);
+  add(config.layers, std::string(names.final_norm), {hidden}, Axis::whole);
   if (!config.tied_embeddings) {
-    add(config.layers, "lm_head.weight", {config.vocab, hidden}, Axis::vocab_rows);
+    add(config.layers, std::string(names.head), {config.vocab, hidden}, Axis::vocab_rows);
   }
   return tensors;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/types.h"
@@ -64,14 +65,9 @@ ModelSegments segments_of(const ModelConfig& config, const SegmentCaps& caps);
 /// Rows of a block of the vocabulary, a constant of the numerics contract.
 inline constexpr std::int64_t kVocabBlock = 256;
 
-/// Names of the tensors of a sparse layer, behind "model.layers.N.".
-struct ExpertTensors {
-  std::string router;
-  std::string gate;
-  std::string up;
-  std::string down;
-};
-ExpertTensors expert_tensors(Architecture architecture);
+/// Full name of a layer's tensor: "model.layers.N." with what a Family calls it, in one part or
+/// two.
+std::string layer_tensor(std::int64_t layer, std::string_view name, std::string_view rest = {});
 
 /// All tensors of the model, in the order of the forward pass: embedding, layers, norm, head (the
 /// head only when it is not tied to the embedding).

@@ -37,7 +37,7 @@ using Windows = std::vector<std::int64_t>;
 
 TEST_CASE("defaults for absent keys are those of each family", "[config]") {
   const ModelConfig llama = parse_config(base("llama"));
-  CHECK(llama.architecture == Architecture::llama);
+  CHECK(llama.family == find_family("llama"));
   CHECK(llama.head_dim == 8);
   CHECK(llama.norm_eps == 1e-6F);
   CHECK(llama.rope_theta == 10000);

@@ -1,5 +1,7 @@
 #include "model/config/config.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -10,8 +12,7 @@
 #include "model/config/rope_config.h"
 
 // The defaults for absent keys, and what each family does with a key, are those of Hugging Face
-// Transformers' configuration and modeling classes (LlamaConfig, MistralConfig, MixtralConfig,
-// Qwen2Config, Qwen2MoeConfig, Qwen3Config, Qwen3MoeConfig).
+// Transformers' configuration and modeling classes.
 
 namespace weft {
 namespace {
@@ -26,15 +27,14 @@ constexpr std::int64_t kHeadDimCap = 1 << 10;
 constexpr std::int64_t kFfnCap = 1 << 24;
 constexpr std::int64_t kVocabCap = 1 << 24;
 
-Architecture parse_architecture(const JsonFields& fields) {
-  const std::string type = fields.text("model_type");
-  using enum Architecture;
-  for (const Architecture known : {llama, mistral, mixtral, qwen2, qwen2_moe, qwen3, qwen3_moe}) {
-    if (type == name(known)) return known;
-  }
-  fields.refuse("model_type",
-                "not supported; supported are llama, mistral, mixtral, qwen2, qwen2_moe, qwen3 and "
-                "qwen3_moe");
+const Family& parse_family(const JsonFields& fields) {
+  if (const Family* const family = find_family(fields.text("model_type"))) return *family;
+  std::vector<std::string_view> names;
+  for (const Family* const family : families()) names.push_back(family->name);
+  const std::string_view last = names.back();
+  names.pop_back();
+  fields.refuse("model_type", fmt::format("not supported; supported are {} and {}",
+                                          fmt::join(names, ", "), last));
 }
 
 /// Refuses what would change the arithmetic in ways that the forward pass does not know.
@@ -62,43 +62,25 @@ void parse_sizes(const JsonFields& fields, ModelConfig& config) {
   config.ffn = fields.integer("intermediate_size", 1, kFfnCap);
   config.vocab = fields.integer("vocab_size", 1, kVocabCap);
   config.max_positions = fields.integer("max_position_embeddings", 1, kPositionsCap);
-  const double eps = config.architecture == Architecture::mixtral ? 1e-5 : 1e-6;
-  config.norm_eps = static_cast<float>(fields.number_or("rms_norm_eps", eps, 1e-30, 1));
+  config.norm_eps =
+      static_cast<float>(fields.number_or("rms_norm_eps", config.family->norm_eps, 1e-30, 1));
   config.tied_embeddings = fields.boolean_or("tie_word_embeddings", false);
-}
-
-/// Key/value heads where the key is absent altogether; a null means as many as query heads.
-std::int64_t default_kv_heads(const json& object, const ModelConfig& config) {
-  if (object.contains("num_key_value_heads")) return config.query_heads;
-  switch (config.architecture) {
-    case Architecture::llama:
-      return config.query_heads;
-    case Architecture::mistral:
-    case Architecture::mixtral:
-      return 8;
-    case Architecture::qwen2:
-    case Architecture::qwen3:
-      return 32;
-    case Architecture::qwen2_moe:
-      return 16;
-    case Architecture::qwen3_moe:
-      return 4;
-  }
-  return config.query_heads;
 }
 
 void parse_heads(const JsonFields& fields, const json& object, ModelConfig& config) {
   config.query_heads = fields.integer("num_attention_heads", 1, kHeadCap);
-  config.kv_heads =
-      fields.integer_or("num_key_value_heads", default_kv_heads(object, config), 1, kHeadCap);
+  // A null means as many as query heads, in every family.
+  const bool absent = !object.contains("num_key_value_heads") && config.family->kv_heads > 0;
+  config.kv_heads = fields.integer_or(
+      "num_key_value_heads", absent ? config.family->kv_heads : config.query_heads, 1, kHeadCap);
   if (config.query_heads % config.kv_heads != 0) {
     fail_user("{}: num_attention_heads = {} is not a multiple of num_key_value_heads = {}",
               fields.where(), config.query_heads, config.kv_heads);
   }
   if (fields.has("head_dim")) {
     config.head_dim = fields.integer("head_dim", 2, kHeadDimCap);
-  } else if (config.architecture == Architecture::qwen3) {
-    config.head_dim = 128;
+  } else if (config.family->head_dim > 0) {
+    config.head_dim = config.family->head_dim;
   } else if (config.hidden % config.query_heads == 0) {
     config.head_dim = config.hidden / config.query_heads;
   } else {
@@ -115,51 +97,35 @@ void parse_heads(const JsonFields& fields, const json& object, ModelConfig& conf
 
 void parse_biases(const JsonFields& fields, ModelConfig& config) {
   const bool attention_bias = fields.boolean_or("attention_bias", false);
-  switch (config.architecture) {
-    case Architecture::llama:
-    case Architecture::qwen3:
-    case Architecture::qwen3_moe:
+  switch (config.family->bias) {
+    case AttentionBias::none:
+      if (attention_bias) {
+        fields.refuse("attention_bias", fmt::format("{} has no biases", config.family->name));
+      }
+      break;
+    case AttentionBias::by_key:
       config.qkv_bias = attention_bias;
       config.output_bias = attention_bias;
       break;
-    case Architecture::mistral:
-    case Architecture::mixtral:
-      if (attention_bias) {
-        fields.refuse("attention_bias", fmt::format("{} has no biases", name(config.architecture)));
-      }
-      break;
-    case Architecture::qwen2:
+    case AttentionBias::qkv:
       config.qkv_bias = true;
-      break;  // always, whatever the key says
-    case Architecture::qwen2_moe:
+      break;
+    case AttentionBias::qkv_by_key:
       config.qkv_bias = fields.boolean_or("qkv_bias", true);
       break;
   }
-  config.qk_norm =
-      config.architecture == Architecture::qwen3 || config.architecture == Architecture::qwen3_moe;
+  config.qk_norm = config.family->qk_norm;
 }
 
 // --- sliding windows -----------------------------------------------------------------------------
 
 /// The sliding window of the layers that have one; 0 when no layer may have one.
-std::int64_t parse_window(const JsonFields& fields, const json& object, Architecture architecture) {
-  const auto window = [&] {
-    const bool none = object.contains("sliding_window") || architecture == Architecture::mixtral;
-    return fields.integer_or("sliding_window", none ? 0 : 4096, 1, kPositionsCap);
-  };
-  switch (architecture) {
-    case Architecture::llama:
-      return 0;
-    case Architecture::mistral:
-    case Architecture::mixtral:
-      return window();
-    case Architecture::qwen2:
-    case Architecture::qwen2_moe:
-    case Architecture::qwen3:
-    case Architecture::qwen3_moe:
-      return fields.boolean_or("use_sliding_window", false) ? window() : 0;
-  }
-  return 0;
+std::int64_t parse_window(const JsonFields& fields, const json& object,
+                          const FamilyWindows& windows) {
+  if (windows.layers == WindowLayers::none) return 0;
+  if (windows.switched && !fields.boolean_or("use_sliding_window", false)) return 0;
+  const std::int64_t absent = object.contains("sliding_window") ? 0 : windows.window;
+  return fields.integer_or("sliding_window", absent, 1, kPositionsCap);
 }
 
 /// Which layers `layer_types` makes sliding; UserError for other kinds and a wrong count.
@@ -180,15 +146,14 @@ std::vector<bool> parse_layer_types(const JsonFields& fields, std::int64_t layer
 }
 
 void parse_windows(const JsonFields& fields, const json& object, ModelConfig& config) {
-  const std::int64_t window = parse_window(fields, object, config.architecture);
-  const bool alternating = config.architecture == Architecture::qwen2_moe;
-  const bool by_layer = alternating || config.architecture == Architecture::qwen2 ||
-                        config.architecture == Architecture::qwen3;
+  const FamilyWindows& windows = config.family->windows;
+  const std::int64_t window = parse_window(fields, object, windows);
+  const bool alternating = windows.layers == WindowLayers::every_second;
+  const bool by_layer = alternating || windows.layers == WindowLayers::from_edge;
   const std::int64_t edge =
       by_layer ? fields.integer_or("max_window_layers", 28, 0, kPositionsCap) : 0;
   std::vector<bool> sliding;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    // qwen2 and qwen3: all layers from the edge on; qwen2_moe: every second one before it.
     const bool slides = alternating ? layer % 2 == 0 && layer < edge : layer >= edge;
     sliding.push_back(window > 0 && slides);
   }
@@ -196,8 +161,8 @@ void parse_windows(const JsonFields& fields, const json& object, ModelConfig& co
     const std::vector<bool> given = parse_layer_types(fields, config.layers);
     // The others treat all layers alike and do not look at the list: it must not disagree.
     if (!by_layer && given != sliding) {
-      fields.refuse("layer_types", fmt::format("{} has the same attention in all layers",
-                                               name(config.architecture)));
+      fields.refuse("layer_types",
+                    fmt::format("{} has the same attention in all layers", config.family->name));
     }
     if (window == 0 && std::find(given.begin(), given.end(), true) != given.end()) {
       fields.refuse("layer_types", "has sliding layers, but there is no sliding window");
@@ -226,49 +191,29 @@ std::vector<TokenId> parse_ids(const JsonFields& fields, const char* key, std::i
 }
 
 void parse_special_tokens(const JsonFields& fields, const json& object, ModelConfig& config) {
-  const bool defaults = config.architecture == Architecture::llama ||
-                        config.architecture == Architecture::mistral ||
-                        config.architecture == Architecture::mixtral;
+  const auto absent = [&](const char* key, std::optional<TokenId> id) {
+    return id && *id < config.vocab && !object.contains(key);
+  };
+  const Family& family = *config.family;
   const std::vector<TokenId> bos = parse_ids(fields, "bos_token_id", config.vocab);
   if (!bos.empty()) config.bos = bos.front();
   config.eos = parse_ids(fields, "eos_token_id", config.vocab);
-  if (defaults && !object.contains("bos_token_id") && config.vocab > 1) config.bos = 1;
-  if (defaults && !object.contains("eos_token_id") && config.vocab > 2) config.eos = {2};
+  if (absent("bos_token_id", family.bos)) config.bos = family.bos;
+  if (absent("eos_token_id", family.eos)) config.eos = {*family.eos};
 }
 
 }  // namespace
 
-std::string_view name(Architecture architecture) {
-  switch (architecture) {
-    case Architecture::llama:
-      return "llama";
-    case Architecture::mistral:
-      return "mistral";
-    case Architecture::mixtral:
-      return "mixtral";
-    case Architecture::qwen2:
-      return "qwen2";
-    case Architecture::qwen2_moe:
-      return "qwen2_moe";
-    case Architecture::qwen3:
-      return "qwen3";
-    case Architecture::qwen3_moe:
-      return "qwen3_moe";
-  }
-  fail("no such architecture");
-}
-
 ModelConfig parse_config(const json& config) {
   const JsonFields fields(config, "config.json");
   ModelConfig model;
-  model.architecture = parse_architecture(fields);
+  model.family = &parse_family(fields);
   refuse_unsupported(fields);
   parse_sizes(fields, model);
   parse_heads(fields, config, model);
   parse_biases(fields, model);
   model.moe = parse_moe(fields, model);
-  const double theta = model.architecture == Architecture::mixtral ? 1e6 : 10000;
-  const RopeConfig rope = parse_rope(fields, config, model.max_positions, theta);
+  const RopeConfig rope = parse_rope(fields, config, model.max_positions, model.family->rope_theta);
   model.rope_theta = rope.theta;
   model.rope_scaling = rope.scaling;
   parse_windows(fields, config, model);

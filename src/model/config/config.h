@@ -6,16 +6,13 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/dtype.h"
 #include "base/types.h"
+#include "model/config/families/families.h"
 
 namespace weft {
-
-/// Decoder families that the forward pass knows.
-enum class Architecture { llama, mistral, mixtral, qwen2, qwen2_moe, qwen3, qwen3_moe };
 
 /// How rotary frequencies are stretched for long contexts; see model/forward/rotary.h for the
 /// formulas.
@@ -50,7 +47,7 @@ struct MoeConfig {
 
 /// What the forward pass needs to know of a model.
 struct ModelConfig {
-  Architecture architecture = Architecture::llama;
+  const Family* family = &kLlama;
   std::int64_t hidden = 0;
   std::int64_t layers = 0;
   std::int64_t query_heads = 0;
@@ -64,9 +61,9 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   MoeConfig moe;
   bool tied_embeddings = false;
-  bool qkv_bias = false;     ///< qwen2, or attention_bias
-  bool output_bias = false;  ///< attention_bias of llama and qwen3
-  bool qk_norm = false;      ///< qwen3
+  bool qkv_bias = false;
+  bool output_bias = false;
+  bool qk_norm = false;
   /// Sliding window of each layer in keys, 0 for full attention; `layers` entries.
   std::vector<std::int64_t> windows;
   std::optional<TokenId> bos;
@@ -85,9 +82,6 @@ struct ModelConfig {
            std::find(moe.sparse.begin(), moe.sparse.end(), true) != moe.sparse.end();
   }
 };
-
-/// The `model_type` of config.json: "llama", "qwen3_moe", ….
-std::string_view name(Architecture architecture);
 
 /// Reads a config.json. Throws UserError that names the key for what is missing, out of range or
 /// not supported (quantised checkpoints, other activations, other architectures, mlp_bias, …).

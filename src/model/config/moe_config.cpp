@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "io/json_number.h"
 
-// Defaults and meaning of the keys are those of Transformers' MixtralConfig, Qwen2MoeConfig and
+// The meaning of the keys is that of Transformers' MixtralConfig, Qwen2MoeConfig and
 // Qwen3MoeConfig. Keys that matter in training alone (router_jitter_noise, router_aux_loss_coef)
 // are not looked at.
 
@@ -44,26 +44,11 @@ std::vector<bool> parse_dense_layers(const JsonFields& fields, std::int64_t laye
   return dense;
 }
 
-void parse_mixtral(const JsonFields& fields, const ModelConfig& config, MoeConfig& moe) {
-  moe.experts = parse_experts(fields, 8);
-  moe.per_token = fields.integer_or("num_experts_per_tok", 2, 1, moe.experts);
-  moe.ffn = config.ffn;
-  if (moe.ffn > kExpertFfnCap) {
-    fields.refuse("intermediate_size", fmt::format("experts may be {} wide", kExpertFfnCap));
+void parse_sparse_layers(const JsonFields& fields, const ModelConfig& config, MoeConfig& moe) {
+  if (!config.family->experts.dense_layers_by_key) {
+    moe.sparse.assign(static_cast<std::size_t>(config.layers), true);
+    return;
   }
-  moe.normalise = true;
-  moe.sparse.assign(static_cast<std::size_t>(config.layers), true);
-}
-
-void parse_qwen(const JsonFields& fields, const ModelConfig& config, MoeConfig& moe) {
-  const bool shared = config.architecture == Architecture::qwen2_moe;
-  moe.experts = parse_experts(fields, shared ? 60 : 128);
-  moe.per_token = fields.integer_or("num_experts_per_tok", shared ? 4 : 8, 1, moe.experts);
-  moe.ffn = fields.integer_or("moe_intermediate_size", shared ? 1408 : 768, 1, kExpertFfnCap);
-  if (shared) {
-    moe.shared_ffn = fields.integer_or("shared_expert_intermediate_size", 5632, 1, kExpertFfnCap);
-  }
-  moe.normalise = fields.boolean_or("norm_topk_prob", false);
   const std::int64_t step = fields.integer_or("decoder_sparse_step", 1, 1, 1 << 20);
   const std::vector<bool> dense = parse_dense_layers(fields, config.layers);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
@@ -74,17 +59,27 @@ void parse_qwen(const JsonFields& fields, const ModelConfig& config, MoeConfig& 
 }  // namespace
 
 MoeConfig parse_moe(const JsonFields& fields, const ModelConfig& config) {
+  const FamilyExperts& family = config.family->experts;
   MoeConfig moe;
-  if (config.architecture == Architecture::mixtral) {
-    parse_mixtral(fields, config, moe);
-  } else if (config.architecture == Architecture::qwen2_moe ||
-             config.architecture == Architecture::qwen3_moe) {
-    parse_qwen(fields, config, moe);
-  }
+  if (family.experts == 0) return moe;
+  moe.experts = parse_experts(fields, family.experts);
+  moe.per_token = fields.integer_or("num_experts_per_tok", family.per_token, 1, moe.experts);
   if (moe.per_token > moe.experts) {
     fail_user("{}: num_experts_per_tok = {}, but there are {} experts", fields.where(),
               moe.per_token, moe.experts);
   }
+  moe.ffn = family.ffn == 0
+                ? config.ffn
+                : fields.integer_or("moe_intermediate_size", family.ffn, 1, kExpertFfnCap);
+  if (moe.ffn > kExpertFfnCap) {
+    fields.refuse("intermediate_size", fmt::format("experts may be {} wide", kExpertFfnCap));
+  }
+  if (family.shared_ffn > 0) {
+    moe.shared_ffn =
+        fields.integer_or("shared_expert_intermediate_size", family.shared_ffn, 1, kExpertFfnCap);
+  }
+  moe.normalise = !family.normalise_by_key || fields.boolean_or("norm_topk_prob", false);
+  parse_sparse_layers(fields, config, moe);
   return moe;
 }
 

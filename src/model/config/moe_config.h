@@ -6,8 +6,8 @@
 
 namespace weft {
 
-/// Reads the experts of a mixtral, qwen2_moe or qwen3_moe model whose architecture, layers and ffn
-/// width are known; empty for other architectures. Throws UserError for what is out of range.
+/// Reads the experts of a model whose family, layers and ffn width are known; empty where the
+/// family has none. Throws UserError for what is out of range.
 MoeConfig parse_moe(const JsonFields& fields, const ModelConfig& config);
 
 }  // namespace weft

@@ -15,7 +15,7 @@ namespace {
 using Shape = std::vector<std::int64_t>;
 
 bool ignorable(std::string_view name, const ModelConfig& config) {
-  if (config.tied_embeddings && name == "lm_head.weight") return true;
+  if (config.tied_embeddings && name == config.family->tensors.head) return true;
   return std::ranges::any_of(
       std::array{".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached"},
       [&](std::string_view suffix) { return name.ends_with(suffix); });
@@ -46,7 +46,7 @@ class Finder {
     for (const auto& [name, found] : checkpoint_.tensors()) {
       if (used_.contains(name) || ignorable(name, config_)) continue;
       fail_user("tensor {} in {}: {} models with this config.json have no such tensor", name,
-                found.file->path(), weft::name(config_.architecture));
+                found.file->path(), config_.family->name);
     }
   }
 
@@ -83,7 +83,7 @@ class Finder {
     }
     // Of each expert: its down matrix; or its gates, then its ups.
     const std::int64_t stored = down ? height : 2 * height;
-    const bool up = tensor.name.ends_with("up_proj.weight") || tensor.name.ends_with("w3.weight");
+    const bool up = tensor.name.ends_with(config_.family->tensors.expert_up);
     for (std::int64_t expert = 0; expert < tensor.experts; ++expert) {
       const std::int64_t first_row = expert * stored + (up ? height : 0);
       parts.push_back(part(stacked, {tensor.experts, stored, tensor.columns()},
