@@ -87,24 +87,12 @@ int largest(Group& world, int status) {
   return status;
 }
 
-/// What is done before MPI starts, watched like the rest.
-void settle(const SessionWatch& watch, JobControl& control) {
-  control.end_on_stop(watch.status_at_stop);
-  control.end_when_hung(watch.status_when_hung);
-  if (!watch.settle) return;
-  control.activity().begin_phase(JobPhase::job_file);
-  control.set_watchdog(watch.settle());
-  control.activity().begin_phase(JobPhase::launching);
-}
-
 }  // namespace
 
-int with_session(const SessionWatch& watch,
-                 const std::function<int(Group& world, JobControl& control)>& body) {
-  if (watch.launch.rank < 0) make_do_without_daemon();
-  JobControl control(watch.seconds, watch.stop_requested, watch.launch.rank);
-  settle(watch, control);
-  warn_of_launch(watch.launch);
+int with_session(JobControl& control, const Launch& launch,
+                 const std::function<int(Group& world)>& body) {
+  if (launch.rank < 0) make_do_without_daemon();
+  warn_of_launch(launch);
   int provided = 0;
   // Job control has a thread of its own that sends messages; it makes do with less.
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
@@ -113,8 +101,8 @@ int with_session(const SessionWatch& watch,
   try {
     const std::unique_ptr<Group> world = control.make_world();
     try {
-      status = refused_alone(watch.launch, world->size()) ? kUserErrorStatus
-                                                          : largest(*world, body(*world, control));
+      status =
+          refused_alone(launch, world->size()) ? kUserErrorStatus : largest(*world, body(*world));
     } catch (const AgreedError& error) {
       if (world->rank() == 0) print_error(error.what());
       status = kUserErrorStatus;

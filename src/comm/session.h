@@ -11,18 +11,6 @@
 
 namespace weft {
 
-/// How a session is watched: see JobControl.
-struct SessionWatch {
-  double seconds = 300;  ///< the watchdog's time, until `settle` tells another
-  bool (*stop_requested)() = nullptr;
-  Launch launch = {};  ///< this process', for what is said before MPI knows better
-  /// Called before MPI starts, when given: reads the job file and tells the watchdog's time.
-  std::function<double()> settle = {};
-  /// What a process that is asked to stop while it settles, or while MPI starts, ends with.
-  int status_at_stop = 0;    ///< 0: it goes on
-  int status_when_hung = 1;  ///< what every process ends with when the watch ends the job
-};
-
 /// Runs `body` with the group of all ranks and returns this process's exit status. Rank 0 speaks
 /// for all of them, the others return 0, since launchers end everybody as soon as one fails:
 ///   * the largest of `body`'s values, when it returns everywhere;
@@ -31,9 +19,10 @@ struct SessionWatch {
 /// Any other exception prints rank, host and message and aborts the whole job (with status 2 for a
 /// UserError that the ranks had no chance to agree on, 1 otherwise), so that no rank is left
 /// waiting. Starts and ends MPI; may be called once in a process. Without mpirun there is one rank.
-/// All of it is watched, from before MPI starts until after it has ended.
-int with_session(const SessionWatch& watch,
-                 const std::function<int(Group& world, JobControl& control)>& body);
+/// All of it is watched by `control`, which is closed then. `launch`: this process', for what is
+/// said before MPI knows better.
+int with_session(JobControl& control, const Launch& launch,
+                 const std::function<int(Group& world)>& body);
 
 /// Whether threads beside the main one may call MPI, which `with_session` asks for and not every
 /// MPI has (MPI_THREAD_MULTIPLE).
