@@ -6,6 +6,7 @@
 
 #include "cuda/platform/lane.h"
 #include "ops/non_finite.h"
+#include "ops/rank_merge.h"
 #include "ops/row_sampler.h"
 
 namespace weft::WEFT_PLATFORM {

@@ -8,10 +8,12 @@
 #include "base/buffer.h"
 #include "cuda/platform/runtime.h"
 #include "ops/ops.h"
+#include "ops/rank_merge.h"
+#include "ops/row_sampler.h"
 
 namespace weft::WEFT_PLATFORM {
 
-class DeviceSampler final : public RowSampler {
+class DeviceSampler final : public RowSampler, public RankMerge {
  public:
   /// Both must outlive it.
   DeviceSampler(Runtime& runtime, Ops& ops) : runtime_(runtime), ops_(ops) {}
@@ -24,6 +26,7 @@ class DeviceSampler final : public RowSampler {
                        std::span<std::byte> room, const Tensor& device_tokens) override;
   void finish(SamplingTicket ticket, std::span<SamplingResult> results,
               std::span<ScoredToken> top) override;
+  RankMerge& merge() override { return *this; }
   DeviceResults place(const Tensor& logits, const SamplingRequests& query, std::size_t top_width,
                       std::span<std::byte> room) override;
   void tell_candidates(std::span<const std::byte> results, TokenId first,

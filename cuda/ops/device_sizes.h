@@ -3,7 +3,7 @@
 
 #include "cuda/gpu_ops.h"
 #include "cuda/kernels/packing.h"
-#include "ops/ops.h"
+#include "ops/op_sizes.h"
 
 namespace weft {
 

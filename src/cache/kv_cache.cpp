@@ -1,4 +1,6 @@
 #include "cache/kv_cache.h"
+#include "ops/op_sizes.h"
+#include "ops/ops.h"
 
 namespace weft {
 namespace {

@@ -5,9 +5,12 @@
 #include <vector>
 
 #include "base/buffer.h"
-#include "ops/ops.h"
+#include "ops/op_sizes.h"
+#include "ops/views.h"
 
 namespace weft {
+
+class Ops;
 
 /// Shape of one rank's cache.
 struct KvShape {

@@ -7,7 +7,7 @@
 #include "model/forward/workspace.h"
 #include "model/parallel/partition.h"
 #include "model/parallel/tensor_parallel_region.h"
-#include "ops/ops.h"
+#include "ops/op_sizes.h"
 
 namespace weft {
 

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "ops/op_sizes.h"
+#include "ops/ops.h"
 
 namespace weft {
 

@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <span>
 
-#include "ops/ops.h"
+#include "ops/matrix.h"
+#include "ops/views.h"
 
 namespace weft::checks {
 

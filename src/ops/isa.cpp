@@ -1,5 +1,6 @@
+#include "ops/isa.h"
+
 #include "base/error.h"
-#include "ops/ops.h"
 
 namespace weft {
 namespace {

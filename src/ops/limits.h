@@ -1,7 +1,7 @@
 // What this machine can do at most, measured: the yardstick of every benchmark.
 #pragma once
 
-#include "ops/ops.h"
+#include "ops/isa.h"
 
 namespace weft {
 

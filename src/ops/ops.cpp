@@ -1,6 +1,10 @@
 #include "ops/ops.h"
 
+#include "ops/recorder.h"
+
 namespace weft {
+
+std::unique_ptr<Recorder> Ops::make_recorder() { return std::make_unique<Recorder>(); }
 
 void Ops::linear_swiglu(const Tensor& x, const Matrix& gate_up, const Tensor& wide,
                         const Tensor& out) {

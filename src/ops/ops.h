@@ -11,96 +11,18 @@
 #include <string_view>
 
 #include "base/buffer.h"
-#include "base/device_clock.h"
 #include "base/fence.h"
 #include "base/tensor.h"
 #include "ops/matrix.h"
 #include "ops/no_expert.h"
-#include "ops/recorder.h"
-#include "ops/row_sampler.h"
+#include "ops/op_sizes.h"
+#include "ops/views.h"
 
 namespace weft {
 
-/// One layer's paged key/value cache: `blocks` blocks of `page_bytes` bytes, each holding the keys
-/// and values of `block_tokens` tokens (a multiple of 16) for `heads` KV heads of `head_dim`.
-struct KvLayer {
-  std::byte* data = nullptr;
-  Bytes block_bytes = 0;
-  std::int64_t block_tokens = 0;
-  std::int64_t heads = 0;
-  std::int64_t head_dim = 0;
-  DType dtype = DType::bf16;
-};
-
-/// Where the rows of a ragged batch belong. Arrays are i32 and live where the operators run.
-struct BatchView {
-  Tensor positions;  ///< [M] absolute position of each row in its sequence
-  Tensor slots;      ///< [M] where the row's K/V go: block * block_tokens + offset; -1: nowhere
-  /// [B+1] first row of each sequence. The last entry is M, or less: rows from there on belong to
-  /// none, and what attention yields for them is not said.
-  Tensor query_begin;
-  Tensor block_table;  ///< [B, max_pages] blocks of each sequence, by position / block_tokens
-};
-
-/// Which heads a rank computes: query head `i` of the rank attends to the rank's KV head
-/// `kv_head_of[i]`.
-struct HeadMap {
-  std::int64_t query_heads = 0;
-  std::int64_t kv_heads = 0;
-  std::int64_t head_dim = 0;
-  std::vector<std::int32_t> kv_head_of;
-};
-
-/// What happens to a row of the fused q/k/v product before attention. Undefined tensors mean
-/// "not in this model".
-struct QkvTail {
-  Tensor bias;         ///< [(query_heads + 2 * kv_heads) * head_dim] f32, added first
-  Tensor q_norm;       ///< [head_dim] f32, RMSNorm weight for each query head
-  Tensor k_norm;       ///< [head_dim] f32, RMSNorm weight for each key head
-  float norm_eps = 0;  ///< epsilon of the two norms
-  Tensor cosines;      ///< [M, head_dim/2] f32 of the rotary embedding
-  Tensor sines;        ///< [M, head_dim/2] f32
-};
-
-/// The RMSNorm of a residual stream that the next sub-layer reads: `out` [M, H] w. Without `out`
-/// there is none.
-struct NextNorm {
-  Tensor weight;  ///< [H] f32
-  float eps = 0;
-  Tensor out;
-};
-
-/// Which columns of rows of logits are weighed, and how. All tensors are [R].
-struct WeightSumQuery {
-  Tensor scales;  ///< f32, inverse temperatures; a row with 0 is passed over: its weight sums are 0
-  Tensor before;  ///< f32: columns below `splits` count when their logit is above this one,
-  Tensor behind;  ///< f32: the others when theirs is above this one
-  Tensor splits;  ///< i32
-};
-
-/// How much memory the operators of a kind of processor ask for: known without the processor.
-class OpSizes {
- public:
-  virtual ~OpSizes() = default;
-
-  /// At most what the operators take from `memory()` for themselves, as long as no call has more
-  /// than `max_rows` rows, `max_columns` input features and heads wider than `head_dim`.
-  [[nodiscard]] virtual Bytes workspace_bytes(std::int64_t max_rows, std::int64_t max_columns,
-                                              std::int64_t head_dim) const = 0;
-  /// Bytes that a packed matrix takes.
-  [[nodiscard]] virtual Bytes matrix_bytes(const MatrixShape& shape) const = 0;
-  /// At most what a recorder takes, beside `memory()`, for steps of that many sub-layers.
-  [[nodiscard]] virtual Bytes recorder_bytes(std::int64_t /*sublayers*/) const { return 0; }
-  /// Bytes of one block (of one layer).
-  [[nodiscard]] virtual Bytes kv_block_bytes(std::int64_t heads, std::int64_t head_dim,
-                                             std::int64_t block_tokens, DType dtype) const = 0;
-  /// Bytes that `Ops::sampler` works in, for up to that many rows of `columns` logits; 0 where
-  /// there is none.
-  [[nodiscard]] virtual Bytes sampling_bytes(std::int64_t /*max_rows*/,
-                                             std::int64_t /*columns*/) const {
-    return 0;
-  }
-};
+class DeviceClock;
+class Recorder;
+class RowSampler;
 
 /// Operators of one processor. Output tensors must not overlap inputs unless said otherwise.
 /// Preconditions on shapes and types are checked and throw Error.
@@ -118,7 +40,7 @@ class Ops : public OpSizes {
   virtual DeviceClock* clock() { return nullptr; }
 
   /// What runs steps of which there are many alike. These operators must outlive it.
-  virtual std::unique_ptr<Recorder> make_recorder() { return std::make_unique<Recorder>(); }
+  virtual std::unique_ptr<Recorder> make_recorder();
 
   /// What chooses tokens where the logits are; null where the host does it as well.
   virtual RowSampler* sampler() { return nullptr; }
@@ -267,24 +189,5 @@ class Ops : public OpSizes {
   virtual void put_elements(const Tensor& values, const Tensor& rows, const Tensor& columns,
                             const Tensor& x) = 0;
 };
-
-/// Instruction set of the CPU operators; the bits do not depend on it.
-enum class Isa { automatic, avx512_bf16, avx512, avx2, plain };
-
-/// "auto", "avx512_bf16", "avx512", "avx2", "plain".
-std::string_view name(Isa isa);
-/// The reverse of `name`; throws UserError.
-Isa isa_from_name(std::string_view name);
-
-/// The optimised operators for CPUs with `threads` OpenMP threads. Throws UserError when this
-/// processor lacks `isa`.
-std::unique_ptr<Ops> make_cpu_ops(int threads, Isa isa = Isa::automatic);
-
-/// What attention weighs values with: the probabilities as they are (on CPUs), or rounded to the
-/// weights' type (on GPUs, whose products want operands of one type).
-enum class Probabilities { unrounded, rounded };
-
-/// The reference implementations: straight loops in the contract's order, one thread. For tests.
-std::unique_ptr<Ops> make_reference_ops(Probabilities probabilities = Probabilities::unrounded);
 
 }  // namespace weft

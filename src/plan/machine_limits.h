@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/dtype.h"
-#include "ops/ops.h"
+#include "ops/isa.h"
 
 namespace weft {
 

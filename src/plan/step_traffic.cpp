@@ -9,6 +9,7 @@
 #include "engine/sampled_token.h"
 #include "model/parallel/expert_dispatcher.h"
 #include "model/tensors.h"
+#include "ops/rank_merge.h"
 #include "ops/row_sampler.h"
 
 namespace weft {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "ops/make_cpu_ops.h"
 #include "plan/sizing.h"
 
 namespace weft {

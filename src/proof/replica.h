@@ -14,6 +14,8 @@
 #include "layout/grid.h"
 #include "model/files/model_reader.h"
 #include "model/model.h"
+#include "ops/isa.h"
+#include "ops/ops.h"
 
 namespace weft {
 

@@ -18,6 +18,7 @@
 #include <random>
 #include <vector>
 
+#include "ops/make_cpu_ops.h"
 #include "ops/ops.h"
 
 using namespace weft;

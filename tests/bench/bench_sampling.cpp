@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "bench/sampling_times.h"
+#include "ops/make_cpu_ops.h"
 
 int main(int argc, char** argv) {
   using namespace weft;

@@ -7,6 +7,7 @@
 #include "catch.h"
 #include "device_under_test.h"
 #include "ops_testing.h"
+#include "reference_ops/make_reference_ops.h"
 
 namespace weft::testing {
 

@@ -9,6 +9,7 @@
 #include "device_under_test.h"
 #include "model/files/model_reader.h"
 #include "ops_testing.h"
+#include "reference_ops/make_reference_ops.h"
 #include "support/replica.h"
 
 namespace weft::testing {

@@ -4,6 +4,7 @@
 
 #include "catch.h"
 #include "compare.h"
+#include "ops/make_cpu_ops.h"
 #include "support/replica.h"
 
 namespace weft::test {

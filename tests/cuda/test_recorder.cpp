@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/device_clock.h"
 #include "catch.h"
 #include "compare.h"
 #include "cuda/ops/recorded_sizes.h"

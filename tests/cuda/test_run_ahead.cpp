@@ -9,6 +9,7 @@
 #include "ahead_run.h"
 #include "catch.h"
 #include "engine/logit_edits.h"
+#include "ops/rank_merge.h"
 #include "support/bad_words.h"
 #include "support/moe_configs.h"
 
@@ -59,7 +60,7 @@ TEST_CASE("answers of several queries are on their way", "[cuda][sampling][ahead
   const Tokens request = {device_token(4), 39, device_token(0),
                           device_token(2), 0,  device_token(1)};
   ops->upload(std::as_bytes(std::span(request)), rows);
-  sampler.resolve_device_tokens(device_tokens, {rows, {}, {}, {0, kColumns}});
+  sampler.merge().resolve_device_tokens(device_tokens, {rows, {}, {}, {0, kColumns}});
   CHECK(tokens(second, 1) == Tokens{10, 11, 12, 10, 11, 12});
   CHECK(tokens(first, 0) == Tokens{0, 1, 2});
   CHECK_THROWS_AS(tokens(first, 0), Error);
@@ -99,8 +100,8 @@ TEST_CASE("kept tokens are found at the ranks that hold them", "[cuda][ahead]") 
     INFO(test.own.begin << ".." << test.own.end);
     const Buffer rows = array(places);
     const Buffer order = array({-1, 3, -2, -3, -5, -4, 0});
-    ops->sampler()->resolve_device_tokens(tensor(device_tokens),
-                                          {tensor(rows), tensor(order), tensor(holders), test.own});
+    ops->sampler()->merge().resolve_device_tokens(
+        tensor(device_tokens), {tensor(rows), tensor(order), tensor(holders), test.own});
     std::vector<std::int32_t> found(7);
     ops->download(tensor(order), std::as_writable_bytes(std::span(found)));
     CHECK(found == std::vector<std::int32_t>{0, 3, 8, 9, 18, 17, 0});

@@ -9,6 +9,7 @@
 #include "comm/mpi_group.h"
 #include "compare.h"
 #include "cuda/staged_group.h"
+#include "ops/make_cpu_ops.h"
 #include "staged_run.h"
 #include "support/row_sampling.h"
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/mpi_group.h"
+#include "ops/make_cpu_ops.h"
 #include "support/replica.h"
 #include "support/row_sampling.h"
 #include "unit/catch.h"

@@ -7,6 +7,7 @@
 #include "layout/legality.h"
 #include "model/footprint.h"
 #include "plan/sizing.h"
+#include "reference_ops/make_reference_ops.h"
 #include "support/moe_configs.h"
 #include "unit/catch.h"
 

@@ -6,6 +6,8 @@
 
 #include "comm/mpi_group.h"
 #include "model/footprint.h"
+#include "ops/make_cpu_ops.h"
+#include "reference_ops/make_reference_ops.h"
 #include "support/replica.h"
 #include "unit/catch.h"
 

@@ -8,6 +8,7 @@
 #include "comm/mpi_api.h"
 #include "comm/mpi_group.h"
 #include "model/parallel/tensor_parallel_region.h"
+#include "ops/make_cpu_ops.h"
 #include "unit/catch.h"
 
 namespace weft::test {

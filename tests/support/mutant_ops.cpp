@@ -8,7 +8,7 @@
 #include "base/dtype.h"
 #include "base/elementary.h"
 #include "base/error.h"
-#include "ops/reference/reference_ops.h"
+#include "reference_ops/reference_ops.h"
 #include "support/mutants.h"
 
 namespace weft::test {

@@ -3,6 +3,7 @@
 
 #include "base/dtype.h"
 #include "comm/mpi_api.h"
+#include "ops/ops.h"
 #include "support/mutants.h"
 
 namespace weft::test {

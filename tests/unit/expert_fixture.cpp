@@ -1,4 +1,5 @@
 #include "expert_fixture.h"
+#include "reference_ops/make_reference_ops.h"
 
 #include <algorithm>
 #include <numeric>

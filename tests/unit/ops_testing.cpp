@@ -1,4 +1,6 @@
 #include "ops_testing.h"
+#include "ops/make_cpu_ops.h"
+#include "reference_ops/make_reference_ops.h"
 
 #include <cmath>
 #include <cstring>

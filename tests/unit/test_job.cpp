@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "app/deployment.h"
+#include "app/engine_settings.h"
 #include "app/job/job.h"
 #include "app/job/job_reference.h"
 #include "app/job/sampling_parameters.h"

@@ -9,6 +9,7 @@
 #include "model/files/synth.h"
 #include "model/forward/weights.h"
 #include "model_files.h"
+#include "ops/make_cpu_ops.h"
 #include "ops_testing.h"
 
 using namespace weft;

@@ -7,6 +7,7 @@
 
 #include "catch.h"
 #include "expert_fixture.h"
+#include "ops/make_cpu_ops.h"
 
 namespace weft::testing {
 namespace {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "catch.h"
+#include "ops/isa.h"
 #include "ops_testing.h"
 
 namespace weft::testing {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "ops/make_cpu_ops.h"
 #include "planned_models.h"
 
 namespace weft {

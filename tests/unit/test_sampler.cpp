@@ -14,6 +14,7 @@
 
 #include "base/philox.h"
 #include "catch.h"
+#include "ops/make_cpu_ops.h"
 #include "support/row_sampling.h"
 
 namespace weft {

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "ops/make_cpu_ops.h"
 #include "plan/sizing.h"
 
 namespace weft {

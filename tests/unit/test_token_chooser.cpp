@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "engine/logit_edits.h"
+#include "ops/make_cpu_ops.h"
 #include "support/bad_words.h"
 #include "support/row_sampling.h"
 

@@ -158,9 +158,10 @@ int bench(const BenchOptions& options, Group& world, JobControl& control) {
 }  // namespace
 
 int command_bench(const BenchOptions& options) {
-  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, own_launch()};
-  return with_session(
-      watch, [&](Group& world, JobControl& control) { return bench(options, world, control); });
+  const Launch launch = own_launch();
+  JobControl control(JobEngine{}.watchdog_seconds, nullptr, launch.rank);
+  return with_session(control, launch,
+                      [&](Group& world) { return bench(options, world, control); });
 }
 
 }  // namespace weft

@@ -134,9 +134,10 @@ int generate(const GenerateOptions& options, Group& world, JobControl& control) 
 }  // namespace
 
 int command_generate(const GenerateOptions& options) {
-  const SessionWatch watch{JobEngine{}.watchdog_seconds, nullptr, own_launch()};
-  return with_session(
-      watch, [&](Group& world, JobControl& control) { return generate(options, world, control); });
+  const Launch launch = own_launch();
+  JobControl control(JobEngine{}.watchdog_seconds, nullptr, launch.rank);
+  return with_session(control, launch,
+                      [&](Group& world) { return generate(options, world, control); });
 }
 
 }  // namespace weft

@@ -9,8 +9,9 @@
 #include "app/commands/plan_prompts.h"
 #include "app/commands/plan_speed.h"
 #include "app/commands/plan_table.h"
-#include "app/deployment.h"
 #include "app/end_tokens.h"
+#include "app/engine_settings.h"
+#include "app/rank_cores.h"
 #include "base/core_limits.h"
 #include "base/error.h"
 #include "base/machine.h"
@@ -19,6 +20,7 @@
 #include "cuda/gpu_ops.h"
 #include "layout/legality.h"
 #include "layout/semantics.h"
+#include "ops/make_cpu_ops.h"
 #include "plan/layout_table.h"
 
 namespace weft {
@@ -50,7 +52,7 @@ void print_model(const Job& job, const PlanSetting& setting, const PlanModel& mo
   fmt::print(
       "model     {}: {}, {} layers, hidden {}, {} query and {} key/value heads of {}, "
       "ffn {}, vocabulary {}, {}\n",
-      escaped(job.model.string()), name(config.architecture), config.layers, config.hidden,
+      escaped(job.model.string()), config.family->name, config.layers, config.hidden,
       config.query_heads, config.kv_heads, config.head_dim, config.ffn, config.vocab,
       name(setting.model.dtype));
   if (!setting.converted) {

@@ -22,6 +22,7 @@
 #include "app/output/trace_file.h"
 #include "app/replica_run.h"
 #include "app/requests/prompts.h"
+#include "app/same_everywhere.h"
 #include "app/stop_request.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -235,22 +236,24 @@ struct RunClocks {
 
 /// A job file, read before MPI starts: it tells how long the watch has patience.
 struct JobReading {
-  /// Gives the watchdog's time.
-  double read(const RunOptions& options) {
-    try {
-      job = load_job(options.job, options.overrides);
-      // One rank's limit stops all: not every one need ask.
-      if (job.run.slurm_time_limit && own_launch().rank <= 0) time_limit = slurm_time_limit();
-      if (job.run.time_limit) time_limit = static_cast<double>(*job.run.time_limit);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    return job.engine.watchdog_seconds;
-  }
   Job job;
   std::optional<double> time_limit;  ///< of this rank, in seconds
   std::exception_ptr failure;        ///< what the ranks will speak of together
 };
+
+JobReading read_job(const RunOptions& options) {
+  JobReading reading;
+  try {
+    reading.job = load_job(options.job, options.overrides);
+    const JobRun& run = reading.job.run;
+    // One rank's limit stops all: not every one need ask.
+    if (run.slurm_time_limit && own_launch().rank <= 0) reading.time_limit = slurm_time_limit();
+    if (run.time_limit) reading.time_limit = static_cast<double>(*run.time_limit);
+  } catch (...) {
+    reading.failure = std::current_exception();
+  }
+  return reading;
+}
 
 int run(const RunOptions& options, const JobReading& reading, int columns, Group& world,
         JobControl& control) {
@@ -264,7 +267,9 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
   if (job.output.trace) deployment.tracer().keep_spans(kTraceSpans);
   control.activity().begin_phase(JobPhase::prompts);
   const std::string text = to_yaml(without_paths(job));
-  if (!deployment.check_same_everywhere(text, job.input.file, world)) {
+  const auto stop_asked = [&control] { return control.stop_asked(); };
+  if (!check_same_everywhere(text, deployment.reader().manifest().digest, job.input.file, world,
+                             stop_asked)) {
     return stopped_early(kReadingPrompts, world);
   }
   Opened opened = open_journal(options, job, deployment, columns, world);
@@ -334,21 +339,18 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
 int command_run(const RunOptions& options) {
   const int columns = terminal_columns();
   StopRequest stop;  // until MPI has ended: a finished job must not be ended by a late signal
-  JobReading reading;
-  const auto settle = [&] {
-    const double watchdog_seconds = reading.read(options);
-    if (reading.time_limit) stop.limit(*reading.time_limit);
-    return watchdog_seconds;
-  };
-  const SessionWatch watch{watchdog_before_job_file(options.overrides),
-                           &StopRequest::pending,
-                           own_launch(),
-                           settle,
-                           kExitResumable,
-                           kExitResumable};
-  return with_session(watch, [&](Group& world, JobControl& control) {
-    return run(options, reading, columns, world, control);
-  });
+  const Launch launch = own_launch();
+  JobControl control(watchdog_before_job_file(options.overrides), &StopRequest::pending,
+                     launch.rank);
+  control.end_on_stop(kExitResumable);
+  control.end_when_hung(kExitResumable);
+  control.activity().begin_phase(JobPhase::job_file);
+  const JobReading reading = read_job(options);
+  if (reading.time_limit) stop.limit(*reading.time_limit);
+  control.set_watchdog(reading.job.engine.watchdog_seconds);
+  control.activity().begin_phase(JobPhase::launching);
+  return with_session(control, launch,
+                      [&](Group& world) { return run(options, reading, columns, world, control); });
 }
 
 }  // namespace weft

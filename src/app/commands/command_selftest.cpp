@@ -8,6 +8,7 @@
 
 #include "app/commands/cli.h"
 #include "app/commands/commands.h"
+#include "app/job/job.h"
 #include "app/stop_request.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -121,11 +122,10 @@ int selftest(const SelftestOptions& options, Group& world, const JobControl& con
 int command_selftest(const SelftestOptions& options) {
   StopRequest stop;
   if (options.time_limit > 0) stop.limit(static_cast<double>(options.time_limit));
-  SessionWatch watch;
-  watch.stop_requested = StopRequest::pending;
-  watch.launch = own_launch();
-  return with_session(
-      watch, [&](Group& world, JobControl& control) { return selftest(options, world, control); });
+  const Launch launch = own_launch();
+  JobControl control(JobEngine{}.watchdog_seconds, &StopRequest::pending, launch.rank);
+  return with_session(control, launch,
+                      [&](Group& world) { return selftest(options, world, control); });
 }
 
 }  // namespace weft

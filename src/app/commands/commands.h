@@ -12,7 +12,7 @@
 #include "base/dtype.h"
 #include "base/types.h"
 #include "engine/request.h"
-#include "ops/ops.h"
+#include "ops/isa.h"
 
 namespace weft {
 

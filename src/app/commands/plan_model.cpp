@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "app/deployment.h"
+#include "app/engine_settings.h"
 #include "app/model_text.h"
 #include "io/file.h"
 #include "io/json.h"

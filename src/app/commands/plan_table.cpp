@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "app/commands/plan_speed.h"
-#include "app/deployment.h"
+#include "app/engine_settings.h"
 #include "layout/legality.h"
 #include "plan/planned_step.h"
 

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/version.h"
 #include "cuda/devices.h"
+#include "ops/make_cpu_ops.h"
 
 namespace weft {
 namespace {

@@ -14,7 +14,7 @@
 #include "app/job/value_type.h"
 #include "base/types.h"
 #include "engine/request.h"
-#include "ops/ops.h"
+#include "ops/isa.h"
 
 namespace weft {
 

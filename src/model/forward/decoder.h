@@ -18,9 +18,11 @@
 #include "model/parallel/partition.h"
 #include "model/parallel/pipeline_link.h"
 #include "model/parallel/tensor_parallel_region.h"
-#include "ops/ops.h"
+#include "ops/views.h"
 
 namespace weft {
+
+class Ops;
 
 /// Where a rank's part of the forward pass meets those of other ranks.
 struct DecoderEdges {

@@ -1,4 +1,5 @@
 #include "model/forward/dense_ffn.h"
+#include "ops/ops.h"
 
 namespace weft {
 

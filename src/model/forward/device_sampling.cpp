@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "ops/non_finite.h"
+#include "ops/op_sizes.h"
+#include "ops/ops.h"
 
 namespace weft {
 namespace {
@@ -119,7 +121,7 @@ StartedRows DeviceSampling::start(const Tensor& logits, const SamplingRequests& 
     const std::size_t n = std::min<std::size_t>(kDealt, dealt.size() - first);
     deal(logits, query, std::span(dealt).subspan(first, n), started.width, places);
   }
-  started.ticket = sampler_.hand_over({results_.data(), results + top});
+  started.ticket = sampler_.merge().hand_over({results_.data(), results + top});
   return started;
 }
 
@@ -169,13 +171,13 @@ void DeviceSampling::sample_candidates(const Tensor& logits, const SamplingReque
   } else {
     const OwnedSamplingRequests part = part_of(query, which, own());
     const DeviceResults placed =
-        sampler_.place(logits, part.view(), 0, {room_.data(), room_.bytes()});
-    sampler_.tell_candidates(placed.results, static_cast<TokenId>(own().begin), mine);
+        sampler_.merge().place(logits, part.view(), 0, {room_.data(), room_.bytes()});
+    sampler_.merge().tell_candidates(placed.results, static_cast<TokenId>(own().begin), mine);
   }
   const std::span<std::byte> all(gathered_.data(), bytes * columns_of_.size());
   group_.all_gather(mine, all, equal_counts(group_, bytes));
   set_places(query, which, places);
-  sampler_.take_best(all, group_.size(), places);
+  sampler_.merge().take_best(all, group_.size(), places);
 }
 
 Range DeviceSampling::share(std::size_t rows, int rank) const {
@@ -230,7 +232,7 @@ void DeviceSampling::deal(const Tensor& logits, const SamplingRequests& query,
     OwnedSamplingRequests part = part_of(
         query, which.subspan(static_cast<std::size_t>(own_share.begin), rows), {0, vocab()});
     for (std::size_t i = 0; i < rows; ++i) part.rows[i].row = static_cast<std::int32_t>(i);
-    mine = sampler_.place(whole, part.view(), width, {room_.data(), room_.bytes()});
+    mine = sampler_.merge().place(whole, part.view(), width, {room_.data(), room_.bytes()});
   }
   std::byte* to = gathered_.data();
   const auto gather = [&](std::span<const std::byte> results, Bytes row_bytes) {
@@ -247,7 +249,7 @@ void DeviceSampling::deal(const Tensor& logits, const SamplingRequests& query,
   all.results = gather(mine.results, sizeof(SamplingResult));
   all.top = gather(mine.top, width * sizeof(ScoredToken));
   set_places(query, which, places);
-  sampler_.take(all, places);
+  sampler_.merge().take(all, places);
 }
 
 }  // namespace weft

@@ -9,10 +9,13 @@
 
 #include "base/buffer.h"
 #include "comm/group.h"
-#include "ops/ops.h"
+#include "ops/op_sizes.h"
+#include "ops/rank_merge.h"
 #include "ops/sampling_query.h"
 
 namespace weft {
+
+class Ops;
 
 /// What rows yield.
 struct RowResults {

@@ -2,6 +2,9 @@
 
 #include "base/error.h"
 #include "model/forward/ffn.h"
+#include "ops/op_sizes.h"
+#include "ops/ops.h"
+#include "ops/rank_merge.h"
 
 namespace weft {
 
@@ -32,7 +35,7 @@ void DeviceTokens::put_into(const TableLookup& lookup, const StepIndices& indice
   } else {
     device_tokens.rows = indices.table_rows.slice(0, lookup.rows_of.front());
   }
-  ops_.sampler()->resolve_device_tokens(places_, device_tokens);
+  ops_.sampler()->merge().resolve_device_tokens(places_, device_tokens);
 }
 
 }  // namespace weft

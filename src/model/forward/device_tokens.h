@@ -7,9 +7,11 @@
 #include "model/footprint.h"
 #include "model/forward/step_indices.h"
 #include "model/parallel/partition.h"
-#include "ops/ops.h"
+#include "ops/op_sizes.h"
 
 namespace weft {
+
+class Ops;
 
 /// There are some where operators choose tokens, a replica is one stage, so its first layers read
 /// what its last ones yield, and hosts need not wait for routes of experts in the middle of a step.

@@ -1,4 +1,5 @@
 #include "model/forward/expert_load.h"
+#include "ops/ops.h"
 
 #include <algorithm>
 #include <limits>

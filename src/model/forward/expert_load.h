@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "base/buffer.h"
-#include "ops/ops.h"
+#include "base/tensor.h"
 
 namespace weft {
+
+class Ops;
 
 /// How the tokens of all steps so far fell on a layer's experts, as this rank's tokens chose.
 struct ExpertLoad {

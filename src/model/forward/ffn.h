@@ -13,9 +13,11 @@
 #include "model/parallel/expert_dispatcher.h"
 #include "model/parallel/partition.h"
 #include "model/parallel/tensor_parallel_region.h"
-#include "ops/ops.h"
+#include "ops/views.h"
 
 namespace weft {
+
+class Ops;
 
 /// A feed-forward sub-layer.
 class Ffn {

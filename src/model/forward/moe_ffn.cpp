@@ -1,4 +1,5 @@
 #include "model/forward/moe_ffn.h"
+#include "ops/ops.h"
 
 namespace weft {
 

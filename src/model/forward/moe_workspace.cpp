@@ -1,4 +1,5 @@
 #include "model/forward/moe_workspace.h"
+#include "ops/ops.h"
 
 namespace weft {
 

@@ -4,10 +4,12 @@
 #include <cstdint>
 
 #include "base/buffer.h"
+#include "base/tensor.h"
 #include "model/parallel/moe_partition.h"
-#include "ops/ops.h"
 
 namespace weft {
+
+class Ops;
 
 /// Pieces of memory for steps of up to max_rows rows in each domain. M: rows of the step, P: pairs
 /// of the rank's experts.

@@ -1,4 +1,5 @@
 #include "model/forward/recorded_steps.h"
+#include "ops/ops.h"
 
 #include <algorithm>
 

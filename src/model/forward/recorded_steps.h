@@ -10,9 +10,11 @@
 #include "model/forward/batch.h"
 #include "model/forward/ffn.h"
 #include "model/forward/workspace.h"
-#include "ops/ops.h"
+#include "ops/recorder.h"
 
 namespace weft {
+
+class Ops;
 
 /// Has the operators record and repeat it where they can; elsewhere it runs as it comes.
 class RecordedSteps {

@@ -7,7 +7,7 @@
 
 #include "layout/segments.h"
 #include "model/forward/batch.h"
-#include "ops/ops.h"
+#include "ops/views.h"
 
 namespace weft {
 

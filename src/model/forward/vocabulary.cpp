@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "model/forward/rank_candidates.h"
 #include "ops/non_finite.h"
+#include "ops/ops.h"
 
 namespace weft {
 namespace {

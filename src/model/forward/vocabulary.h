@@ -13,9 +13,11 @@
 #include "comm/group.h"
 #include "model/forward/device_sampling.h"
 #include "model/parallel/partition.h"
-#include "ops/ops.h"
+#include "ops/op_sizes.h"
 
 namespace weft {
+
+class Ops;
 
 /// What to weigh of a row: the tokens before a place in the order "larger logits first, lower ids
 /// first among equals", or all.

@@ -1,4 +1,6 @@
 #include "model/forward/weights.h"
+#include "ops/matrix.h"
+#include "ops/ops.h"
 
 #include <algorithm>
 #include <string>
@@ -39,9 +41,9 @@ class Loader {
   }
 
   /// A table of the vocabulary.
-  void vocabulary(const std::string& name, Matrix& matrix) {
+  void vocabulary(std::string_view name, Matrix& matrix) {
     matrix = make_matrix(part_.vocabulary(), ops_);
-    pack_rows(matrix, 0, name, part_.shard.vocab);
+    pack_rows(matrix, 0, std::string(name), part_.shard.vocab);
   }
 
   Vector vector(const std::string& name) {
@@ -49,10 +51,9 @@ class Loader {
   }
 
   void attention(std::int64_t index, LayerWeights& layer) {
-    const std::string prefix = "model.layers." + std::to_string(index) + ".";
-    const std::string attention = prefix + "self_attn.";
     const ModelConfig& config = part_.config;
-    layer.attention_norm = vector(prefix + "input_layernorm.weight");
+    const std::string attention = layer_tensor(index, names_.attention);
+    layer.attention_norm = vector(layer_tensor(index, names_.attention_norm));
     qkv(attention, layer.qkv);
     if (config.qkv_bias) layer.qkv_bias = qkv_bias(attention);
     if (config.qk_norm) {
@@ -64,13 +65,13 @@ class Loader {
   }
 
   void ffn(std::int64_t index, LayerWeights& layer) {
-    const std::string prefix = "model.layers." + std::to_string(index) + ".";
-    layer.ffn_norm = vector(prefix + "post_attention_layernorm.weight");
+    layer.ffn_norm = vector(layer_tensor(index, names_.ffn_norm));
     if (part_.config.moe.is_sparse(index)) {
-      experts(prefix, layer.moe.emplace());
+      experts(index, layer.moe.emplace());
     } else {
-      gate_up(part_.gate_up(), prefix + "mlp.", part_.shard.ffn, layer.gate_up);
-      by_segments(part_.down(), prefix + "mlp.down_proj.weight", layer.down);
+      const std::string block = layer_tensor(index, names_.ffn);
+      gate_up(part_.gate_up(), block, part_.shard.ffn, layer.gate_up);
+      by_segments(part_.down(), block + "down_proj.weight", layer.down);
     }
   }
 
@@ -100,20 +101,20 @@ class Loader {
     pack_rows(matrix, ffn.size(), block + "up_proj.weight", ffn);
   }
 
-  void experts(const std::string& prefix, MoeWeights& weights) {
+  void experts(std::int64_t layer, MoeWeights& weights) {
     const MoePartition& moe = part_.moe;
-    const ExpertTensors names = expert_tensors(part_.config.architecture);
+    const auto name = [layer](std::string_view tensor) { return layer_tensor(layer, tensor); };
     weights.router = make_matrix(moe.router, ops_);
-    pack_rows(weights.router, 0, prefix + names.router, {0, moe.config.experts});
+    pack_rows(weights.router, 0, name(names_.router), {0, moe.config.experts});
     weights.gate_up = make_stack(moe.gate_up, moe.experts.size(), ops_);
-    pack_experts(weights.gate_up, 0, prefix + names.gate);
-    pack_experts(weights.gate_up, moe.ffn.size(), prefix + names.up);
+    pack_experts(weights.gate_up, 0, name(names_.expert_gate));
+    pack_experts(weights.gate_up, moe.ffn.size(), name(names_.expert_up));
     weights.down = make_stack(moe.down, moe.experts.size(), ops_);
-    pack_expert_segments(weights.down, prefix + names.down);
+    pack_expert_segments(weights.down, name(names_.expert_down));
     if (!moe.shared()) return;
-    const std::string shared = prefix + "mlp.shared_expert.";
+    const std::string shared = name(names_.shared);
     weights.shared_gate = make_matrix(moe.shared_gate, ops_);
-    pack_rows(weights.shared_gate, 0, prefix + "mlp.shared_expert_gate.weight", {0, 1});
+    pack_rows(weights.shared_gate, 0, name(names_.shared_gate), {0, 1});
     gate_up(moe.shared_gate_up, shared, part_.shard.shared_ffn, weights.shared_gate_up);
     by_segments(moe.shared_down, shared + "down_proj.weight", weights.shared_down);
   }
@@ -244,6 +245,7 @@ class Loader {
 
   ModelReader& reader_;
   const Partition& part_;
+  const TensorNames& names_ = part_.config.family->tensors;
   Ops& ops_;
   std::vector<ReadTask> tasks_;
 };
@@ -265,15 +267,16 @@ Weights load_weights(ModelReader& reader, const Partition& part, Ops& ops) {
   Loader loader(reader, part, ops);
   Weights weights;
   const Stage& stage = part.stage;
+  const TensorNames& names = part.config.family->tensors;
   weights.layers.reserve(static_cast<std::size_t>(stage.layers().size()));
-  if (part.has_embedding()) loader.vocabulary("model.embed_tokens.weight", weights.embedding);
+  if (part.has_embedding()) loader.vocabulary(names.embedding, weights.embedding);
   for (std::int64_t layer = stage.layers().begin; layer < stage.layers().end; ++layer) {
     LayerWeights& loaded = weights.layers.emplace_back();
     if (stage.attention_layers().contains(layer)) loader.attention(layer, loaded);
     if (stage.ffn_layers().contains(layer)) loader.ffn(layer, loaded);
   }
-  if (stage.last()) weights.final_norm = loader.vector("model.norm.weight");
-  if (part.has_head()) loader.vocabulary("lm_head.weight", weights.head.emplace());
+  if (stage.last()) weights.final_norm = loader.vector(std::string(names.final_norm));
+  if (part.has_head()) loader.vocabulary(names.head, weights.head.emplace());
   loader.fill();
   return weights;
 }

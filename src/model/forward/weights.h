@@ -8,9 +8,11 @@
 #include "model/files/model_reader.h"
 #include "model/parallel/partition.h"
 #include "ops/matrix.h"
-#include "ops/ops.h"
+#include "ops/op_sizes.h"
 
 namespace weft {
+
+class Ops;
 
 /// A vector of f32 parameters (a norm's weight or a bias); empty when the model has none.
 struct Vector {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/forward/step_indices.h"
+#include "ops/ops.h"
 
 namespace weft {
 

@@ -5,10 +5,12 @@
 #include <cstdint>
 
 #include "base/buffer.h"
+#include "base/tensor.h"
 #include "model/parallel/partition.h"
-#include "ops/ops.h"
 
 namespace weft {
+
+class Ops;
 
 /// The largest step that a workspace has room for.
 struct StepShape {

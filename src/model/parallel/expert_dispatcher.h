@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/tensor.h"
 #include "comm/group.h"
 #include "model/parallel/moe_partition.h"
-#include "ops/ops.h"
 
 namespace weft {
+
+class Ops;
 
 /// What one rank's experts are to compute. Valid until the next `dispatch`.
 struct ExpertWork {

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "model/parallel/expert_dispatcher_state.h"
+#include "ops/ops.h"
 
 namespace weft {
 namespace {

@@ -1,6 +1,7 @@
 #include "model/parallel/kv_exchange.h"
 
 #include "base/error.h"
+#include "ops/ops.h"
 
 namespace weft {
 namespace {

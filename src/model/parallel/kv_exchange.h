@@ -7,9 +7,11 @@
 #include "comm/group.h"
 #include "model/forward/batch.h"
 #include "model/parallel/partition.h"
-#include "ops/ops.h"
+#include "ops/views.h"
 
 namespace weft {
+
+class Ops;
 
 /// Brings the keys and values of shared prompt rows into the cache of every sp rank, layer by
 /// layer. Rows that are not shared, all of decode among them, never pass through here: they are not

@@ -1,6 +1,7 @@
 // Experts in one part, few rows: every rank has some columns of each expert, so that it needs no
 // rows of others and knows how many pairs everyone has before it knows the routes.
 #include "model/parallel/expert_dispatcher_state.h"
+#include "ops/ops.h"
 
 namespace weft {
 namespace {

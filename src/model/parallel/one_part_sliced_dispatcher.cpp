@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "model/parallel/expert_dispatcher_state.h"
+#include "ops/ops.h"
 
 namespace weft {
 namespace {

@@ -9,7 +9,7 @@
 #include "model/parallel/tensor_parallel_region.h"
 #include "model/tensors.h"
 #include "ops/matrix.h"
-#include "ops/ops.h"
+#include "ops/views.h"
 
 namespace weft {
 

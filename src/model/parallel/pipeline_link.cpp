@@ -1,6 +1,7 @@
 #include "model/parallel/pipeline_link.h"
 
 #include "base/error.h"
+#include "ops/ops.h"
 
 namespace weft {
 

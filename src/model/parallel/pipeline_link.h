@@ -5,12 +5,14 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/tensor.h"
 #include "base/tracer.h"
 #include "comm/group.h"
 #include "layout/stages.h"
-#include "ops/ops.h"
 
 namespace weft {
+
+class Ops;
 
 /// What travels between the stages at the same place of the other axes. Waiting for another stage
 /// is charged to Phase::bubble.

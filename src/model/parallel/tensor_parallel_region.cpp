@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "ops/ops.h"
 
 namespace weft {
 namespace {

@@ -10,9 +10,12 @@
 
 #include "base/buffer.h"
 #include "comm/group.h"
-#include "ops/ops.h"
+#include "ops/matrix.h"
+#include "ops/views.h"
 
 namespace weft {
+
+class Ops;
 
 /// The tree of one row-parallel product (o or down) and which of its nodes each rank reduces to.
 struct ProductTree {

@@ -8,7 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "ops/ops.h"
+#include "base/types.h"
+#include "ops/isa.h"
 
 namespace weft {
 

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "ops/cpu/cpu_kernels.h"

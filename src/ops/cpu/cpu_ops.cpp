@@ -7,6 +7,7 @@
 
 #include "base/elementary.h"
 #include "ops/checks.h"
+#include "ops/make_cpu_ops.h"
 
 namespace weft {
 namespace {

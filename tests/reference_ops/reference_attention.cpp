@@ -5,7 +5,7 @@
 
 #include "base/elementary.h"
 #include "ops/checks.h"
-#include "ops/reference/reference_ops.h"
+#include "reference_ops/reference_ops.h"
 
 namespace weft {
 namespace reference {

@@ -6,7 +6,7 @@
 #include "base/elementary.h"
 #include "ops/checks.h"
 #include "ops/non_finite.h"
-#include "ops/reference/reference_ops.h"
+#include "reference_ops/reference_ops.h"
 
 namespace weft {
 namespace {

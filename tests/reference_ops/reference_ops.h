@@ -9,6 +9,7 @@
 
 #include "ops/denormals.h"
 #include "ops/ops.h"
+#include "reference_ops/make_reference_ops.h"
 
 namespace weft {
 

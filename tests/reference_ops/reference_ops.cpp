@@ -1,4 +1,4 @@
-#include "ops/reference/reference_ops.h"
+#include "reference_ops/reference_ops.h"
 
 #include <algorithm>
 #include <array>
