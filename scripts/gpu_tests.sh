@@ -84,7 +84,7 @@ model() {
     "$run" weft generate model --ids 1,2,3 --max-tokens 8
 }
 # Steps that are launched before the tokens of the one before are known, and steps that wait for them.
-ahead() { "$run" weft bench model --runs 1 --parts && "$run" weft bench model --runs 1 --parts --no-run-ahead; }
+ahead() { "$run" weft bench model --runs 1 --parts && "$run" weft bench model --runs 1 --parts --no-async-scheduling; }
 # Four of Qwen3-30B-A3B's 48 layers, with CUDA graphs and without.
 experts() {
   python3 "$bundle/gpu_model.py" qwen3-30b-a3b experts.json 4 &&

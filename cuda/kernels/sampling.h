@@ -17,7 +17,7 @@
 namespace weft {
 
 /// What is known of a row on its way to a token.
-struct RowState {
+struct SamplingRow {
   double raw_largest;  ///< of the raw logits, where log-probabilities are wanted,
   double log_sum;      ///< and the logarithm of the sum of exp(x - raw_largest)
   float largest;       ///< logit, of the edited row
@@ -39,7 +39,7 @@ struct SamplingTask {
   const LogitEdit* edits;
   const std::int32_t* lists;
   float* raw;               ///< a logit for each edit
-  RowState* states;         ///< [Q]
+  SamplingRow* states;      ///< [Q]
   SamplingResult* results;  ///< [Q]
   ScoredToken* top;         ///< [Q, top_width]
   std::int64_t top_width;
@@ -93,7 +93,7 @@ struct BestOfRow {
       odd |= shuffle_xor(odd, mask);
     }
     if (thread() != 0) return;
-    RowState& state = task.states[q];
+    SamplingRow& state = task.states[q];
     state.largest = best;
     state.best = hostdevice::unmarked(task.columns[request.row][at]);
     state.limit = hostdevice::min_p_limit(request.log_min_p, best, request.scale);
@@ -215,7 +215,7 @@ WEFT_DEVICE std::int32_t draw_from_keys(std::int32_t found, const SamplingReques
 /// A token drawn from a whole row whose weight sums are those of tokens that pass min_p, as RowDraw
 /// (engine/row_draw.h) draws it; every thread gets it. `weight sums` are overwritten.
 WEFT_DEVICE std::int32_t draw_from_row(const LogitsRow& row, float* weight_sums,
-                                       const SamplingRequest& request, const RowState& state,
+                                       const SamplingRequest& request, const SamplingRow& state,
                                        const DrawRoom& room) {
   if (!(fabsf(state.largest) < INFINITY)) return state.best;
   ColumnLimits drawable{state.limit, state.limit, 0};

@@ -22,7 +22,7 @@ SamplerRoom SamplerRoom::of(std::int64_t max_rows, std::int64_t columns) {
   room.maxima = take(by_block, sizeof(float));
   room.columns = take(by_block, sizeof(std::int32_t));
   room.weight_sums = take(by_block, sizeof(float));
-  room.states = take(max_rows, sizeof(RowState));
+  room.states = take(max_rows, sizeof(SamplingRow));
   room.results = take(max_rows, sizeof(SamplingResult));
   take(max_rows * kMostTop, sizeof(ScoredToken));
   return room;

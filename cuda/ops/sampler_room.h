@@ -21,7 +21,7 @@ struct SamplerRoom {
   Bytes maxima = 0;       ///< f32 [R, blocks]
   Bytes columns = 0;      ///< i32 [R, blocks]
   Bytes weight_sums = 0;  ///< f32 [Q, blocks]
-  Bytes states = 0;       ///< RowState [Q]
+  Bytes states = 0;       ///< SamplingRow [Q]
   Bytes results = 0;      ///< SamplingResult [Q], then ScoredToken [Q, n]
   Bytes bytes = 0;        ///< of it all
 

@@ -73,7 +73,7 @@ DeviceResults DeviceSampler::place(const Tensor& logits, const SamplingRequests&
   task.edits = reinterpret_cast<const LogitEdit*>(task.rows + count);
   task.lists = reinterpret_cast<const std::int32_t*>(task.edits + query.edits.size());
   task.raw = reinterpret_cast<float*>(place(at.raw));
-  task.states = reinterpret_cast<RowState*>(place(at.states));
+  task.states = reinterpret_cast<SamplingRow*>(place(at.states));
   task.results = reinterpret_cast<SamplingResult*>(place(at.results));
   task.top = reinterpret_cast<ScoredToken*>(task.results + count);
   task.top_width = static_cast<std::int64_t>(top_width);

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "app/commands/cli.h"
-#include "app/exit_status.h"
+#include "base/exit_status.h"
 #include "base/error.h"
 #include "base/message.h"
 #include "comm/launch.h"

@@ -9,13 +9,12 @@
 
 #include "base/cancelled.h"
 #include "base/error.h"
+#include "base/exit_status.h"
 #include "base/message.h"
 #include "comm/mpi_api.h"
 
 namespace weft {
 namespace {
-
-constexpr int kUserErrorStatus = 2;
 
 /// A mistake that every rank knows of.
 class AgreedError : public UserError {
@@ -102,13 +101,13 @@ int with_session(JobControl& control, const Launch& launch,
     const std::unique_ptr<Group> world = control.make_world();
     try {
       status =
-          refused_alone(launch, world->size()) ? kUserErrorStatus : largest(*world, body(*world));
+          refused_alone(launch, world->size()) ? kExitUserError : largest(*world, body(*world));
     } catch (const AgreedError& error) {
       if (world->rank() == 0) print_error(error.what());
-      status = kUserErrorStatus;
+      status = kExitUserError;
     }
   } catch (const UserError& error) {
-    abort_job(error.what(), kUserErrorStatus);
+    abort_job(error.what(), kExitUserError);
   } catch (const std::exception& error) {
     abort_job(error.what(), 1);
   } catch (...) {

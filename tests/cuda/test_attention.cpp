@@ -64,7 +64,7 @@ TEST_CASE("attention: head shapes", "[cuda][attention]") {
   }
 }
 
-TEST_CASE("attention: lengths, pages, windows", "[cuda][attention]") {
+TEST_CASE("attention: lengths, blocks, windows", "[cuda][attention]") {
   Random random(22);
   for (const DType dtype : {DType::bf16, DType::f32}) {
     for (const std::int64_t block_tokens : {16, 48, 256}) {

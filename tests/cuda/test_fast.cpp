@@ -23,7 +23,7 @@ std::vector<float> multiply(Ops& ops, const std::vector<float>& x, const std::ve
   return floats_of(ops, out);
 }
 
-TEST_CASE("fast products have the values of the plain twins", "[cuda][fast]") {
+TEST_CASE("fast products have the values of the reference", "[cuda][fast]") {
   Random random(81);
   // Up to 16 rows our own kernel computes, beyond that the library; depths with and without tails.
   for (const auto& [rows, outputs, k] :

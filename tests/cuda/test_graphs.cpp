@@ -92,7 +92,7 @@ TEST_CASE("recorded steps have the bits of others", "[cuda][layout][graphs]") {
   }
 }
 
-TEST_CASE("rows of padding leave the cache's first page alone", "[cuda][layout][graphs]") {
+TEST_CASE("rows of padding leave the cache's first block alone", "[cuda][layout][graphs]") {
   // The sequence that has it is among those of steps that are padded, from three rows to four.
   for (const DType dtype : {DType::bf16, DType::f32}) {
     const nlohmann::json config = small_config("llama");

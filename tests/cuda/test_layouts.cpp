@@ -12,6 +12,7 @@
 #include "cuda/nccl_group.h"
 #include "model/footprint.h"
 #include "staged_run.h"
+#include "support/skip.h"
 
 namespace weft::test {
 namespace {
@@ -99,7 +100,7 @@ TEST_CASE("NCCL moves what staging moves", "[.nccl]") {
 
 TEST_CASE("schedules and choices of kernels do not show on GPUs", "[cuda][layout]") {
   const auto world = make_world_group();
-  if (world->size() > 2) return;
+  WEFT_SKIP_IF(world->size() > 2, "more than two ranks");
   for (const Case& test : cases()) {
     INFO(test.name);
     const SyntheticModel model(test.config, test.dtype, 4);

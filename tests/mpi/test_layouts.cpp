@@ -9,6 +9,7 @@
 #include "ops/make_cpu_ops.h"
 #include "reference_ops/make_reference_ops.h"
 #include "support/replica.h"
+#include "support/skip.h"
 #include "unit/catch.h"
 
 namespace weft::test {
@@ -120,9 +121,9 @@ TEST_CASE("threads, instruction sets, transports and schedules do not show", "[l
   }
 }
 
-TEST_CASE("the plain twins give the same digests as the optimised operators", "[layout]") {
+TEST_CASE("the reference operators give the same digests as the optimised ones", "[layout]") {
   const auto world = make_world_group();
-  if (world->size() > 2) return;
+  WEFT_SKIP_IF(world->size() > 2, "more than two ranks");
   for (const Case& test : cases()) {
     INFO(test.name);
     const SyntheticModel model(test.config, test.dtype, 4);

@@ -10,6 +10,7 @@
 #include "comm/mpi_group.h"
 #include "proof/prove.h"
 #include "support/mutants.h"
+#include "support/skip.h"
 #include "unit/catch.h"
 
 namespace weft::test {
@@ -98,7 +99,7 @@ void unchanged(ReplicaOptions& /*options*/) {}
 
 TEST_CASE("the proof tells other sums of ranks from the tree", "[layout][mutation]") {
   const auto world = make_world_group();
-  if (world->size() < 4) return;  // a sum of two parts has one order only
+  WEFT_SKIP_IF(world->size() < 4, "a sum of two parts has one order only");
   Mutations mutations(proof_models()[0]);
   mutations.add_region("odd carry", 3, true, make_carry_region);
   for (const int tp : {4, 6, 8}) {
@@ -121,7 +122,7 @@ TEST_CASE("the proof tells other sums of ranks from the tree", "[layout][mutatio
 
 TEST_CASE("the proof tells a ring's order of key blocks", "[layout][mutation]") {
   const auto world = make_world_group();
-  if (world->size() != 4) return;
+  WEFT_SKIP_IF(world->size() != 4, "for four ranks");
   ProofModel model = proof_models()[0];
   model.config["num_hidden_layers"] = 1;
   model.dtype = DType::f32;
@@ -138,7 +139,7 @@ TEST_CASE("the proof tells a ring's order of key blocks", "[layout][mutation]") 
 TEST_CASE("the proof tells replicas that do not share the requests", "[dp][mutation]") {
   const auto world = make_world_group();
   const int ranks = world->size();
-  if (ranks != 2 && ranks != 4 && ranks != 8) return;
+  WEFT_SKIP_IF(ranks != 2 && ranks != 4 && ranks != 8, "for two, four or eight ranks");
   Mutations mutations(proof_models()[4]);
   // One rank a replica, two that share prompts, two stages of two.
   const Layout layout =
@@ -164,7 +165,7 @@ TEST_CASE("the proof tells replicas that do not share the requests", "[dp][mutat
 
 TEST_CASE("the proof tells other sums of experts", "[experts][mutation]") {
   const auto world = make_world_group();
-  if (world->size() != 4) return;
+  WEFT_SKIP_IF(world->size() != 4, "for four ranks");
   ProofModel model = proof_models()[4];
   model.dtype = DType::f32;  // with bf16 two experts' order is rounded away before the logits
   Mutations mutations(model);

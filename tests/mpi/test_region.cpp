@@ -9,6 +9,7 @@
 #include "comm/mpi_group.h"
 #include "model/parallel/tensor_parallel_region.h"
 #include "ops/make_cpu_ops.h"
+#include "support/skip.h"
 #include "unit/catch.h"
 
 namespace weft::test {
@@ -105,7 +106,7 @@ TEST_CASE("both transports give the tree's sum", "[region]") {
 TEST_CASE("other orders of addition are noticed", "[region][mutation]") {
   const auto world = make_world_group();
   // A sum of two or three parts leaves too little room for another order.
-  if (world->size() < 4) return;
+  WEFT_SKIP_IF(world->size() < 4, "fewer than four ranks");
   constexpr std::int64_t kRows = 33;
   const auto leaves = leaves_of(kRows);
   const std::vector<float> residual = residual_of(kRows);
@@ -127,7 +128,7 @@ TEST_CASE("other orders of addition are noticed", "[region][mutation]") {
 
   SECTION("MPI_Allreduce") {
     // With a power of two of ranks Open MPI may double recursively, which is this very tree.
-    if ((world->size() & (world->size() - 1)) == 0) return;
+    WEFT_SKIP_IF((world->size() & (world->size() - 1)) == 0, "a power of two of ranks");
     std::vector<float> total(mine.size());
     MPI_Allreduce(mine.data(), total.data(), static_cast<int>(mine.size()), MPI_FLOAT, MPI_SUM,
                   MPI_COMM_WORLD);

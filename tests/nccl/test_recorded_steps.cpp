@@ -153,7 +153,7 @@ TEST_CASE("partial sums in symmetric memory over NCCL", "[nccl]") {
   CHECK(run(model, requests, Transport::all_gather, true).window_gathers == 0);
 }
 
-TEST_CASE("steps run ahead over NCCL", "[nccl][ahead]") {
+TEST_CASE("asynchronous steps over NCCL", "[nccl][async]") {
   nlohmann::json config = test::tiny_config("llama");
   config["vocab_size"] = 700;  // three blocks: the fourth rank has none
   const test::SyntheticModel model(config, DType::f32, 57);

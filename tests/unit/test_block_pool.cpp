@@ -16,7 +16,7 @@ namespace {
 
 BlockHash named(const std::string& content) { return digest_of(content); }
 
-TEST_CASE("the pool hands out the lowest free page", "[cache]") {
+TEST_CASE("the pool hands out the lowest free block", "[cache]") {
   BlockPool pool(4);
   for (BlockId kv_block = 0; kv_block < 4; ++kv_block) CHECK(pool.take() == kv_block);
   CHECK(pool.available() == 0);
@@ -41,7 +41,7 @@ TEST_CASE("the pool takes back only what it gave", "[cache]") {
   CHECK(pool.available() == 2);
 }
 
-TEST_CASE("a page is available again when its last holder has given it back", "[cache]") {
+TEST_CASE("a block is available again when its last holder has given it back", "[cache]") {
   BlockPool pool(2);
   const BlockId kv_block = pool.take();
   CHECK_FALSE(pool.is_held(1));
@@ -56,7 +56,7 @@ TEST_CASE("a page is available again when its last holder has given it back", "[
   CHECK_THROWS_AS(pool.give(kv_block), Error);
 }
 
-TEST_CASE("a registered page stays findable until it is evicted", "[cache]") {
+TEST_CASE("a registered block stays findable until it is evicted", "[cache]") {
   BlockPool pool(2);
   const BlockId kv_block = pool.take();
   CHECK_THROWS_AS(pool.put(1, named("a")), Error);  // nobody's
@@ -82,7 +82,7 @@ TEST_CASE("a registered page stays findable until it is evicted", "[cache]") {
   CHECK(pool.available() == 1);
 }
 
-TEST_CASE("the first page of a content keeps the name", "[cache]") {
+TEST_CASE("the first block of a content keeps the name", "[cache]") {
   BlockPool pool(3);
   for (int i = 0; i < 2; ++i) pool.put(pool.take(), named("a"));
   CHECK(pool.find(named("a")) == 0);
@@ -91,7 +91,7 @@ TEST_CASE("the first page of a content keeps the name", "[cache]") {
   CHECK(pool.find(named("a")) == 0);
 }
 
-TEST_CASE("the page that was given back first is evicted first", "[cache]") {
+TEST_CASE("the block that was given back first is evicted first", "[cache]") {
   BlockPool pool(4);
   for (const char* name : {"a", "b", "c", "d"}) pool.put(pool.take(), named(name));
   for (const BlockId kv_block : {2, 0, 3, 1}) pool.give(kv_block);

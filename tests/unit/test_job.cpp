@@ -85,7 +85,7 @@ engine:
   device: cpu
   numerics: invariant
   cuda_graphs: false
-  run_ahead: false
+  async_scheduling: false
   isa: avx2
   threads: 3
   max_batch_tokens: 512
@@ -122,6 +122,15 @@ run: {time_limit: 1h, progress_seconds: 0}
   CHECK(job.output.trace);
   CHECK(job.run.time_limit == 3600);
   CHECK(job.run.progress_seconds == 0);
+}
+
+TEST_CASE("a key is read by its older name, too", "[job]") {
+  const TempDir dir;
+  const std::string small = kSmall;
+  CHECK(load(dir, small).engine.async_scheduling);
+  CHECK_FALSE(load(dir, small + "engine: {run_ahead: false}\n").engine.async_scheduling);
+  CHECK_THROWS_WITH(load(dir, small + "engine: {run_ahead: false, async_scheduling: false}\n"),
+                    Catch::Matchers::Contains("is an older name of engine.async_scheduling"));
 }
 
 TEST_CASE("what only GPUs have is refused elsewhere", "[job]") {

@@ -22,7 +22,7 @@ void compare(const Fixture& fixture) {
   }
 }
 
-TEST_CASE("attention equals its plain twin bit for bit: head shapes", "[ops][attention]") {
+TEST_CASE("attention equals the reference bit for bit: head shapes", "[ops][attention]") {
   Random random(21);
   for (const DType dtype : {DType::bf16, DType::f32}) {
     for (const auto& [query_heads, kv_heads, head_dim] : {std::tuple{1, 1, 2},
@@ -44,7 +44,7 @@ TEST_CASE("attention equals its plain twin bit for bit: head shapes", "[ops][att
   }
 }
 
-TEST_CASE("attention equals its plain twin bit for bit: lengths, pages, windows",
+TEST_CASE("attention equals the reference bit for bit: lengths, blocks, windows",
           "[ops][attention]") {
   Random random(22);
   for (const DType dtype : {DType::bf16, DType::f32}) {
@@ -177,7 +177,7 @@ TEST_CASE("attention is accurate, and not the usual running form", "[ops][attent
   CHECK(running_differs > 50);
 }
 
-TEST_CASE("finish_qkv equals its plain twin bit for bit", "[ops][qkv]") {
+TEST_CASE("finish_qkv equals the reference bit for bit", "[ops][qkv]") {
   Random random(26);
   for (const DType dtype : {DType::bf16, DType::f32}) {
     for (const std::int64_t dim : {2, 10, 24, 32, 64, 80}) {

@@ -21,7 +21,7 @@ void compare(const ExpertProduct& p) {
   }
 }
 
-TEST_CASE("expert_linear equals its plain twin bit for bit", "[ops][experts]") {
+TEST_CASE("expert_linear equals the reference bit for bit", "[ops][experts]") {
   Random random(11);
   for (const DType dtype : {DType::bf16, DType::f32}) {
     for (const std::int64_t pairs : {0, 1, 2, 8, 13, 60, 250}) {
@@ -101,7 +101,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   });
 }
 
-TEST_CASE("route equals its plain twin bit for bit", "[ops][experts]") {
+TEST_CASE("route equals the reference bit for bit", "[ops][experts]") {
   Random random(14);
   for (const std::int64_t experts : {1, 2, 8, 15, 16, 17, 60, 128}) {
     for (const std::int64_t k : {1, 2, 8}) {
@@ -223,7 +223,7 @@ TEST_CASE("sort_pairs keeps the rows' order and says where each pair went", "[op
   }
 }
 
-TEST_CASE("combine equals its plain twin bit for bit, other orders do not", "[ops][experts]") {
+TEST_CASE("combine equals the reference bit for bit, other orders do not", "[ops][experts]") {
   Random random(15);
   const std::vector<std::vector<TreeNode>> trees = {
       {{0, 0}}, {{1, 0}, {1, 1}}, {{0, 0}, {0, 1}, {1, 1}}, {{0, 0}, {0, 1}, {0, 2}, {0, 3}}};
@@ -279,7 +279,7 @@ TEST_CASE("combine equals its plain twin bit for bit, other orders do not", "[op
   }
 }
 
-TEST_CASE("add_gated equals its plain twin bit for bit", "[ops][experts]") {
+TEST_CASE("add_gated equals the reference bit for bit", "[ops][experts]") {
   Random random(16);
   for (const std::int64_t columns : {1, 16, 100}) {
     const std::int64_t m = 13;

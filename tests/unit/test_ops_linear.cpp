@@ -51,7 +51,7 @@ std::vector<float> floats(const std::vector<std::byte>& bytes) {
   return values;
 }
 
-TEST_CASE("linear equals its plain twin bit for bit", "[ops][linear]") {
+TEST_CASE("linear equals the reference bit for bit", "[ops][linear]") {
   Random random(1);
   for (const DType dtype : {DType::bf16, DType::f32}) {
     // Every height of register tile, and one row more or less than whole tiles.
@@ -257,7 +257,7 @@ TEST_CASE("products are accurate", "[ops][linear]") {
   }
 }
 
-TEST_CASE("embed equals its plain twin bit for bit", "[ops][embed]") {
+TEST_CASE("embed equals the reference bit for bit", "[ops][embed]") {
   Random random(7);
   for (const DType dtype : {DType::bf16, DType::f32}) {
     const KCut cut = KCut::of(Segments::cut(900, 16, 4), {0, 4});

@@ -35,7 +35,7 @@ std::vector<std::byte> weight_sums_of(Ops& ops, const std::vector<float>& logits
   return bytes_of(ops, weight_sums);
 }
 
-TEST_CASE("block_masses equals its plain twin bit for bit", "[ops][masses]") {
+TEST_CASE("block_weight_sums equals the reference bit for bit", "[ops][masses]") {
   Random random(21);
   for (const auto& shape :
        {std::pair{0, 300}, {1, 1}, {1, 15}, {1, 256}, {2, 257}, {3, 1000}, {5, 700}, {33, 2048}}) {

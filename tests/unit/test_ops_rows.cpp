@@ -22,7 +22,7 @@ void same_bits(Run run) {
   }
 }
 
-TEST_CASE("rms_norm equals its plain twin bit for bit", "[ops][norm]") {
+TEST_CASE("rms_norm equals the reference bit for bit", "[ops][norm]") {
   Random random(11);
   for (const DType dtype : kTypes) {
     for (const auto& [rows, columns] :
@@ -70,7 +70,7 @@ TEST_CASE("rms_norm is accurate and its lanes matter", "[ops][norm]") {
   CHECK(other_order > 0);
 }
 
-TEST_CASE("swiglu equals its plain twin bit for bit", "[ops][swiglu]") {
+TEST_CASE("swiglu equals the reference bit for bit", "[ops][swiglu]") {
   Random random(13);
   for (const DType dtype : kTypes) {
     for (const auto& [rows, features] : {std::pair{0, 8}, {1, 3}, {2, 16}, {7, 100}, {40, 1000}}) {
@@ -97,7 +97,7 @@ TEST_CASE("swiglu is accurate", "[ops][swiglu]") {
   }
 }
 
-TEST_CASE("add_tree equals its plain twin bit for bit", "[ops][tree]") {
+TEST_CASE("add_tree equals the reference bit for bit", "[ops][tree]") {
   Random random(15);
   const std::vector<std::vector<TreeNode>> covers = {
       {{0, 0}},
@@ -186,7 +186,7 @@ TEST_CASE("gather_rows copies rows", "[ops][gather]") {
   }
 }
 
-TEST_CASE("block_maxima equals its plain twin bit for bit", "[ops][maxima]") {
+TEST_CASE("block_maxima equals the reference bit for bit", "[ops][maxima]") {
   Random random(18);
   const float infinity = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -215,7 +215,7 @@ TEST_CASE("block_maxima equals its plain twin bit for bit", "[ops][maxima]") {
   }
 }
 
-TEST_CASE("rotary_table equals its plain twin and is accurate", "[ops][rotary]") {
+TEST_CASE("rotary_table equals the reference and is accurate", "[ops][rotary]") {
   std::vector<float> frequencies;
   for (int j = 0; j < 21; ++j) frequencies.push_back(static_cast<float>(pow_d(1e6, -j / 21.0)));
   for (const std::vector<std::int32_t>& positions :

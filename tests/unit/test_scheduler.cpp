@@ -90,7 +90,7 @@ TEST_CASE("steps follow the rules", "[scheduler]") {
   }
 }
 
-TEST_CASE("pages follow positions and are freed at the end", "[scheduler]") {
+TEST_CASE("blocks follow positions and are freed at the end", "[scheduler]") {
   Scheduler scheduler(limits(8, 4, 0, 4, 4));
   scheduler.add(7, 5, 12);
   CHECK(scheduler.waiting() == 1);

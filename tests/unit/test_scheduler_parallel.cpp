@@ -97,7 +97,7 @@ TEST_CASE("sequences have a home, long prompts the whole group", "[scheduler]") 
   }
 }
 
-TEST_CASE("a shared prompt has pages everywhere until its end", "[scheduler]") {
+TEST_CASE("a shared prompt has blocks everywhere until its end", "[scheduler]") {
   Driver driver(with_sp(limits(4, 4, 0, 4, 8), 2, 10));
   driver.add({11, 14});
   const Scheduler& scheduler = driver.scheduler;
@@ -183,7 +183,7 @@ TEST_CASE("what will not be admitted does not count", "[scheduler]") {
   }
 }
 
-TEST_CASE("pages of a sequence in flight are not taken", "[scheduler]") {
+TEST_CASE("blocks of a sequence in flight are not taken", "[scheduler]") {
   // Four blocks of two tokens; 0 and 1 prefill in different steps.
   Driver driver(with_batches(limits(64, 8, 0, 2, 4), 2));
   driver.add({4, 7});
@@ -204,7 +204,7 @@ TEST_CASE("pages of a sequence in flight are not taken", "[scheduler]") {
   CHECK(scheduler.waiting() == 1);
 }
 
-TEST_CASE("what is thrown out starts nowhere in the same step", "[scheduler][ahead]") {
+TEST_CASE("what is preempted starts nowhere in the same step", "[scheduler][async]") {
   // 2 loses its block at rank 0 to 0, while rank 1 is free again: its last token may not be known.
   Driver driver(with_sp(limits(16, 4, 0, 4, 2), 2, 100));
   CHECK(steps_of(driver, {{4, 8}, {4, 5}, {4, 6}}) ==

@@ -12,7 +12,7 @@
 namespace weft {
 namespace {
 
-TEST_CASE("a page's hash covers all tokens up to its end", "[prefix]") {
+TEST_CASE("a block's hash covers all tokens up to its end", "[prefix]") {
   const std::vector<TokenId> tokens = {1, 2, 3, 4, 1, 2, 3, 4, 5};
   const auto hashes = prefix_hashes(tokens, 2);
   REQUIRE(hashes.size() == 4);  // the fifth block is not full
@@ -50,7 +50,7 @@ TEST_CASE("promises wake those who wait, in their order", "[prefix]") {
   CHECK(kv_blocks.empty());
 }
 
-TEST_CASE("full pages of prompts are computed once", "[prefix]") {
+TEST_CASE("full blocks of prompts are computed once", "[prefix]") {
   struct Case {
     const char* what;
     SchedulerLimits limits;
@@ -137,7 +137,7 @@ TEST_CASE("full pages of prompts are computed once", "[prefix]") {
   }
 }
 
-TEST_CASE("shared pages are the same pages", "[prefix]") {
+TEST_CASE("shared blocks are the same blocks", "[prefix]") {
   Driver driver(limits(64, 8, 0, 4, 6));
   for (const std::int64_t length : {9, 10, 11}) driver.add({length, 14, "ab"});
   driver.step();
@@ -175,7 +175,7 @@ TEST_CASE("a promise that is withdrawn lets the next one compute", "[prefix]") {
   CHECK(tight.scheduler.prefix_tokens_taken_over() == 0 + 4);
 }
 
-TEST_CASE("hashes must belong to full pages", "[prefix]") {
+TEST_CASE("hashes must belong to full blocks", "[prefix]") {
   Scheduler scheduler(limits(64, 8, 0, 4, 20));
   CHECK_THROWS_AS(scheduler.add(0, 7, 9, blocks_named("ab")), Error);
   CHECK_NOTHROW(scheduler.add(0, 8, 9, blocks_named("ab")));

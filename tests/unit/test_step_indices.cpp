@@ -36,7 +36,7 @@ TEST_CASE("rows of the embedding table by rank", "[step]") {
   CHECK_THROWS_AS(TableLookup::of(outside, ranks, 0), Error);
 }
 
-TEST_CASE("rows of tokens that are kept", "[step][ahead]") {
+TEST_CASE("rows of tokens on the device", "[step][async]") {
   const std::vector<TokenId> tokens = {5, device_token(0), 7, device_token(3)};
   const TableLookup lookup = TableLookup::of(tokens, std::vector<Range>{{0, 20}}, 0);
   CHECK(lookup.device_tokens == 2);
@@ -46,7 +46,7 @@ TEST_CASE("rows of tokens that are kept", "[step][ahead]") {
   CHECK(lookup.order == Numbers{0, 1, 2, 3});
 }
 
-TEST_CASE("kept tokens are looked up by all ranks that hold anything", "[step][ahead]") {
+TEST_CASE("tokens on the device are looked up by all ranks that hold anything", "[step][async]") {
   const std::vector<TokenId> tokens = {5, device_token(4), 7, 6, device_token(0), 11};
   const std::vector<Range> ranks = {{0, 6}, {6, 6}, {6, 20}};
   const TableLookup last = TableLookup::of(tokens, ranks, 2);

@@ -377,7 +377,7 @@ void add_bench(CLI::App& app, Action& action) {
                     "also 4,096 prompt tokens, and decode behind 8,192");
   command->add_flag("--no-graphs", options->no_graphs,
                     "on GPUs: launch every step kernel by kernel");
-  command->add_flag("--no-run-ahead", options->no_async_scheduling,
+  command->add_flag("--no-async-scheduling,--no-run-ahead", options->no_async_scheduling,
                     "with --parts, on a GPU: launch no step before the tokens of the one before it "
                     "are read");
   command->add_flag("--parts", options->parts,

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "app/exit_status.h"
+#include "base/exit_status.h"
 #include "base/dtype.h"
 #include "base/types.h"
 #include "engine/request.h"

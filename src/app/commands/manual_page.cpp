@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "app/commands/command_outline.h"
-#include "app/exit_status.h"
+#include "base/exit_status.h"
 #include "app/job/job.h"
 #include "base/version.h"
 

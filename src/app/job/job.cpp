@@ -17,7 +17,10 @@ std::string_view name_in(const std::array<std::string_view, N>& names, Enum valu
 
 std::vector<std::string_view> key_paths() {
   std::vector<std::string_view> paths;
-  for (const JobKey& key : job_keys()) paths.push_back(key.path);
+  for (const JobKey& key : job_keys()) {
+    paths.push_back(key.path);
+    if (!key.old_path.empty()) paths.push_back(key.old_path);
+  }
   return paths;
 }
 
@@ -25,6 +28,17 @@ std::vector<std::string_view> key_paths() {
 void read_key(const JobKey& key, const YamlValue& value, Job& job) {
   check_type(key.type, value);
   key.read(value, job);
+}
+
+/// The key's value, by the name that it has or had; null where there is none. Throws UserError for
+/// both.
+const YamlValue* find_value(const JobKey& key, const YamlDocument& document) {
+  const YamlValue* const value = document.find(key.path);
+  const YamlValue* const old = key.old_path.empty() ? nullptr : document.find(key.old_path);
+  if (value != nullptr && old != nullptr) {
+    old->refuse(fmt::format("is an older name of {}, which is there, too", key.path));
+  }
+  return value != nullptr ? value : old;
 }
 
 /// Rules that tie two keys together.
@@ -79,7 +93,7 @@ Job load_job(const std::filesystem::path& file, std::span<const std::string> ove
   for (const std::string& assignment : overrides) document.set(assignment);
   Job job;
   for (const JobKey& key : job_keys()) {
-    const YamlValue* value = document.find(key.path);
+    const YamlValue* value = find_value(key, document);
     if (value != nullptr) {
       read_key(key, *value, job);
     } else if (key.required) {

@@ -148,6 +148,7 @@ struct JobKey {
   bool required = false;
   std::function<void(const YamlValue& value, Job& job)> read;  ///< a value of that type
   std::function<std::string(const Job& job)> write;  ///< as YAML flow text, paths absolute
+  std::string_view old_path = {};  ///< its name in earlier versions, which is still read
 };
 std::span<const JobKey> job_keys();
 

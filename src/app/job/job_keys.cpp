@@ -181,10 +181,10 @@ std::vector<JobKey> other_keys() { return {
        j.engine.cuda_graphs = choice == 0 ? std::optional<bool>() : choice == 1;
      },
      [](const Job& j) { return j.engine.cuda_graphs ? written(*j.engine.cuda_graphs) : "auto"; }},
-    {"engine.run_ahead", types::boolean(),
+    {"engine.async_scheduling", types::boolean(),
      "Asynchronous scheduling: submit a step before the host has the tokens of the one in flight. On GPUs, with pp = 1 and ep = 1; the bits do not depend on it.", false,
      [](const Value& v, Job& j) { j.engine.async_scheduling = v.boolean(); },
-     [](const Job& j) { return written(j.engine.async_scheduling); }},
+     [](const Job& j) { return written(j.engine.async_scheduling); }, "engine.run_ahead"},
     {"engine.isa", names_of<Isa>(5),
      "Instruction set of CPU ranks; the bits do not depend on it.", false,
      [](const Value& v, Job& j) { j.engine.isa = named<Isa>(v); },

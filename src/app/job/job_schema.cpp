@@ -125,6 +125,10 @@ std::string job_schema() {
     const std::string section = key.path.substr(0, dot);
     if (!schema["properties"].contains(section)) add(schema, section, object_schema(), false);
     add(schema["properties"][section], key.path.substr(dot + 1), schema_of(key), key.required);
+    if (key.old_path.empty()) continue;
+    ordered old = schema_of(key);
+    old["deprecated"] = true;
+    add(schema["properties"][section], std::string(key.old_path.substr(dot + 1)), old, false);
   }
   for (auto& [name, section] : schema["properties"].items()) {
     if (!section.contains("properties")) continue;

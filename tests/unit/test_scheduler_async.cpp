@@ -71,7 +71,7 @@ class AheadDriver {
   std::set<std::int64_t> gone_;       ///< that reached a limit
 };
 
-TEST_CASE("ends that are known a step late", "[scheduler][ahead]") {
+TEST_CASE("ends that are known a step late", "[scheduler][async]") {
   struct Case {
     const char* what;
     SchedulerLimits limits;
@@ -132,7 +132,7 @@ TEST_CASE("ends that are known a step late", "[scheduler][ahead]") {
   }
 }
 
-TEST_CASE("what cannot end", "[scheduler][ahead]") {
+TEST_CASE("what cannot end", "[scheduler][async]") {
   Scheduler scheduler(limits(64, 8, 0, 4, 20));
   CHECK_THROWS_AS(scheduler.end(0), Error);
   scheduler.add(0, 3, 9);
@@ -213,7 +213,7 @@ void simulate(std::uint32_t seed, const SchedulerLimits& limits, bool hashed) {
   REQUIRE(scheduler.available() == limits.kv_blocks);
 }
 
-TEST_CASE("random loads whose ends are known a step late", "[scheduler][ahead]") {
+TEST_CASE("random loads whose ends are known a step late", "[scheduler][async]") {
   for (std::uint32_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
     simulate(seed, limits(12, 6, 5, 2, 9), seed % 3 != 0);

@@ -5,11 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "ahead_run.h"
+#include "async_run.h"
 #include "catch.h"
 #include "comm/mpi_group.h"
 #include "engine/logit_edits.h"
 #include "support/moe_configs.h"
+#include "support/skip.h"
 
 namespace weft::test {
 namespace {
@@ -71,7 +72,7 @@ std::vector<Request> some_long_requests(std::int64_t count) {
 
 }  // namespace
 
-TEST_CASE("one digest for layouts whose steps run ahead", "[cuda][ahead][layout]") {
+TEST_CASE("one digest for layouts whose steps are asynchronous", "[cuda][async][layout]") {
   const int ranks = make_world_group()->size();
   const std::vector<Request> requests = some_long_requests(10);
   // The second vocabulary has fewer blocks than three ranks.
@@ -89,7 +90,8 @@ TEST_CASE("one digest for layouts whose steps run ahead", "[cuda][ahead][layout]
   }
 }
 
-TEST_CASE("one digest for requests of every kind whose steps run ahead", "[cuda][ahead][layout]") {
+TEST_CASE("one digest for requests of every kind with asynchronous steps",
+          "[cuda][async][layout]") {
   const int ranks = make_world_group()->size();
   const SyntheticModel model(ahead_config("llama"), DType::f32, 62);
   ReplicaOptions options = sharing();
@@ -119,11 +121,11 @@ TEST_CASE("one digest for requests of every kind whose steps run ahead", "[cuda]
   }
 }
 
-TEST_CASE("one digest with few pages and steps that run ahead", "[cuda][ahead][layout]") {
+TEST_CASE("one digest with few blocks and asynchronous steps", "[cuda][async][layout]") {
   // Each rank decodes sequences of its own, and throws some out that another one could take at
   // once.
   const int ranks = make_world_group()->size();
-  if (ranks == 1) return;
+  WEFT_SKIP_IF(ranks == 1, "one rank");
   const SyntheticModel model(ahead_config("llama"), DType::f32, 63);
   ReplicaOptions options = without_digests();
   options.block_tokens = 16;
@@ -141,7 +143,7 @@ TEST_CASE("one digest with few pages and steps that run ahead", "[cuda][ahead][l
   CHECK(outcome.stats.async_steps > 8);
 }
 
-TEST_CASE("one digest for recorded steps that run ahead", "[cuda][ahead][layout]") {
+TEST_CASE("one digest for recorded asynchronous steps", "[cuda][async][layout]") {
   // Ranks that exchange partial sums by way of the host record nothing: sp ranks have whole ones.
   const int ranks = make_world_group()->size();
   const SyntheticModel model(ahead_config("llama"), DType::f32, 64);
@@ -158,9 +160,9 @@ TEST_CASE("one digest for recorded steps that run ahead", "[cuda][ahead][layout]
   CHECK(outcome.recorder.replayed > 0);
 }
 
-TEST_CASE("one digest for experts whose steps run ahead", "[cuda][ahead][layout][experts]") {
+TEST_CASE("one digest for experts with asynchronous steps", "[cuda][async][layout][experts]") {
   const int ranks = make_world_group()->size();
-  if (ranks == 1) return;  // test_run_ahead.cpp has that
+  WEFT_SKIP_IF(ranks == 1, "one rank: test_async_scheduling.cpp has that");
   std::vector<MoeCase> cases = moe_cases();
   cases.resize(2);
   for (MoeCase& test : cases) {

@@ -1,4 +1,4 @@
-#include "ahead_run.h"
+#include "async_run.h"
 
 #include <algorithm>
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "ahead_run.h"
+#include "async_run.h"
 #include "catch.h"
 #include "engine/logit_edits.h"
 #include "ops/rank_merge.h"
@@ -15,7 +15,7 @@
 
 namespace weft::test {
 
-TEST_CASE("answers of several queries are on their way", "[cuda][sampling][ahead]") {
+TEST_CASE("results of several requests are on their way", "[cuda][sampling][async]") {
   const auto ops = testing::make_device(1);
   RowSampler& sampler = *ops->sampler();
   constexpr std::int64_t kRows = 3;
@@ -72,7 +72,7 @@ TEST_CASE("answers of several queries are on their way", "[cuda][sampling][ahead
   CHECK_THROWS_AS(start(0, {5, -1, -1}, 0), Error);
 }
 
-TEST_CASE("kept tokens are found at the ranks that hold them", "[cuda][ahead]") {
+TEST_CASE("tokens on the device are found at the ranks that hold them", "[cuda][async]") {
   const auto ops = testing::make_device(1);
   const auto array = [&](const std::vector<std::int32_t>& values) {
     Buffer buffer(ops->memory(), values.size() * sizeof(std::int32_t));
@@ -111,7 +111,7 @@ TEST_CASE("kept tokens are found at the ranks that hold them", "[cuda][ahead]") 
   }
 }
 
-TEST_CASE("steps that run ahead change no bit", "[cuda][ahead]") {
+TEST_CASE("asynchronous steps change no bit", "[cuda][async]") {
   for (const DType dtype : {DType::bf16, DType::f32}) {
     const SyntheticModel model(ahead_config("qwen3"), dtype, 51);
     for (const bool graphs : {false, true}) {
@@ -128,7 +128,7 @@ TEST_CASE("steps that run ahead change no bit", "[cuda][ahead]") {
   }
 }
 
-TEST_CASE("steps run ahead of requests of every kind", "[cuda][ahead]") {
+TEST_CASE("asynchronous steps for requests of every kind", "[cuda][async]") {
   const SyntheticModel model(ahead_config("qwen3"), DType::bf16, 52);
   std::vector<Request> requests = mixed_requests();
   ReplicaOptions options = without_digests();
@@ -146,7 +146,7 @@ TEST_CASE("steps run ahead of requests of every kind", "[cuda][ahead]") {
   CHECK(known.stats.async_steps == known.stats.steps - 1);
 }
 
-TEST_CASE("a step lands first when the host must know its tokens", "[cuda][ahead]") {
+TEST_CASE("a step lands first when the host must know its tokens", "[cuda][async]") {
   const SyntheticModel model(ahead_config("llama"), DType::f32, 53);
   std::vector<Request> requests = plain_requests(3);
   const auto ahead_with = [&](const std::function<void(Request&)>& change) {
@@ -175,7 +175,7 @@ TEST_CASE("a step lands first when the host must know its tokens", "[cuda][ahead
   CHECK(check_ahead(model, requests, digests).stats.async_steps == 0);
 }
 
-TEST_CASE("steps run ahead with few pages", "[cuda][ahead]") {
+TEST_CASE("asynchronous steps with few blocks", "[cuda][async]") {
   const SyntheticModel model(ahead_config("qwen3"), DType::bf16, 54);
   ReplicaOptions options = without_digests();
   options.block_tokens = 16;
@@ -197,7 +197,7 @@ TEST_CASE("steps run ahead with few pages", "[cuda][ahead]") {
   check_ahead(model, requests, options);
 }
 
-TEST_CASE("steps run ahead of prompts with common beginnings", "[cuda][ahead]") {
+TEST_CASE("asynchronous steps for prompts with common beginnings", "[cuda][async]") {
   const SyntheticModel model(ahead_config("qwen3"), DType::bf16, 55);
   std::vector<Request> requests = plain_requests(9);
   const std::vector<TokenId> beginning = varied_requests(1, kAheadVocab, 5, 64, 1).front().prompt;
@@ -214,14 +214,14 @@ TEST_CASE("steps run ahead of prompts with common beginnings", "[cuda][ahead]") 
   CHECK(outcome.stats.prefix_tokens_taken_over > 100);
 }
 
-TEST_CASE("steps of models with experts run ahead", "[cuda][ahead][experts]") {
+TEST_CASE("asynchronous steps of models with experts", "[cuda][async][experts]") {
   MoeCase test = moe_cases().front();
   test.config["vocab_size"] = kAheadVocab;
   const SyntheticModel model(test.config, test.dtype, 56);
   CHECK(check_ahead(model, plain_requests(6), without_digests()).stats.async_steps > 5);
 }
 
-TEST_CASE("what is in flight at the end is kept", "[cuda][ahead]") {
+TEST_CASE("what is in flight at the end is kept", "[cuda][async]") {
   const SyntheticModel model(ahead_config("llama"), DType::f32, 57);
   const std::vector<Request> requests = plain_requests(8);
   const auto alone = make_self_group();
