@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/short_job.sh
 
 weft_install weft_needs weft_clang_needs
-weft_targets=weft weft_build build-clang -DWEFT_WERROR=ON -DWEFT_TESTS=OFF -DWEFT_CUDA=OFF \
+weft_targets=weft weft_build build-clang -DWEFT_WERROR=ON -DWEFT_TESTS=OFF -DWEFT_CUDA=OFF -DWEFT_UNITY=ON \
   -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
 weft_short_job build-clang/bin/weft build-clang/job 1
 if [ -x build/bin/weft ]; then
