@@ -92,7 +92,7 @@ Times microseconds_a_row(Sampler& chooser, const Tensor& logits, const Kind& kin
 
 void print_sampling_times(Ops& ops, std::int64_t vocab) {
   const std::unique_ptr<Group> group = make_self_group();
-  Vocabulary vocabulary({{0, vocab}}, kRows, ops, *group);
+  Vocabulary vocabulary(std::vector<Range>{{0, vocab}}, kRows, ops, *group);
   Sampler chooser(vocabulary, {}, false);
   Sampler digesting(vocabulary, {}, true);
   const Buffer buffer(ops.memory(), static_cast<Bytes>(kRows * vocab) * sizeof(float));
