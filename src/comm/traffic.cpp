@@ -77,6 +77,15 @@ Traffic& Traffic::operator-=(const Traffic& other) {
   return *this;
 }
 
+Traffic& Traffic::operator*=(std::int64_t times) {
+  for (Transfer& transfer : transfers_) {
+    transfer.calls *= times;
+    transfer.sent *= static_cast<Bytes>(times);
+    transfer.received *= static_cast<Bytes>(times);
+  }
+  return *this;
+}
+
 void Traffic::all_gather(Primitive axis, int rank, std::span<const Bytes> counts) {
   if (counts.size() == 1) return;
   const auto peers = static_cast<Bytes>(counts.size() - 1);

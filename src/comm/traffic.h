@@ -40,6 +40,8 @@ class Traffic {
   Traffic& operator+=(const Traffic& other);
   /// For what was counted since `other`.
   Traffic& operator-=(const Traffic& other);
+  /// For what happens so many times.
+  Traffic& operator*=(std::int64_t times);
   bool operator==(const Traffic&) const = default;
 
   /// Adds an operation with the arguments that Group has, as rank `rank` of the group sees it.

@@ -20,16 +20,16 @@ std::vector<TokenId> tokens_of(const PlannedStep& step, bool kept, std::int64_t 
 
 }  // namespace
 
-PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout, std::int64_t most_context) {
+PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout) {
   const SchedulerLimits& limits = sizes.limits;
   PlannedStep step;
-  step.on_rank.sequences =
-      std::min(ceil_div(limits.max_sequences, layout.pp), limits.max_batch_tokens);
+  step.on_rank.context = sizes.max_sequence_length / 2;
   step.on_rank.rows = 1;
   step.kept = sizes.async_scheduling;
-  const std::int64_t room = limits.kv_blocks * limits.block_tokens / limits.max_sequences;
-  const std::int64_t most = std::min(most_context, sizes.max_sequence_length / 2);
-  step.on_rank.context = std::clamp<std::int64_t>(room - 1, 0, most);
+  const std::int64_t room =
+      limits.kv_blocks / ceil_div(step.on_rank.context + 1, limits.block_tokens);
+  const std::int64_t running = std::clamp<std::int64_t>(room, 1, limits.max_sequences);
+  step.on_rank.sequences = std::min(ceil_div(running, layout.pp), limits.max_batch_tokens);
   return step;
 }
 
@@ -62,16 +62,15 @@ std::vector<Traffic> traffic_of(const PlannedStep& step, const Layout& layout,
   // The last run of a shared prompt is the first rank's.
   counts.samples.front() = step.on_rank.sequences;
   const MoePartition& moe = parts.front().moe;
-  RouteCounts routes;
   if (parts.front().config.has_experts()) {
     counts.domains.assign(static_cast<std::size_t>(moe.coordinates.domains()), rows);
-    routes = count_routes(moe, counts.domains,
-                          balanced_experts(moe.config, moe.coordinates.domains() * rows));
+    counts.layers_alike = true;
+    counts.routes = {count_routes(moe, counts.domains,
+                                  balanced_experts(moe.config, moe.coordinates.domains() * rows))};
   }
   std::vector<Traffic> traffic;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::size_t in_group = i % static_cast<std::size_t>(std::max(layout.tp, layout.ep));
-    counts.routes.assign(static_cast<std::size_t>(sparse_layers(parts[i])), routes);
     traffic.push_back(
         step_traffic(parts[i], shape, static_cast<int>(in_group) / layout.tp, counts, digest));
   }

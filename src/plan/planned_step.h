@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "comm/traffic.h"
@@ -24,13 +23,9 @@ struct PlannedStep {
   }
 };
 
-inline constexpr std::int64_t kAnyContext = std::numeric_limits<std::int64_t>::max();
-
-/// One row of each of the sequences that a step takes when every sp rank has max_sequences at home,
-/// behind half of the longest sequence, what the cache has room for or `most_context`, whichever is
-/// least.
-PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout,
-                        std::int64_t most_context = kAnyContext);
+/// One row of each of the sequences that a step takes, each behind half of the longest sequence,
+/// when every sp rank has max_sequences at home, or as many as its cache has room for.
+PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout);
 
 /// As many new prompts, each of nearly the longest sequence, as fill max_batch_tokens rows of every
 /// sp rank; shared by the sp ranks where they are long enough.

@@ -44,11 +44,11 @@ StepPrediction predict(const PlannedStep& step, const Layout& layout,
 }
 
 SpeedPrediction predict_speed(const LayoutVerdict& verdict, const MachineLimits& limits,
-                              bool digest, std::int64_t most_context) {
+                              bool digest) {
   require(verdict.sizes.has_value(), "{} is not possible", to_string(verdict.layout));
   const EngineSizes& sizes = *verdict.sizes;
   SpeedPrediction speed;
-  speed.decode_step = decode_step(sizes, verdict.layout, most_context);
+  speed.decode_step = decode_step(sizes, verdict.layout);
   speed.prefill_step = prefill_step(sizes, verdict.layout);
   const auto predicted = [&](const PlannedStep& step) {
     return predict(step, verdict.layout, verdict.parts,

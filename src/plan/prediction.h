@@ -35,7 +35,7 @@ StepPrediction predict(const PlannedStep& step, const Layout& layout,
                        const std::vector<Partition>& parts, const std::vector<Traffic>& traffic,
                        const MachineLimits& limits);
 
-/// Both kinds of a possible layout; see decode_step for `most_context`.
+/// Both kinds of a possible layout.
 struct SpeedPrediction {
   PlannedStep decode_step;
   PlannedStep prefill_step;
@@ -43,6 +43,6 @@ struct SpeedPrediction {
   StepPrediction prefill;
 };
 SpeedPrediction predict_speed(const LayoutVerdict& verdict, const MachineLimits& limits,
-                              bool digest, std::int64_t most_context = kAnyContext);
+                              bool digest);
 
 }  // namespace weft

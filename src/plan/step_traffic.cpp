@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -48,20 +49,20 @@ class StepSum {
     } else {
       traffic_.receive(Primitive::pp, residual_bytes(step_.rows));
     }
-    for (std::int64_t i = stage.attention_layers().size(); i > 0; --i) {
+    add(stage.attention_layers().size(), [&] {
       if (shares) exchange_keys();
       leave(part_.o_tree);
-    }
-    auto routes = step_.routes.begin();
-    const Range ffns = stage.ffn_layers();
-    for (std::int64_t layer = ffns.begin; layer < ffns.end; ++layer) {
-      if (!part_.config.moe.is_sparse(layer)) {
-        leave(part_.down_tree);
-        continue;
-      }
-      require(routes != step_.routes.end(), "routes of {} layers are too few", step_.routes.size());
-      dispatcher_rows(*routes++);
-      if (part_.moe.shared()) leave(part_.moe.shared_tree);
+    });
+    const std::int64_t sparse = sparse_layers(part_);
+    add(stage.ffn_layers().size() - sparse, [&] { leave(part_.down_tree); });
+    const auto layers = static_cast<std::int64_t>(step_.routes.size());
+    require(layers == (step_.layers_alike ? std::min<std::int64_t>(layers, 1) : sparse),
+            "routes of {} layers for {}", layers, sparse);
+    for (const RouteCounts& routes : step_.routes) {
+      add(step_.layers_alike ? sparse : 1, [&] {
+        dispatcher_rows(routes);
+        if (part_.moe.shared()) leave(part_.moe.shared_tree);
+      });
     }
     if (!stage.last()) traffic_.send(Primitive::pp, residual_bytes(step_.rows));
   }
@@ -110,6 +111,16 @@ class StepSum {
  private:
   [[nodiscard]] Bytes residual_bytes(std::int64_t rows) const {
     return bytes_of(rows, part_.config.hidden, sizeof(float));
+  }
+
+  /// What `layer` adds, for so many layers.
+  template <typename Layer>
+  void add(std::int64_t layers, const Layer& layer) {
+    if (layers == 0) return;
+    const Traffic before = std::exchange(traffic_, {});
+    layer();
+    traffic_ *= layers;
+    traffic_ += before;
   }
 
   void gather_equal(Primitive axis, int rank, int ranks, Bytes bytes) {

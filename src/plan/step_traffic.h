@@ -20,6 +20,7 @@ struct StepRows {
   std::vector<std::int64_t> shared;     ///< rows of shared prompts that each sp rank computes
   std::vector<std::int64_t> domains;    ///< rows of each domain of the expert group
   std::vector<RouteCounts> routes;      ///< of each layer with experts in the rank's stage
+  bool layers_alike = false;            ///< the first of `routes` holds for all of these layers
   std::vector<std::int64_t> samples;    ///< rows of each sp rank from which tokens are chosen
 };
 

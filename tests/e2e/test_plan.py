@@ -58,8 +58,10 @@ class Plan(WeftTest):
                 last = tuple(int(size) for size in axes.group(1).split())
                 self.assertNotIn(last, rows)
                 rows[last] = axes.group(2)
-            elif re.match(r" {36}and: ", line):
+            elif re.match(r" {27}and: ", line):
                 rows[last] += "\n" + line.strip()
+            elif re.match(r" {27}", line):  # a reason goes on
+                rows[last] += " " + line.strip()
         return rows
 
     def test_plan_says_what_a_run_holds(self):
@@ -74,7 +76,8 @@ class Plan(WeftTest):
                                    (6, {"tp": 2, "pp": 3}, 6)]:
             with self.subTest(axes=axes):
                 settings = [f"parallel.{axis}={size}" for axis, size in axes.items()]
-                plan = self.weft("plan", job, *[w for s in settings for w in ("--set", s)]).out
+                plan = self.weft("plan", job, "--verbose",
+                                 *[w for s in settings for w in ("--set", s)]).out
                 rows = re.findall(r"^ +\d+ +\d+" + 5 * amount + "  [^ ]", plan, flags=re.MULTILINE)
                 self.assertEqual(len(rows), lines, plan)
                 output = self.folder / f"planned-{'-'.join(settings)}"
@@ -87,7 +90,7 @@ class Plan(WeftTest):
         job = self.write_job("table", DATA / "adder_prompts.jsonl", engine__kv_memory="64MiB")
         for ranks, legal, illegal in [(6, [1, 2, 3, 6], []), (9, [1, 3], [9]), (1, [1], [])]:
             with self.subTest(ranks=ranks):
-                table = self.weft("plan", job, "--ranks", ranks).out
+                table = self.weft("plan", job, "--ranks", ranks, "--all").out
                 # tp, pp, sp, ep, dp; here the lines that have tp and dp alone.
                 lines = {int(m.group(1)): m.group(0) for m in re.finditer(
                     r"^ +(\d+) +1 +1 +1 +\d+ +.*$", table, flags=re.MULTILINE)}
@@ -110,8 +113,8 @@ class Plan(WeftTest):
         found = []
         for folder in (model, source):
             text = self.weft("plan", self.job("before", model=folder), "--ranks", 4).out
-            found.append([line for line in text.splitlines()
-                          if not re.match("model |memory |          not converted yet", line)])
+            found.append([line for line in text.splitlines() if not re.match(
+                "model |memory |  +.nine tenths|          not converted yet", line)])
         self.assertIn("not converted yet", text)
         self.assertEqual(found[0], found[1])
 
@@ -146,12 +149,12 @@ class Plan(WeftTest):
                 r"ep=2 does not apply to prefill \(ffn\): ep divides experts only, and the model"]):
             self.assertRegex(reason, pattern)
         self.assertEqual(len(reasons), 4, result.out)
-        row = self.rows_of(self.weft("plan", self.job("rows"), "--ranks", 9).out)[9, 1, 1, 1, 1]
-        self.assertRegex(row, r"^not possible: tp=9: the attention.*\nand: tp=9: the ffn")
+        row = self.rows_of(self.weft("plan", self.job("rows"), "--ranks", 9, "--all").out)[9, 1, 1, 1, 1]
+        self.assertRegex(row, r"^not possible: tp=9: the attention(?s:.*)\nand: tp=9: the ffn")
 
     def test_map_of_a_dense_model(self):
         text = self.weft("plan", self.job("map", parallel__tp=2, parallel__sp=2,
-                                          parallel__pp=2)).out
+                                          parallel__pp=2), "--verbose").out
         entries = re.findall(r"(?m)^  (prefill|decode) +(\S.*?\S) +(tp|pp|sp|ep|dp)=2 +(.*)$", text)
         self.assertEqual({axis for _, _, axis, _ in entries}, {"tp", "pp", "sp"})
         modules = {module for _, module, _, _ in entries}
@@ -171,7 +174,7 @@ class Plan(WeftTest):
 
     def test_map_of_a_model_with_experts(self):
         text = self.weft("plan", self.job("moe-map", self.model_with_experts(), parallel__sp=3,
-                                          parallel__ep=3)).out
+                                          parallel__ep=3), "--verbose").out
         self.assertRegex(text, r"(?m)^  decode +experts +ep=3 +experts; tokens to experts")
         self.assertRegex(text, r"(?m)^  prefill +experts +sp=3 +rows of long prompts")
         self.assertNotRegex(text, r"(?m)^  (prefill|decode) +ffn ")  # all layers have experts
@@ -179,7 +182,7 @@ class Plan(WeftTest):
 
     def test_table_has_every_layout_of_experts(self):
         text = self.weft("plan", self.job("moe-table", self.model_with_experts()), "--ranks",
-                         4).out
+                         4, "--all", "--verbose").out
         rows = self.rows_of(text)
         sizes = (1, 2, 4)
         self.assertEqual(set(rows), {(tp, pp, sp, ep, 4 // (tp * pp * sp))
@@ -201,8 +204,39 @@ class Plan(WeftTest):
         for other in NOT_BUILT:
             self.assertIn(other, text)
         six = self.rows_of(self.weft("plan", self.job("moe-six", self.model_with_experts()),
-                                     "--ranks", 6).out)
+                                     "--ranks", 6, "--all").out)
         self.assertIn("ep=3 with tp=2: one must be a multiple of the other", six[2, 1, 3, 3, 1])
+
+    def test_table_is_sorted_and_short(self):
+        """The best ten by what is asked for, in 100 columns; the same in JSON."""
+        job = self.job("sorted", self.model_with_experts())
+        limits = ("--ranks", 16, "--limits", "40,200,10,2")
+        for order, column in [("decode", -2), ("prefill", -1)]:
+            with self.subTest(order=order):
+                text = self.weft("plan", job, *limits, "--sort", order).out
+                rates = [int(row.split()[column]) for row in self.rows_of(text).values()]
+                self.assertEqual(len(rates), 10, text)
+                self.assertEqual(rates, sorted(rates, reverse=True))
+                plan = json.loads(self.weft("plan", job, *limits, "--sort", order, "--json").out)
+                best = [row["speed_at_best"][order]["tokens_per_second"]
+                        for row in plan["layouts"] if "speed_at_best" in row]
+                self.assertEqual([round(rate) for rate in best[:10]], rates)
+                self.assertEqual(best, sorted(best, reverse=True))
+                refused = [row for row in plan["layouts"] if "not_possible" in row]
+                self.assertIn(f"{len(best) - 10} more are possible, {len(refused)} are not", text)
+        table = self.weft("plan", job, *limits, "--all").out
+        table = table[table.index(" tp   pp"):table.index("speed is an upper bound")]
+        self.assertEqual([line for line in table.splitlines() if len(line) > 100], [])
+        self.assert_refused(weft("plan", job, "--ranks", 2, "--sort", "luck"),
+                            "--sort: 'luck' is none of decode, prefill, memory")
+
+    def test_ranks_that_hold_the_same_are_one_row(self):
+        job = self.job("collapsed", parallel__tp=2, parallel__pp=2)
+        few = re.findall(r"(?m)^ +(0-1|\d+) +(0-1|\d+) +\S+ [KM]iB", self.weft("plan", job).out)
+        each = re.findall(r"(?m)^ +(\d) +(\d) +\S+ [KM]iB", self.weft("plan", job, "-v").out)
+        self.assertEqual(len(each), 4)
+        self.assertLess(len(few), 4)
+        self.assertIn("0-1", [tp for _, tp in few])
 
 
 if __name__ == "__main__":

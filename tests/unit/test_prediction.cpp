@@ -103,7 +103,7 @@ TEST_CASE("a layout's speed is that of its two steps", "[prediction]") {
   const LayoutVerdict verdict = judge(layout, facts, {}, 2, Bytes{1} << 30U, *ops);
   REQUIRE(verdict.sizes.has_value());
   for (const bool digest : {false, true}) {
-    const SpeedPrediction speed = predict_speed(verdict, limits, digest, 5);
+    const SpeedPrediction speed = predict_speed(verdict, limits, digest);
     const auto check = [&](const StepPrediction& found, const PlannedStep& step) {
       const auto& shape = verdict.sizes->shape;
       const StepPrediction expected =
@@ -113,7 +113,7 @@ TEST_CASE("a layout's speed is that of its two steps", "[prediction]") {
       CHECK(found.communication == expected.communication);
       CHECK(found.tokens_per_second == expected.tokens_per_second);
     };
-    check(speed.decode, decode_step(*verdict.sizes, layout, 5));
+    check(speed.decode, decode_step(*verdict.sizes, layout));
     check(speed.prefill, prefill_step(*verdict.sizes, layout));
   }
 }
@@ -133,7 +133,6 @@ TEST_CASE("planned steps fill what the engine takes", "[prediction]") {
     CHECK(found.context == expected.context);
   };
   same(decode_step(sizes, layout).on_rank, {8, 1, 50});
-  same(decode_step(sizes, layout, 30).on_rank, {8, 1, 30});
   same(prefill_step(sizes, layout).on_rank, {2, 100, 0});
   layout.sp = 2;  // four prompts of 100 tokens, half of each on a rank
   CHECK(prefill_step(sizes, layout).shared);
@@ -141,10 +140,10 @@ TEST_CASE("planned steps fill what the engine takes", "[prediction]") {
   CHECK(prefill_step(sizes, layout).tokens(layout) == 400);
   sizes.limits.sp_threshold = 500;
   CHECK_FALSE(prefill_step(sizes, layout).shared);
-  sizes.limits.kv_blocks = 10;  // room for 20 tokens of each
-  same(decode_step(sizes, layout).on_rank, {8, 1, 19});
+  sizes.limits.kv_blocks = 23;  // 51 tokens take four of them
+  same(decode_step(sizes, layout).on_rank, {5, 1, 50});
   layout.pp = 4;
-  same(decode_step(sizes, layout).on_rank, {2, 1, 19});
+  same(decode_step(sizes, layout).on_rank, {2, 1, 50});
 }
 
 TEST_CASE("planned steps stay within every limit", "[prediction]") {
@@ -153,7 +152,7 @@ TEST_CASE("planned steps stay within every limit", "[prediction]") {
   sizes.limits.max_batch_tokens = 200;
   sizes.limits.max_sequences = 8;
   sizes.limits.block_tokens = 16;
-  sizes.limits.kv_blocks = 10;  // room for 20 tokens of each
+  sizes.limits.kv_blocks = 32;  // 51 tokens take four of them
   Layout layout;
   const auto same = [](const StepCase& found, const StepCase& expected) {
     CHECK(found.sequences == expected.sequences);
@@ -161,11 +160,11 @@ TEST_CASE("planned steps stay within every limit", "[prediction]") {
     CHECK(found.context == expected.context);
   };
   layout.pp = 3;  // eight sequences in three stages
-  same(decode_step(sizes, layout).on_rank, {3, 1, 19});
+  same(decode_step(sizes, layout).on_rank, {3, 1, 50});
   sizes.limits.max_batch_tokens = 2;
-  same(decode_step(sizes, layout).on_rank, {2, 1, 19});
-  sizes.limits.max_sequences = 200;  // and 160 tokens
-  same(decode_step(sizes, layout).on_rank, {2, 1, 0});
+  same(decode_step(sizes, layout).on_rank, {2, 1, 50});
+  sizes.limits.kv_blocks = 3;  // room for none of them
+  same(decode_step(sizes, layout).on_rank, {1, 1, 50});
   sizes.limits.max_batch_tokens = 250;
   layout = {};
   same(prefill_step(sizes, layout).on_rank, {3, 83, 0});

@@ -242,6 +242,13 @@ void add_plan(CLI::App& app, Action& action) {
   add_integer<int>(command, "--gpus-per-node", options->gpus_per_node, 1, 64, "GPUs of one node");
   add_integer<int>(command, "--gpu-memory", options->gpu_memory, 1, 1 << 20,
                    "plan for GPUs with that many free GiB each");
+  command
+      ->add_option("--sort", options->sort, "what the table puts first: decode, prefill or memory")
+      ->type_name("BY");
+  command->add_flag("--all", options->all, "every layout of the table, and why some are none");
+  command->add_flag("--json", options->json, "print one JSON object");
+  command->add_flag("-v,--verbose", options->verbose,
+                    "also what each axis divides, and what travels in a step");
   CLI::App* speed = command->add_option_group("Speed", "predict it from what a rank can do:");
   speed->add_option("--limits", options->limits, "rates, such as 45,540,10,2")
       ->type_name("READ_GBS,GFLOPS,LINK_GBS,LATENCY_US");

@@ -2,7 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <vector>
 
 #include "app/commands/commands.h"
 #include "app/commands/plan_model.h"
@@ -50,8 +54,9 @@ void print_experts(const ModelConfig& config) {
 void print_model(const Job& job, const PlanSetting& setting, const PlanModel& model) {
   const ModelConfig& config = setting.model.config;
   fmt::print(
-      "model     {}: {}, {} layers, hidden {}, {} query and {} key/value heads of {}, "
-      "ffn {}, vocabulary {}, {}\n",
+      "model     {}\n"
+      "          {}, {} layers, hidden {}, {} query and {} key/value heads of {},\n"
+      "          ffn {}, vocabulary {}, {}\n",
       escaped(job.model.string()), config.family->name, config.layers, config.hidden,
       config.query_heads, config.kv_heads, config.head_dim, config.ffn, config.vocab,
       name(setting.model.dtype));
@@ -61,8 +66,8 @@ void print_model(const Job& job, const PlanSetting& setting, const PlanModel& mo
   print_experts(config);
   fmt::print("ends      {}\n", to_text(end_tokens(config, model.tokenizer.get(), model.ends_source),
                                        model.tokenizer.get()));
-  fmt::print("memory    {} for each of {} ranks on a node ({})\n\n", human_bytes(setting.memory),
-             setting.ranks_per_node, setting.memory_source);
+  fmt::print("memory    {} for each of {} ranks on a node\n          ({})\n",
+             human_bytes(setting.memory), setting.ranks_per_node, setting.memory_source);
 }
 
 /// What the axes may be for this model, whatever the memory.
@@ -118,7 +123,98 @@ void print_map(const Layout& layout, const ModelConfig& config) {
   print_alternatives();
 }
 
-void print_verdict(const LayoutVerdict& verdict, const ModelConfig& config) {
+/// Parts that hold the same, as one row of the table of ranks: neighbours of a stage, then stages.
+struct RankRow {
+  Range parts;  ///< of the first stage
+  Range stages;
+  Range sublayers;  ///< of all these stages
+  Footprint footprint;
+};
+
+/// Whether a table shows the same of both.
+bool alike(const Footprint& a, const Footprint& b) {
+  const auto shown = [](const Footprint& f) {
+    return std::array{human_bytes(f.weights), human_bytes(f.kv_cache), human_bytes(f.activations),
+                      human_bytes(f.buffers), human_bytes(f.total())};
+  };
+  return shown(a) == shown(b);
+}
+
+/// One row for each rank, or few for many.
+std::vector<RankRow> rank_rows(const LayoutVerdict& verdict, bool each) {
+  std::vector<RankRow> rows;
+  std::vector<std::size_t> stage_begin;  // among the rows
+  for (std::size_t i = 0; i < verdict.parts.size(); ++i) {
+    const Stage& stage = verdict.parts[i].stage;
+    const auto part = static_cast<std::int64_t>(i);
+    const bool new_stage = rows.empty() || rows.back().stages.begin != stage.index;
+    if (new_stage) stage_begin.push_back(rows.size());
+    if (!each && !new_stage && alike(rows.back().footprint, verdict.footprints[i])) {
+      ++rows.back().parts.end;
+    } else {
+      rows.push_back({{part, part + 1},
+                      {stage.index, stage.index + 1},
+                      stage.sublayers,
+                      verdict.footprints[i]});
+    }
+  }
+  if (each) return rows;
+  std::vector<RankRow> few;
+  std::size_t last = 0;  // the first row of the last stage in `few`
+  stage_begin.push_back(rows.size());
+  for (std::size_t s = 0; s + 1 < stage_begin.size(); ++s) {
+    const std::span<const RankRow> stage(rows.data() + stage_begin[s],
+                                         rows.data() + stage_begin[s + 1]);
+    const bool same =
+        s > 0 &&
+        std::equal(stage.begin(), stage.end(), few.begin() + static_cast<std::ptrdiff_t>(last),
+                   few.end(), [](const RankRow& a, const RankRow& b) {
+                     return alike(a.footprint, b.footprint) && a.parts.size() == b.parts.size();
+                   });
+    if (!same) {
+      last = few.size();
+      few.insert(few.end(), stage.begin(), stage.end());
+      continue;
+    }
+    for (std::size_t i = last; i < few.size(); ++i) {
+      few[i].stages.end = stage.front().stages.end;
+      few[i].sublayers.end = stage.front().sublayers.end;
+    }
+  }
+  return few;
+}
+
+/// "3", "3-7".
+std::string in_words(Range range) {
+  return range.size() == 1 ? std::to_string(range.begin)
+                           : fmt::format("{}-{}", range.begin, range.end - 1);
+}
+
+void print_ranks(const LayoutVerdict& verdict, bool each) {
+  // Where an expert group spans several sp ranks, these hold other experts.
+  const bool several = verdict.layout.ep > verdict.layout.tp;
+  fmt::print("\n{:>6} {}{:>6} {:>11} {:>11} {:>11} {:>11} {:>11}  {}\n", "stage",
+             several ? "   sp " : "", "tp", "weights", "kv cache", "activations", "buffers",
+             "total", "layers");
+  for (const RankRow& row : rank_rows(verdict, each)) {
+    const Footprint& footprint = row.footprint;
+    const Partition& first = verdict.parts[static_cast<std::size_t>(row.parts.begin)];
+    const Partition& last = verdict.parts[static_cast<std::size_t>(row.parts.end - 1)];
+    const Range domains{first.moe.coordinates.domain(), last.moe.coordinates.domain() + 1};
+    // Over several domains, all their tp ranks hold the same.
+    const Range ranks =
+        domains.size() > 1 ? Range{0, first.ranks} : Range{first.rank, last.rank + 1};
+    Stage stages = first.stage;
+    stages.sublayers = row.sublayers;
+    fmt::print("{:>6} {}{:>6} {:>11} {:>11} {:>11} {:>11} {:>11}  {}\n", in_words(row.stages),
+               several ? fmt::format("{:>5} ", in_words(domains)) : "", in_words(ranks),
+               human_bytes(footprint.weights), human_bytes(footprint.kv_cache),
+               human_bytes(footprint.activations), human_bytes(footprint.buffers),
+               human_bytes(footprint.total()), layers_in_words(stages));
+  }
+}
+
+void print_verdict(const LayoutVerdict& verdict, const ModelConfig& config, bool verbose) {
   const bool legal = verdict.violations.empty();
   fmt::print("layout    {}{}\n", to_string(verdict.layout), legal ? "" : ": not legal");
   if (!legal) {
@@ -127,26 +223,13 @@ void print_verdict(const LayoutVerdict& verdict, const ModelConfig& config) {
   }
   const EngineSizes& sizes = *verdict.sizes;
   fmt::print(
-      "engine    {} rows a step, {} sequences at a time, sequences up to {} tokens, "
-      "{} cache pages of {} tokens{}\n",
+      "engine    {} rows a step, {} sequences at a time, sequences up to {} tokens,\n"
+      "          {} cache pages of {} tokens{}\n",
       sizes.limits.max_batch_tokens, sizes.limits.max_sequences, sizes.max_sequence_length,
       sizes.limits.kv_blocks, sizes.limits.block_tokens,
       verdict.layout.sp > 1 ? " (on each of the sp ranks)" : "");
-  // Where an expert group spans several sp ranks, these hold other experts.
-  const bool several = verdict.layout.ep > verdict.layout.tp;
-  fmt::print("\n{:>5} {}{:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", "stage",
-             several ? "   sp " : "", "tp", "weights", "kv cache", "activations", "buffers",
-             "total", "layers");
-  for (std::size_t i = 0; i < verdict.footprints.size(); ++i) {
-    const Footprint& footprint = verdict.footprints[i];
-    const Partition& part = verdict.parts[i];
-    const std::string domain = several ? fmt::format("{:>5} ", part.moe.coordinates.domain()) : "";
-    fmt::print("{:>5} {}{:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", part.stage.index, domain,
-               part.rank, human_bytes(footprint.weights), human_bytes(footprint.kv_cache),
-               human_bytes(footprint.activations), human_bytes(footprint.buffers),
-               human_bytes(footprint.total()), layers_in_words(part.stage));
-  }
-  print_map(verdict.layout, config);
+  print_ranks(verdict, verbose);
+  if (verbose) print_map(verdict.layout, config);
 }
 
 /// GiB that are free on a GPU, where the options tell.
@@ -203,6 +286,48 @@ std::optional<MachineLimits> limits_of(const PlanOptions& options, const PlanSet
                          setting.ranks_per_node, setting.engine.isa, setting.model.dtype);
 }
 
+void print_table(const PlanSetting& setting, const PlanOptions& options, PlanOrder order) {
+  const std::vector<PlannedLayout> layouts = planned_layouts(setting, order);
+  fmt::print("{}", table_text(setting, layouts, order, options.all));
+  const bool any = layouts.front().violations.empty();
+  if (any && !options.verbose) return;
+  fmt::print("\n");
+  print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
+  print_refusals(Primitive::sp, "N");
+  print_alternatives();
+}
+
+void print_layout(const PlanSetting& setting, const PlanOptions& options, const Layout& asked) {
+  const LayoutVerdict verdict = judge_in(setting, asked);
+  if (verdict.sizes) check_graphs(setting.engine, verdict.parts.front());
+  if (options.verbose || !verdict.sizes) {
+    print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
+    fmt::print("\n");
+  }
+  print_verdict(verdict, setting.model.config, options.verbose);
+  if (!verdict.sizes) return;
+  if (options.verbose) fmt::print("{}", traffic_text(verdict, setting.digest));
+  if (setting.limits) fmt::print("{}", speed_text(verdict, *setting.limits, setting.digest));
+  if (!options.verbose)
+    fmt::print("\n--verbose shows what is divided, and what travels in a step\n");
+}
+
+void print_json(const Job& job, const PlanSetting& setting, const PlanOptions& options,
+                const Layout& asked, PlanOrder order) {
+  std::string prompts = check_prompts(job, setting.model.config.vocab);
+  prompts = prompts.substr(10, prompts.size() - 11);  // without "prompts   " and the end of line
+  const std::vector<PlannedLayout> layouts =
+      options.ranks ? planned_layouts(setting, order) : std::vector{planned(setting, asked)};
+  nlohmann::ordered_json plan = {{"model", job.model.string()},
+                                 {"prompts", prompts},
+                                 {"ranks", setting.ranks},
+                                 {"ranks_per_node", setting.ranks_per_node},
+                                 {"memory_bytes", setting.memory}};
+  if (setting.limits) plan["limits"] = setting.limits->source;
+  plan["layouts"] = table_json(layouts);
+  fmt::print("{}\n", plan.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 }  // namespace
 
 int command_plan(const PlanOptions& options) {
@@ -221,23 +346,17 @@ int command_plan(const PlanOptions& options) {
   setting.digest = job.output.digest;
   setting.limits = limits_of(options, setting);
 
-  print_model(job, setting, model);
-  fmt::print("{}\n", check_prompts(job, setting.model.config.vocab));
-  if (options.ranks) {
-    fmt::print("{}\n", table_text(setting));
-    print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
-    print_refusals(Primitive::sp, "N");
-    print_alternatives();
-    return kExitSuccess;
-  }
-  const LayoutVerdict verdict = judge_in(setting, asked);
-  if (verdict.sizes) check_graphs(setting.engine, verdict.parts.front());
-  print_rules(layout_limits(setting.model, setting.engine.layers.value_or(0)));
-  fmt::print("\n");
-  print_verdict(verdict, setting.model.config);
-  if (verdict.sizes) {
-    fmt::print("{}", traffic_text(verdict, setting.digest));
-    if (setting.limits) fmt::print("{}", speed_text(verdict, *setting.limits, setting.digest));
+  const PlanOrder order = plan_order(options.sort);
+  if (options.json) {
+    print_json(job, setting, options, asked, order);
+  } else {
+    print_model(job, setting, model);
+    fmt::print("{}\n", check_prompts(job, setting.model.config.vocab));
+    if (options.ranks) {
+      print_table(setting, options, order);
+    } else {
+      print_layout(setting, options, asked);
+    }
   }
   return kExitSuccess;
 }

@@ -68,9 +68,13 @@ struct PlanOptions {
   std::optional<int> gpus_per_node;
   std::optional<int> gpu_memory;  ///< GiB that a GPU has; nothing: as the visible one
   // Whose speed to predict, at most one of them; none: no prediction.
-  std::string limits;    ///< rates of a rank, see parse_limits; empty: not given
-  std::string gpu;       ///< a kind of GPU, see gpu_limits; empty: not given
-  bool measure = false;  ///< this machine's CPU
+  std::string limits;           ///< rates of a rank, see parse_limits; empty: not given
+  std::string gpu;              ///< a kind of GPU, see gpu_limits; empty: not given
+  bool measure = false;         ///< this machine's CPU
+  std::string sort = "decode";  ///< of a table, see plan_order
+  bool all = false;             ///< of a table: every layout
+  bool json = false;
+  bool verbose = false;  ///< what is divided, and what travels
 };
 int command_plan(const PlanOptions& options);
 

@@ -44,13 +44,9 @@ std::string cells(const Transfer& transfer) {
   return fmt::format(" {:>7} {:>13} {:>13}", transfer.calls, transfer.sent, transfer.received);
 }
 
-std::string readable_step(double seconds) {
-  return seconds < 1 ? fmt::format("{:.3f} ms", seconds * 1e3) : fmt::format("{:.3f} s", seconds);
-}
-
 std::string speed_line(const char* what, const StepPrediction& step, const std::string& words) {
   return fmt::format(
-      "  {:<8} {:>12} a step ({:.0f} % of it communication), {:>10.0f} tokens/s: {}\n", what,
+      "  {:<8} {:>11} a step ({:.0f} % communication), {:.0f} tokens/s:\n           {}\n", what,
       readable_step(step.seconds), 100 * step.communication, step.tokens_per_second, words);
 }
 
@@ -100,24 +96,45 @@ std::string speed_text(const LayoutVerdict& verdict, const MachineLimits& limits
   return text + speed_footnote(limits);
 }
 
-std::string speed_header() {
-  return fmt::format(" {:>13} {:>13} {:>14}", "decode step", "decode tok/s", "prefill tok/s");
-}
-
-std::string speed_columns(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest,
-                          std::int64_t context) {
-  const SpeedPrediction speed = predict_speed(verdict, limits, digest, context);
-  return fmt::format(" {:>13} {:>13.0f} {:>14.0f}", readable_step(speed.decode.seconds),
-                     speed.decode.tokens_per_second, speed.prefill.tokens_per_second);
-}
-
 std::string speed_footnote(const MachineLimits& limits) {
   return fmt::format(
-      "speed is a roofline estimate, an upper bound that no run reaches: every weight and cached "
-      "key "
-      "read once,\nevery product and every byte sent at the limit, nothing else costs anything; "
-      "links are alike within and between nodes.\nlimits of a rank: {}\n",
+      "speed is an upper bound that no run reaches (a roofline): weights and cached keys are read "
+      "once,\nall products and bytes at the limit, links alike within and between nodes\n"
+      "limits of a rank: {}\n",
       limits.source);
+}
+
+std::string readable_step(double seconds) {
+  return seconds < 1 ? fmt::format("{:.3f} ms", seconds * 1e3) : fmt::format("{:.3f} s", seconds);
+}
+
+nlohmann::ordered_json layout_json(const Layout& layout) {
+  return {{"tp", layout.tp},
+          {"pp", layout.pp},
+          {"sp", layout.sp},
+          {"ep", layout.ep},
+          {"dp", layout.dp}};
+}
+
+nlohmann::ordered_json footprint_json(const Footprint& footprint) {
+  return {{"weights", footprint.weights},
+          {"kv_cache", footprint.kv_cache},
+          {"activations", footprint.activations},
+          {"buffers", footprint.buffers},
+          {"total", footprint.total()}};
+}
+
+nlohmann::ordered_json speed_json(const SpeedPrediction& speed) {
+  const auto step = [](const StepPrediction& prediction, const PlannedStep& planned) {
+    return nlohmann::ordered_json{{"seconds", prediction.seconds},
+                                  {"communication", prediction.communication},
+                                  {"tokens_per_second", prediction.tokens_per_second},
+                                  {"sequences", planned.on_rank.sequences},
+                                  {"rows", planned.on_rank.rows},
+                                  {"context", planned.on_rank.context}};
+  };
+  return {{"decode", step(speed.decode, speed.decode_step)},
+          {"prefill", step(speed.prefill, speed.prefill_step)}};
 }
 
 }  // namespace weft

@@ -1,10 +1,12 @@
 // What `weft plan` says of bytes that travel and of speed.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "plan/layout_table.h"
 #include "plan/machine_limits.h"
+#include "plan/prediction.h"
 
 namespace weft {
 
@@ -15,11 +17,15 @@ std::string traffic_text(const LayoutVerdict& verdict, bool digest);
 /// The predicted times and rates of these steps.
 std::string speed_text(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest);
 
-/// Further columns of the table of layouts: headings, a layout's numbers, and what they mean.
-/// `context`: how many tokens a decode is behind, at most.
-std::string speed_header();
-std::string speed_columns(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest,
-                          std::int64_t context);
+/// What the predictions mean, and whose limits they are of.
 std::string speed_footnote(const MachineLimits& limits);
+
+/// "1.234 ms", "1.234 s".
+std::string readable_step(double seconds);
+
+// For programs.
+nlohmann::ordered_json layout_json(const Layout& layout);
+nlohmann::ordered_json footprint_json(const Footprint& footprint);
+nlohmann::ordered_json speed_json(const SpeedPrediction& speed);
 
 }  // namespace weft
