@@ -28,8 +28,8 @@ std::string header(bool speed) {
   const std::string axes =
       fmt::format("{:>4} {:>4} {:>4} {:>4} {:>4} ", "tp", "pp", "sp", "ep", "dp");
   if (speed) {
-    return axes + fmt::format("{:>10} {:>10} {:>9} {:>8} {:>10} {:>12} {:>11}\n", "weights",
-                              "memory", "kv tokens", "decoding", "decode", "decode tok/s",
+    return axes + fmt::format("{:>10} {:>10} {:>9} {:>8} {:>10} {:>11} {:>11}\n", "weights",
+                              "memory", "kv tokens", "decoding", "decode", "decode t/s",
                               "prefill t/s");
   }
   return axes + fmt::format("{:>11} {:>11} {:>11} {:>11} {:>11} {:>10}\n", "weights", "kv cache",
@@ -45,7 +45,7 @@ std::string possible_row(const PlannedLayout& row) {
                        human_bytes(most.total()), row.kv_tokens);
   }
   const SpeedPrediction& speed = *row.speed;
-  return fmt::format("{}{:>10} {:>10} {:>9} {:>8} {:>10} {:>12.0f} {:>11.0f}\n",
+  return fmt::format("{}{:>10} {:>10} {:>9} {:>8} {:>10} {:>11.0f} {:>11.0f}\n",
                      axes_columns(row.layout), human_bytes(most.weights), human_bytes(most.total()),
                      row.kv_tokens, speed.decode_step.on_rank.sequences,
                      readable_step(speed.decode.seconds), speed.decode.tokens_per_second,
