@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "base/exit_status.h"
 #include "base/dtype.h"
+#include "base/exit_status.h"
 #include "base/types.h"
 #include "engine/request.h"
 #include "ops/isa.h"
