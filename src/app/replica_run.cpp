@@ -7,13 +7,10 @@
 #include "app/output/results.h"
 #include "app/requests/body_parameters.h"
 #include "base/error.h"
+#include "engine/read_ahead.h"
 
 namespace weft {
 namespace {
-
-/// Read-ahead: a step of prompts this long is full, and it is never fewer requests than this.
-constexpr std::int64_t kShortPrompt = 32;
-constexpr std::int64_t kFewest = 8;
 
 /// Requests without a row, as ascending ranges.
 std::vector<Range> missing(const std::vector<RowState>& rows) {
@@ -115,11 +112,8 @@ StepDirective ReplicaRun::next_directive(WorkQueue& work_queue) {
   return work_queue.next(wants_more(), claimed_.empty() && !entering_ && engine_->pending() == 0);
 }
 
-/// How many waiting requests the scheduler should find: as many as one step could admit. More would
-/// only keep them from replicas that finish early.
 std::int64_t ReplicaRun::ahead() const {
-  const SchedulerLimits& limits = deployment_.sizes().limits;
-  return std::min(limits.max_sequences, std::max(kFewest, limits.max_batch_tokens / kShortPrompt));
+  return read_ahead(deployment_.sizes().limits);
 }
 
 /// Whether the claimed requests that are not yet read will soon be too few.

@@ -6,14 +6,12 @@
 #include <span>
 #include <utility>
 
-#include "engine/logit_edits.h"
-
 namespace weft {
 
 void AsynchronousStepper::submit(StepInFlight& step, EngineState& state) {
   forward(step, state);
   start_sampling(step, state);
-  advance(step, state);
+  advance_sequences(step, state, max_sequence_length_);
 }
 
 void AsynchronousStepper::start_sampling(StepInFlight& step, EngineState& state) {
@@ -48,27 +46,6 @@ bool AsynchronousStepper::another_host_samples(const StepInFlight& step, EngineS
   return false;
 }
 
-/// Notes what is known of the sequences of a step that was just submitted.
-void AsynchronousStepper::advance(StepInFlight& step, EngineState& state) const {
-  for (const Slice& slice : step.slices) {
-    Sequence& sequence = state.sequence(slice);
-    const bool generates = slice.samples && !sequence.only_prompt();
-    if (generates) ++sequence.unseen;
-    sequence.leaves = slice.samples && (sequence.generated() + sequence.unseen >=
-                                            sequence.request.sampling.max_tokens ||
-                                        sequence.length() >= max_sequence_length_);
-    if (generates && !sequence.leaves && edits_follow_tokens(sequence.request)) step.waits = true;
-    state.scheduler.complete(slice, sequence.leaves);
-  }
-  // Of a shared prompt, the last row may be computed elsewhere than the decodes to come.
-  for (const Sample& sample : step.samples) {
-    const Slice& slice = step.slices[sample.slice];
-    const Sequence& sequence = state.sequence(slice);
-    const bool goes_on = slice.samples && !sequence.only_prompt() && !sequence.leaves;
-    if (sample.owner != slice.home && goes_on) step.waits = true;
-  }
-}
-
 std::vector<SampledToken> AsynchronousStepper::complete(StepInFlight& step) {
   const Tracer::Scope scope(model_.tracer(), Phase::sampling);
   std::vector<SampledToken> own;
@@ -81,9 +58,7 @@ std::vector<SampledToken> AsynchronousStepper::complete(StepInFlight& step) {
 
 void AsynchronousStepper::settle(const Slice& slice, EngineState& state, bool generated,
                                  bool ended) {
-  Sequence& sequence = state.sequence(slice);
-  if (generated) --sequence.unseen;
-  if (ended && !sequence.leaves) state.scheduler.end(slice.sequence);
+  settle_advanced(slice, state, generated, ended);
 }
 
 }  // namespace weft

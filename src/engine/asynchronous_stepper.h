@@ -26,7 +26,6 @@ class AsynchronousStepper final : public ModelStepper {
  private:
   void start_sampling(StepInFlight& step, EngineState& state);
   [[nodiscard]] bool another_host_samples(const StepInFlight& step, EngineState& state);
-  void advance(StepInFlight& step, EngineState& state) const;
 };
 
 }  // namespace weft

@@ -7,7 +7,6 @@
 #include <memory>
 #include <span>
 
-#include "base/clock.h"
 #include "base/tracer.h"
 #include "engine/engine_options.h"
 #include "engine/request.h"
@@ -80,7 +79,7 @@ class Engine {
   /// Of these, waiting to be admitted.
   [[nodiscard]] std::int64_t waiting() const { return state_.scheduler.waiting(); }
   [[nodiscard]] const EngineStats& stats() const { return stats_; }
-  [[nodiscard]] double now() const { return clock_.seconds(); }
+  [[nodiscard]] double now() const { return stepper_->now(); }
 
  private:
   bool submit_step();
@@ -99,7 +98,6 @@ class Engine {
   std::int64_t next_sequence_ = 0;
   EngineStats stats_;
   PhaseSeconds begun_;  ///< of the tracer, when the engine was made
-  Stopwatch clock_;
 };
 
 }  // namespace weft

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/engine_options.h"
 #include "engine/step_record.h"
 #include "engine/stepper.h"
@@ -24,6 +25,7 @@ class ModelStepper : public Stepper {
   ModelStepper(Model& model, const EngineOptions& options);
 
   void finish_sends() override;
+  [[nodiscard]] double now() const override { return clock_.seconds(); }
 
  protected:
   using LogitsWork = std::function<void(const Tensor& logits, std::span<const LogitRow> rows)>;
@@ -43,6 +45,7 @@ class ModelStepper : public Stepper {
   std::int64_t max_sequence_length_;
   std::optional<Sampler> sampler_;  ///< in the last stage
   StepRecord record_;
+  Stopwatch clock_;
 };
 
 }  // namespace weft

@@ -59,6 +59,17 @@ class Stepper {
 
   /// Waits for what is being sent to other ranks.
   virtual void finish_sends() = 0;
+
+  /// Seconds since the stepper was made.
+  [[nodiscard]] virtual double now() const = 0;
 };
+
+// Asynchronous scheduling: a step is submitted before the tokens of the one before it are known.
+
+/// Tells the scheduler that a step which was just submitted is computed, with all its sequences
+/// going on except those that reach a limit; `step.waits` where one needs its tokens to go on.
+void advance_sequences(StepInFlight& step, EngineState& state, std::int64_t max_sequence_length);
+/// `Stepper::settle` after that.
+void settle_advanced(const Slice& slice, EngineState& state, bool generated, bool ended);
 
 }  // namespace weft

@@ -75,8 +75,11 @@ MachineLimits gpu_limits(std::string_view kind, DType dtype) {
   const Gpu& gpu = gpu_of(kind);
   return {gpu.read_bytes_per_second,
           dtype == DType::bf16 ? gpu.bf16_flops_per_second : gpu.f32_flops_per_second,
-          gpu.link_bytes_per_second, kGpuCallSeconds,
-          fmt::format("{}; {:.0f} us a call assumed", gpu.source, kGpuCallSeconds * 1e6)};
+          gpu.link_bytes_per_second,
+          kGpuCallSeconds,
+          fmt::format("{}; {:.0f} us a call, and 50 GB/s (InfiniBand NDR) between nodes, assumed",
+                      gpu.source, kGpuCallSeconds * 1e6),
+          50e9};
 }
 
 int gpu_free_gib(std::string_view kind) { return gpu_of(kind).free_gib; }

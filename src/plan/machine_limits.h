@@ -11,11 +11,12 @@ namespace weft {
 
 /// Rates of one rank.
 struct MachineLimits {
-  double read_bytes_per_second = 0;  ///< from its memory
-  double flops_per_second = 0;       ///< of matrix products; a multiply-add is two
-  double link_bytes_per_second = 0;  ///< to other ranks, and as many from them at the same time
-  double call_seconds = 0;           ///< that every operation between ranks takes besides
-  std::string source;                ///< where the numbers come from, for people
+  double read_bytes_per_second = 0;     ///< from its memory
+  double flops_per_second = 0;          ///< of matrix products; a multiply-add is two
+  double link_bytes_per_second = 0;     ///< to other ranks, and as many from them at the same time
+  double call_seconds = 0;              ///< that every operation between ranks takes besides
+  std::string source;                   ///< where the numbers come from, for people
+  double between_bytes_per_second = 0;  ///< of links between nodes; 0: as within
 };
 
 /// "READ_GBS,GFLOPS,LINK_GBS,LATENCY_US" of one rank, such as "45,540,10,2". Throws UserError when

@@ -7,9 +7,8 @@
 namespace weft {
 namespace {
 
-/// A step's tokens: at equal distances in the vocabulary, where they are known.
-std::vector<TokenId> tokens_of(const PlannedStep& step, bool kept, std::int64_t vocab) {
-  const std::int64_t count = step.on_rank.tokens();
+/// `count` tokens: at equal distances in the vocabulary, where they are known.
+std::vector<TokenId> tokens_of(std::int64_t count, bool kept, std::int64_t vocab) {
   std::vector<TokenId> tokens;
   for (std::int64_t i = 0; i < count; ++i) {
     tokens.push_back(kept ? device_token(static_cast<std::int32_t>(i))
@@ -48,26 +47,32 @@ PlannedStep prefill_step(const EngineSizes& sizes, const Layout& layout) {
   return step;
 }
 
+StepRows rows_of_step(const StepCounts& step, const Layout& layout, const Partition& part) {
+  const auto ranks = static_cast<std::size_t>(layout.sp);
+  StepRows counts;
+  counts.rows = step.rows;
+  counts.looked_up = lookups_of(part, tokens_of(step.rows, step.kept, part.config.vocab));
+  counts.shared.assign(ranks, step.shared);
+  counts.samples.assign(ranks, step.shared > 0 ? 0 : step.samples);
+  // The last run of a shared prompt is the first rank's.
+  counts.samples.front() = step.samples;
+  const MoePartition& moe = part.moe;
+  if (part.config.has_experts()) {
+    counts.domains.assign(static_cast<std::size_t>(moe.coordinates.domains()), step.rows);
+    counts.layers_alike = true;
+    counts.routes = {count_routes(
+        moe, counts.domains, balanced_experts(moe.config, moe.coordinates.domains() * step.rows))};
+  }
+  return counts;
+}
+
 std::vector<Traffic> traffic_of(const PlannedStep& step, const Layout& layout,
                                 const std::vector<Partition>& parts, const EngineShape& shape,
                                 bool digest) {
   const std::int64_t rows = step.on_rank.tokens();
-  const auto ranks = static_cast<std::size_t>(layout.sp);
-  StepRows counts;
-  counts.rows = rows;
-  counts.looked_up =
-      lookups_of(parts.front(), tokens_of(step, step.kept && !digest, parts.front().config.vocab));
-  counts.shared.assign(ranks, step.shared ? rows : 0);
-  counts.samples.assign(ranks, step.shared ? 0 : step.on_rank.sequences);
-  // The last run of a shared prompt is the first rank's.
-  counts.samples.front() = step.on_rank.sequences;
-  const MoePartition& moe = parts.front().moe;
-  if (parts.front().config.has_experts()) {
-    counts.domains.assign(static_cast<std::size_t>(moe.coordinates.domains()), rows);
-    counts.layers_alike = true;
-    counts.routes = {count_routes(moe, counts.domains,
-                                  balanced_experts(moe.config, moe.coordinates.domains() * rows))};
-  }
+  const StepRows counts =
+      rows_of_step({rows, step.on_rank.sequences, step.shared ? rows : 0, step.kept && !digest},
+                   layout, parts.front());
   std::vector<Traffic> traffic;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::size_t in_group = i % static_cast<std::size_t>(std::max(layout.tp, layout.ep));

@@ -31,9 +31,20 @@ PlannedStep decode_step(const EngineSizes& sizes, const Layout& layout);
 /// sp rank; shared by the sp ranks where they are long enough.
 PlannedStep prefill_step(const EngineSizes& sizes, const Layout& layout);
 
+/// A step of which all sp ranks compute equally much.
+struct StepCounts {
+  std::int64_t rows = 0;
+  std::int64_t samples = 0;  ///< rows from which tokens are sampled
+  std::int64_t shared = 0;   ///< of the rows, those of shared prompts
+  bool kept = false;         ///< its tokens are known to no host
+};
+
+/// What traffic depends on in such a step. Tokens that are known are spread evenly over the
+/// vocabulary and, see `balanced_experts`, over the experts.
+StepRows rows_of_step(const StepCounts& step, const Layout& layout, const Partition& part);
+
 /// What travels in such a step for the rank with each of `parts` (see partitions_of) and the lowest
-/// sp rank that has it: no other with that part sends more. Tokens that are known are spread evenly
-/// over the vocabulary and, see `balanced_experts`, over the experts.
+/// sp rank that has it: no other with that part sends more.
 std::vector<Traffic> traffic_of(const PlannedStep& step, const Layout& layout,
                                 const std::vector<Partition>& parts, const EngineShape& shape,
                                 bool digest);

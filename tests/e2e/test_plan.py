@@ -238,6 +238,38 @@ class Plan(WeftTest):
         self.assertEqual(len(few), 3)
         self.assertIn("1-2", [stage for stage, _ in few])
 
+    def test_simulation_of_a_prompt_file(self):
+        job = self.job("simulated")
+        limits = ("--simulate", "--limits", "20,100,5,5", "--json")
+        simulated = lambda *options: json.loads(self.weft("plan", job, *limits, *options).out)
+        plan = simulated("--answers", "3")
+        self.assertEqual(plan["requests"], 1000)
+        one = plan["layouts"][0]
+        self.assertEqual(one["completion_tokens"], 3000)
+        self.assertAlmostEqual(one["node_hours"], one["seconds"] / 3600)
+        longer = simulated("--answers", "3-8")["layouts"][0]
+        self.assertTrue(3000 < longer["completion_tokens"] <= 8000)
+        self.assertGreater(longer["seconds"], one["seconds"])
+        ranked = simulated("--answers", "3", "--ranks", 4)["layouts"]
+        times = [row["seconds"] for row in ranked]
+        self.assertEqual(times, sorted(times))
+        self.assertEqual(len(times), 10)
+        self.assertLess(times[0], one["seconds"])
+        curve = simulated("--answers", "3", "--nodes", "1,2", "--gpus-per-node", 2)["layouts"]
+        self.assertEqual([row["nodes"] for row in curve], [1, 2])
+        self.assertLess(curve[1]["seconds"], curve[0]["seconds"])
+        # A run's own answers.
+        prompts = write_rows(self.folder / "few.jsonl", adder_requests(10))
+        few = self.write_job("few", prompts, engine__max_sequence_length=64)
+        self.run_job(few, self.folder / "few-out")
+        tokens = json.loads((self.folder / "few-out" / "summary.json").read_text())
+        plan = json.loads(self.weft("plan", few, *limits, "--answers", self.folder / "few-out").out)
+        self.assertEqual(plan["layouts"][0]["completion_tokens"],
+                         tokens["tokens"]["completion"])
+        self.assert_refused(weft("plan", job, "--simulate"), "--simulate needs to know how fast")
+        self.assert_refused(weft("plan", job, *limits, "--answers", "0"), "--answers: '0' is none")
+        self.assert_refused(weft("plan", job, *limits, "--set", "input.file=/nowhere"), "/nowhere")
+
 
 if __name__ == "__main__":
     main()

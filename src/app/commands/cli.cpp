@@ -249,6 +249,23 @@ void add_plan(CLI::App& app, Action& action) {
   command->add_flag("--json", options->json, "print one JSON object");
   command->add_flag("-v,--verbose", options->verbose,
                     "also what each axis divides, and what travels in a step");
+  command->add_flag("--simulate", options->simulate,
+                    "say how long the prompt file takes: the scheduler on predicted steps");
+  command
+      ->add_option("--answers", options->answers,
+                   "with --simulate: how long answers are: max, N, LOW-HIGH or an earlier "
+                   "run's output directory")
+      ->type_name("TOKENS");
+  command
+      ->add_option("--nodes", options->nodes,
+                   "with --simulate: the best layout of each number of nodes")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 16))
+      ->type_name("N,N,…");
+  command
+      ->add_option("--time-limit", options->time_limit,
+                   "with --simulate: of each run, such as 2h30m: how often it is queued again")
+      ->type_name("TIME");
   CLI::App* speed = command->add_option_group("Speed", "predict it from what a rank can do:");
   speed->add_option("--limits", options->limits, "rates, such as 45,540,10,2")
       ->type_name("READ_GBS,GFLOPS,LINK_GBS,LATENCY_US");

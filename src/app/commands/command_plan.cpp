@@ -10,10 +10,12 @@
 #include "app/commands/commands.h"
 #include "app/commands/plan_model.h"
 #include "app/commands/plan_prompts.h"
+#include "app/commands/plan_simulation.h"
 #include "app/commands/plan_speed.h"
 #include "app/commands/plan_table.h"
 #include "app/end_tokens.h"
 #include "app/engine_settings.h"
+#include "app/job/yaml_value.h"
 #include "app/rank_cores.h"
 #include "base/core_limits.h"
 #include "base/error.h"
@@ -28,6 +30,10 @@
 
 namespace weft {
 namespace {
+
+// Layouts that are simulated at most, of each number of nodes and of --ranks.
+constexpr std::size_t kCurve = 6;
+constexpr std::size_t kRanking = 40;
 
 /// "0 to 13, then the attention of 14".
 std::string layers_in_words(const Stage& stage) {
@@ -324,6 +330,64 @@ void print_json(const Job& job, const PlanSetting& setting, const PlanOptions& o
   fmt::print("{}\n", plan.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
+/// What `--simulate` says; see plan_simulation.h.
+int simulate_plan(const Job& job, PlanSetting& setting, const PlanModel& model,
+                  const PlanOptions& options, const Layout& asked) {
+  if (!setting.limits) {
+    fail_user("--simulate needs to know how fast a rank is: --gpu, --limits or --measure");
+  }
+  std::optional<std::int64_t> time_limit = job.run.time_limit;
+  if (options.time_limit) {
+    YamlValue value;
+    value.key = value.place = "--time-limit";
+    value.items = {{*options.time_limit, false}};
+    time_limit = value.duration();
+  }
+  const Roofline hardware(*setting.limits);
+  const std::vector<SimulatedRequest> requests =
+      simulated_requests(job, setting.model.config.vocab, options.answers);
+  std::vector<SimulatedLayout> layouts;
+  if (!options.nodes.empty()) {
+    for (const int nodes : options.nodes) {
+      std::vector<SimulatedLayout> found =
+          simulate_layouts(setting, nodes * setting.ranks_per_node, hardware, requests, kCurve);
+      if (!found.empty()) layouts.push_back(std::move(found.front()));
+    }
+  } else if (options.ranks) {
+    layouts = simulate_layouts(setting, setting.ranks, hardware, requests, kRanking);
+  } else {
+    const LayoutVerdict verdict = judge_in(setting, asked);
+    if (!verdict.sizes) fail_user("{}", verdict.violations.front());
+    layouts.push_back(simulate_layout(setting, asked, hardware, requests));
+  }
+  if (layouts.empty()) fail_user("no layout is possible: see weft plan --ranks {}", setting.ranks);
+  if (options.json) {
+    nlohmann::ordered_json plan = {{"model", job.model.string()},
+                                   {"requests", requests.size()},
+                                   {"answers", options.answers},
+                                   {"step_times", hardware.source()},
+                                   {"layouts", nlohmann::ordered_json::array()}};
+    for (const SimulatedLayout& each : layouts) plan["layouts"].push_back(simulation_json(each));
+    fmt::print("{}\n", plan.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return kExitSuccess;
+  }
+  print_model(job, setting, model);
+  fmt::print("prompts   {}: {} completions, answers: {}\n\n", escaped(job.input.file.string()),
+             requests.size(), options.answers);
+  if (!options.nodes.empty()) {
+    fmt::print("{}", scaling_text(layouts));
+  } else if (options.ranks) {
+    fmt::print("{}", ranking_text(layouts, setting, options.all));
+  } else {
+    fmt::print("layout    {}\n", to_string(asked));
+  }
+  if (options.nodes.empty()) {
+    fmt::print("{}", simulation_text(layouts.front(), setting, time_limit));
+  }
+  fmt::print("step times: a bound that no run reaches, from {}\n", hardware.source());
+  return kExitSuccess;
+}
+
 }  // namespace
 
 int command_plan(const PlanOptions& options) {
@@ -337,12 +401,14 @@ int command_plan(const PlanOptions& options) {
   const Layout asked{parallel.tp, parallel.pp, parallel.sp, parallel.ep, parallel.dp.value_or(1)};
   setting.ranks = options.ranks.value_or(static_cast<int>(
       std::min<std::int64_t>(asked.world_size(), std::numeric_limits<int>::max())));
+  if (!options.nodes.empty()) setting.ranks = options.gpus_per_node.value_or(setting.ranks);
   setting.ranks_per_node = std::min(options.gpus_per_node.value_or(setting.ranks), setting.ranks);
   set_processor(options, setting);
   setting.digest = job.output.digest;
   setting.limits = limits_of(options, setting);
 
   const PlanOrder order = plan_order(options.sort);
+  if (options.simulate) return simulate_plan(job, setting, model, options, asked);
   if (options.json) {
     print_json(job, setting, options, asked, order);
   } else {

@@ -75,6 +75,11 @@ struct PlanOptions {
   bool all = false;             ///< of a table: every layout
   bool json = false;
   bool verbose = false;  ///< what is divided, and what travels
+  // How long the prompt file takes.
+  bool simulate = false;
+  std::string answers = "max";            ///< see simulated_requests
+  std::vector<int> nodes;                 ///< a curve over these numbers of nodes
+  std::optional<std::string> time_limit;  ///< of each run, as run.time_limit
 };
 int command_plan(const PlanOptions& options);
 
