@@ -112,9 +112,7 @@ StepDirective ReplicaRun::next_directive(WorkQueue& work_queue) {
   return work_queue.next(wants_more(), claimed_.empty() && !entering_ && engine_->pending() == 0);
 }
 
-std::int64_t ReplicaRun::ahead() const {
-  return read_ahead(deployment_.sizes().limits);
-}
+std::int64_t ReplicaRun::ahead() const { return read_ahead(deployment_.sizes().limits); }
 
 /// Whether the claimed requests that are not yet read will soon be too few.
 bool ReplicaRun::wants_more() const {
