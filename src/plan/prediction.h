@@ -8,6 +8,7 @@
 #include "plan/machine_limits.h"
 #include "plan/planned_step.h"
 #include "plan/step_work.h"
+#include "plan/topology.h"
 
 namespace weft {
 
@@ -19,8 +20,10 @@ struct RankTime {
   [[nodiscard]] double total() const { return compute + communication; }
 };
 
-/// Reading or computing at the limit, then every call and the slower direction of the link.
-RankTime least_time(const StepWork& work, const Traffic& traffic, const MachineLimits& limits);
+/// Reading or computing at the limit, then every call and, along each axis, the slower direction of
+/// its link: the one between nodes where the axis of `layout` spans nodes.
+RankTime least_time(const StepWork& work, const Traffic& traffic, const MachineLimits& limits,
+                    const Layout& layout = {}, int ranks_per_node = kOneNode);
 
 /// A kind of step of a whole job, at best.
 struct StepPrediction {
@@ -33,7 +36,7 @@ struct StepPrediction {
 /// slowest rank of a stage makes its time, the slowest stage makes the rate.
 StepPrediction predict(const PlannedStep& step, const Layout& layout,
                        const std::vector<Partition>& parts, const std::vector<Traffic>& traffic,
-                       const MachineLimits& limits);
+                       const MachineLimits& limits, int ranks_per_node = kOneNode);
 
 /// Both kinds of a possible layout.
 struct SpeedPrediction {
@@ -43,6 +46,6 @@ struct SpeedPrediction {
   StepPrediction prefill;
 };
 SpeedPrediction predict_speed(const LayoutVerdict& verdict, const MachineLimits& limits,
-                              bool digest);
+                              bool digest, int ranks_per_node = kOneNode);
 
 }  // namespace weft

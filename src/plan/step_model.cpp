@@ -6,6 +6,7 @@
 
 #include "layout/causal_split.h"
 #include "plan/planned_step.h"
+#include "plan/topology.h"
 
 namespace weft {
 namespace {
@@ -170,22 +171,17 @@ double StepModel::communication(const Partition& part, int sp_rank, const StepLo
   const Traffic traffic = step_traffic(part, sizes.shape, sp_rank, step, digest_);
   double seconds = 0;
   for (const Primitive axis : communicating_axes()) {
-    // tp ranks are neighbours, then sp, then pp: see layout/grid.h.
-    const int stage_ranks = layout.tp * layout.sp;
+    const bool within = within_node(layout, axis, ranks_per_node_);
     const int ranks = axis == Primitive::tp   ? layout.tp
                       : axis == Primitive::sp ? layout.sp
                       : axis == Primitive::ep ? std::max(layout.tp, layout.ep)
                                               : layout.pp;
-    const std::int64_t span = axis == Primitive::tp   ? layout.tp
-                              : axis == Primitive::sp ? stage_ranks
-                              : axis == Primitive::ep ? ranks
-                                                      : layout.replica_size();
     for (const Operation operation : moving_operations()) {
       const Transfer& moved = traffic.of(axis, operation);
       if (moved.calls == 0) continue;
-      seconds += hardware_.communication(
-          operation, ranks, static_cast<double>(moved.calls), static_cast<double>(moved.sent),
-          static_cast<double>(moved.received), span <= ranks_per_node_);
+      seconds += hardware_.communication(operation, ranks, static_cast<double>(moved.calls),
+                                         static_cast<double>(moved.sent),
+                                         static_cast<double>(moved.received), within);
     }
   }
   return seconds;

@@ -2,6 +2,7 @@
 #include "plan/prediction.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -93,6 +94,27 @@ TEST_CASE("the slowest rank makes a stage's time", "[prediction]") {
   CHECK(found.seconds == Approx(first.total() + second.total()));
   CHECK(found.communication == Approx((4.6 + 3.6) / found.seconds));
   CHECK(found.tokens_per_second == Approx(2 * 4 / first.total()));
+}
+
+TEST_CASE("axes that span nodes send at the rate between nodes", "[prediction]") {
+  const Layout layout{4, 2, 2, 8, 2};  // replicas of 16 ranks
+  for (const auto& [ranks, tp, sp, ep, pp] :
+       {std::array{2, 0, 0, 0, 0}, std::array{4, 1, 0, 0, 0}, std::array{6, 0, 0, 0, 0},
+        std::array{8, 1, 1, 1, 0}, std::array{16, 1, 1, 1, 1}, std::array{32, 1, 1, 1, 1}}) {
+    INFO(ranks);
+    CHECK(within_node(layout, Primitive::tp, ranks) == (tp == 1));
+    CHECK(within_node(layout, Primitive::sp, ranks) == (sp == 1));
+    CHECK(within_node(layout, Primitive::ep, ranks) == (ep == 1));
+    CHECK(within_node(layout, Primitive::pp, ranks) == (pp == 1));
+  }
+  Traffic traffic;
+  traffic.send(Primitive::tp, 100);
+  traffic.send(Primitive::pp, 30);
+  MachineLimits limits{1, 1, 10, 0.5, ""};
+  CHECK(least_time({}, traffic, limits, layout, 8).communication == Approx(1 + 13));
+  limits.between_bytes_per_second = 2;
+  CHECK(least_time({}, traffic, limits, layout, 8).communication == Approx(1 + 10 + 15));
+  CHECK(least_time({}, traffic, limits, layout, 16).communication == Approx(1 + 13));
 }
 
 TEST_CASE("a layout's speed is that of its two steps", "[prediction]") {

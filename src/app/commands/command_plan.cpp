@@ -309,7 +309,8 @@ void print_layout(const PlanSetting& setting, const PlanOptions& options, const 
   print_verdict(verdict, setting.model.config, options.verbose);
   if (!verdict.sizes) return;
   if (options.verbose) fmt::print("{}", traffic_text(verdict, setting.digest));
-  if (setting.limits) fmt::print("{}", speed_text(verdict, *setting.limits, setting.digest));
+  if (setting.limits)
+    fmt::print("{}", speed_text(verdict, *setting.limits, setting.digest, setting.ranks_per_node));
   if (!options.verbose)
     fmt::print("\n--verbose shows what is divided, and what travels in a step\n");
 }

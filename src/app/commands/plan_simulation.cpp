@@ -16,7 +16,7 @@
 #include "app/requests/prompt_tokens.h"
 #include "app/requests/prompts.h"
 #include "base/error.h"
-#include "base/philox.h"
+#include "plan/topology.h"
 
 namespace weft {
 namespace {
@@ -289,12 +289,9 @@ nlohmann::ordered_json simulation_json(const SimulatedLayout& simulated) {
 
 std::string topology_warning(const Layout& layout, int ranks_per_node) {
   std::string axes;
-  if (layout.tp > ranks_per_node) axes = fmt::format("tp={}", layout.tp);
-  if (layout.ep > ranks_per_node) {
-    axes += fmt::format("{}ep={}", axes.empty() ? "" : " and ", layout.ep);
-  }
-  if (layout.sp > 1 && layout.tp * layout.sp > ranks_per_node) {
-    axes += fmt::format("{}sp={}", axes.empty() ? "" : " and ", layout.sp);
+  for (const Primitive axis : {Primitive::tp, Primitive::sp, Primitive::ep}) {
+    if (size_of(layout, axis) == 1 || within_node(layout, axis, ranks_per_node)) continue;
+    axes += fmt::format("{}{}={}", axes.empty() ? "" : " and ", name(axis), size_of(layout, axis));
   }
   if (axes.empty()) return {};
   return fmt::format(

@@ -87,8 +87,9 @@ std::string traffic_text(const LayoutVerdict& verdict, bool digest) {
   return text;
 }
 
-std::string speed_text(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest) {
-  const SpeedPrediction speed = predict_speed(verdict, limits, digest);
+std::string speed_text(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest,
+                       int ranks_per_node) {
+  const SpeedPrediction speed = predict_speed(verdict, limits, digest, ranks_per_node);
   const Layout& layout = verdict.layout;
   std::string text = "\nspeed at best\n";
   text += speed_line("decode", speed.decode, decode_in_words(speed.decode_step, layout));
@@ -99,7 +100,7 @@ std::string speed_text(const LayoutVerdict& verdict, const MachineLimits& limits
 std::string speed_footnote(const MachineLimits& limits) {
   return fmt::format(
       "speed is an upper bound that no run reaches (a roofline): weights and cached keys are read "
-      "once,\nall products and bytes at the limit, links alike within and between nodes\n"
+      "once,\nall products and bytes at the limit, nothing else costs anything\n"
       "limits of a rank: {}\n",
       limits.source);
 }

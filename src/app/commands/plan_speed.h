@@ -15,7 +15,8 @@ namespace weft {
 std::string traffic_text(const LayoutVerdict& verdict, bool digest);
 
 /// The predicted times and rates of these steps.
-std::string speed_text(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest);
+std::string speed_text(const LayoutVerdict& verdict, const MachineLimits& limits, bool digest,
+                       int ranks_per_node);
 
 /// What the predictions mean, and whose limits they are of.
 std::string speed_footnote(const MachineLimits& limits);

@@ -120,7 +120,8 @@ PlannedLayout planned(const PlanSetting& setting, const Layout& layout) {
   row.most = verdict.footprints[largest_rank(verdict)];
   const SchedulerLimits& limits = verdict.sizes->limits;
   row.kv_tokens = layout.sp * limits.kv_blocks * limits.block_tokens;
-  if (setting.limits) row.speed = predict_speed(verdict, *setting.limits, setting.digest);
+  if (setting.limits)
+    row.speed = predict_speed(verdict, *setting.limits, setting.digest, setting.ranks_per_node);
   return row;
 }
 
