@@ -91,7 +91,8 @@ std::string counted_layouts(std::size_t count) {
 std::string speed_legend(const PlanSetting& setting, const PlannedLayout& any) {
   return fmt::format(
       "  decoding: sequences of a decode step on every sp rank, each behind {} tokens: as many as\n"
-      "  engine.max_sequences and the cache allow; prefill: {} rows of every sp rank; tok/s: of "
+      "  engine.max_sequences and the cache allow; prefill: {} rows of every sp rank; t/s: tokens "
+      "of "
       "all\n"
       "  replicas together\n",
       any.speed->decode_step.on_rank.context, setting.engine.max_batch_tokens);
