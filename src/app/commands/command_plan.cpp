@@ -385,7 +385,8 @@ int simulate_plan(const Job& job, PlanSetting& setting, const PlanModel& model,
   if (options.nodes.empty()) {
     fmt::print("{}", simulation_text(layouts.front(), setting, time_limit));
   }
-  fmt::print("step times: a bound that no run reaches, from {}\n", hardware.source());
+  fmt::print("step times: a bound that no run reaches, without loading, from {}\n",
+             hardware.source());
   return kExitSuccess;
 }
 

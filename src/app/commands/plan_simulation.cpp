@@ -187,7 +187,7 @@ std::string simulation_text(const SimulatedLayout& simulated, const PlanSetting&
   const Simulation& s = simulated.simulation;
   std::string text = fmt::format(
       "\nsimulated with the scheduler of a run\n"
-      "  time       {} in all: load {}, prefill {:.0f} %, decode {:.0f} %, communication {:.0f} "
+      "  time       {} in all: prefill {:.0f} %, decode {:.0f} %, communication {:.0f} "
       "%,\n"
       "             host {:.0f} %, waiting for other stages {:.0f} %, idle at the end {:.1f} %\n"
       "  tokens     {} in, {} out; {:.0f} out/s\n"
@@ -195,11 +195,11 @@ std::string simulation_text(const SimulatedLayout& simulated, const PlanSetting&
       "  TTFT       {}\n"
       "  TPOT       {}\n"
       "  cache      {:.0f} % in use on average; {} preemptions; {} prompt tokens taken over\n",
-      readable_time(s.seconds), readable_time(s.load_seconds), percent(s.prefill, s),
-      percent(s.decode, s), percent(s.communication, s), percent(s.host, s), percent(s.bubble, s),
-      percent(s.tail, s), s.prompt_tokens, s.answer_tokens, rate(s), simulated.node_hours(),
-      simulated.nodes, simulated.nodes == 1 ? "" : "s", quantiles_text(s.ttft),
-      quantiles_text(s.tpot), 100 * s.cache, s.preemptions, s.prefix_tokens);
+      readable_time(s.seconds), percent(s.prefill, s), percent(s.decode, s),
+      percent(s.communication, s), percent(s.host, s), percent(s.bubble, s), percent(s.tail, s),
+      s.prompt_tokens, s.answer_tokens, rate(s), simulated.node_hours(), simulated.nodes,
+      simulated.nodes == 1 ? "" : "s", quantiles_text(s.ttft), quantiles_text(s.tpot),
+      100 * s.cache, s.preemptions, s.prefix_tokens);
   if (s.refused > 0) text += fmt::format("  refused    {} requests are too long\n", s.refused);
   if (time_limit) {
     const double usable = static_cast<double>(*time_limit) - s.load_seconds;
