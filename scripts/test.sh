@@ -21,4 +21,4 @@ fi
 
 weft_install weft_needs weft_test_needs
 weft_targets=$targets weft_build "$build" -DWEFT_TESTS=ON -DWEFT_UNITY=ON ${WEFT_CMAKE_FLAGS:-}
-ctest --test-dir "$build" --no-tests=error --output-on-failure "${what[@]}" "$@"
+ctest --test-dir "$build" --parallel 2 --no-tests=error --output-on-failure "${what[@]}" "$@"
