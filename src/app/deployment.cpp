@@ -72,6 +72,7 @@ std::unique_ptr<Engine> Deployment::make_engine(bool digest) {
   options.max_sequence_length = sizes_.max_sequence_length;
   options.digest = digest;
   options.async_scheduling = async_scheduling_;
+  options.max_draft = sizes_.max_draft;
   for (const EndToken& token : end_tokens(reader_->config(), tokenizer_.get())) {
     options.eos.push_back(token.id);
   }

@@ -22,7 +22,8 @@ EngineConfig engine_config_of(const JobEngine& engine, Bytes memory) {
   engine_config.prefill_chunk = engine.prefill_chunk;
   engine_config.sp_threshold = engine.sp_threshold;
   engine_config.prefix_sharing = engine.prefix_sharing;
-  engine_config.async_scheduling = engine.async_scheduling;
+  engine_config.max_draft = engine.speculation == Speculation::none ? 0 : engine.max_draft;
+  engine_config.async_scheduling = engine.async_scheduling && engine_config.max_draft == 0;
   engine_config.layers = engine.layers.value_or(0);
   if (engine.kv_memory.kind == MemoryAmount::Kind::bytes)
     engine_config.kv_bytes = engine.kv_memory.bytes;

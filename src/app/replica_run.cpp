@@ -103,6 +103,8 @@ void ReplicaRun::run() {
     report_.lossy_chats = tokens_.with_losses();
     report_.prefix_tokens_looked_up = stats.prefix_tokens_looked_up;
     report_.prefix_tokens_taken_over = stats.prefix_tokens_taken_over;
+    report_.drafted_tokens = stats.drafted_tokens;
+    report_.accepted_tokens = stats.accepted_tokens;
   }
   control.wait_for_others();
 }

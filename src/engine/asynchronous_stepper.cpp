@@ -56,9 +56,8 @@ std::vector<SampledToken> AsynchronousStepper::complete(StepInFlight& step) {
   return record_.publish(std::move(own), step.samples);
 }
 
-void AsynchronousStepper::settle(const Slice& slice, EngineState& state, bool generated,
-                                 bool ended) {
-  settle_advanced(slice, state, generated, ended);
+void AsynchronousStepper::settle(const Slice& slice, EngineState& state, const Outcome& outcome) {
+  settle_advanced(slice, state, outcome);
 }
 
 }  // namespace weft

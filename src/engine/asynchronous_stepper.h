@@ -21,7 +21,7 @@ class AsynchronousStepper final : public ModelStepper {
   [[nodiscard]] bool asynchronous() const override { return true; }
   void submit(StepInFlight& step, EngineState& state) override;
   std::vector<SampledToken> complete(StepInFlight& step) override;
-  void settle(const Slice& slice, EngineState& state, bool generated, bool ended) override;
+  void settle(const Slice& slice, EngineState& state, const Outcome& outcome) override;
 
  private:
   void start_sampling(StepInFlight& step, EngineState& state);

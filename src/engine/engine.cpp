@@ -103,9 +103,24 @@ void Engine::take_times() {
   stats_.sampling_seconds = since(Phase::sampling);
 }
 
+std::int64_t Engine::draft(Sequence& sequence, std::int64_t most) const {
+  if (sequence.only_prompt()) return 0;
+  // The token that follows the drafted ones may be the last.
+  const std::int64_t left = std::min(sequence.request.sampling.max_tokens - sequence.generated(),
+                                     options_.max_sequence_length - sequence.length()) -
+                            1;
+  most = std::min({most, left, options_.max_draft});
+  if (most > 0) {
+    sequence.drafts = options_.drafter ? options_.drafter(sequence, most)
+                                       : sequence.lookup.draft(sequence.tokens, most);
+  }
+  return static_cast<std::int64_t>(sequence.drafts.size());
+}
+
 bool Engine::submit_step() {
   StepInFlight step;
-  step.slices = state_.scheduler.next();
+  step.slices = state_.scheduler.next(
+      [this](std::int64_t id, std::int64_t most) { return draft(state_.sequences.at(id), most); });
   if (step.slices.empty()) return false;
   for (const Slice& slice : step.slices) {
     Sequence& sequence = state_.sequence(slice);
@@ -137,7 +152,8 @@ void Engine::complete_step(const OnToken& on_token, const OnCompletion& on_compl
       stats_.dropped_rows += slice.count;
       continue;
     }
-    (step.decodes[i] ? stats_.decode_tokens : stats_.prefill_tokens) += slice.count;
+    stats_.drafted_tokens += slice.drafted;
+    (step.decodes[i] ? stats_.decode_tokens : stats_.prefill_tokens) += slice.count - slice.drafted;
     ++stats_.slices;
     finish(slice, std::span(sampled_tokens).subspan(first, next - first), on_token, on_completion);
   }
@@ -150,18 +166,34 @@ void Engine::finish(const Slice& slice, std::span<const SampledToken> sampled_to
                     const OnToken& on_token, const OnCompletion& on_completion) {
   Sequence& sequence = state_.sequence(slice);
   const bool generates = slice.samples && !sequence.only_prompt() && !sampled_tokens.empty();
+  const std::vector<TokenId> drafts = std::exchange(sequence.drafts, {});
+  // The last of them are new tokens: one, and one after each drafted token as long as those before
+  // are the sequence's.
+  const std::size_t known = sampled_tokens.size() - (generates ? 1 + drafts.size() : 0);
+  std::size_t accepted = 0;
   std::optional<FinishReason> reason;
-  for (const SampledToken& sampled : sampled_tokens) {
-    const bool generated = generates && &sampled == &sampled_tokens.back();
+  for (std::size_t i = 0; i < sampled_tokens.size(); ++i) {
+    const SampledToken& sampled = sampled_tokens[i];
+    const bool generated = generates && i >= known;
     if (generated && sequence.generated() == 0) sequence.first_token_at = now();
     reason = sequence.take(sampled, generated, options_.eos, options_.max_sequence_length);
     if (generated && on_token && !sampled.non_finite) on_token(sequence, sampled.token);
+    if (!generated) continue;
+    if (reason || accepted == drafts.size() || sampled.token != drafts[accepted]) break;
+    ++accepted;
+  }
+  if (!drafts.empty()) {
+    sequence.lookup.verified(static_cast<std::int64_t>(drafts.size()),
+                             static_cast<std::int64_t>(accepted));
+    stats_.accepted_tokens += static_cast<std::int64_t>(accepted);
+    stats_.decode_tokens += static_cast<std::int64_t>(accepted);
   }
   if (slice.samples && sequence.only_prompt()) {
     sequence.first_token_at = now();
     reason = sequence.non_finite_at < 0 ? FinishReason::length : FinishReason::non_finite;
   }
-  stepper_->settle(slice, state_, generates, reason.has_value());
+  stepper_->settle(slice, state_,
+                   {generates, static_cast<std::int64_t>(accepted), reason.has_value()});
   if (!reason) return;
   if (on_completion) {
     on_completion(sequence, sequence.completion(*reason, options_.eos, now()));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include "ops/draw_inline.h"
 
@@ -34,10 +35,13 @@ void merge_equal(std::vector<LogitEdit>& edits) {
 
 }  // namespace
 
-std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const TokenId> eos) {
+std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const TokenId> drafted,
+                                   std::span<const TokenId> eos) {
   const SamplingParams& params = sequence.request.sampling;
   std::vector<LogitEdit> edits;
-  if (sequence.generated() + sequence.unseen < params.min_tokens) {
+  const std::int64_t generated =
+      sequence.generated() + sequence.unseen + static_cast<std::int64_t>(drafted.size());
+  if (generated < params.min_tokens) {
     if (!params.ignore_eos) {
       for (const TokenId token : eos) forbid(edits, token);
     }
@@ -45,7 +49,9 @@ std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const Tok
   }
   if (const auto& words = sequence.request.bad_words) {
     for (const TokenId token : words->always()) forbid(edits, token);
-    words->completing(sequence.text_tail, [&](TokenId token) { forbid(edits, token); });
+    std::string tail = sequence.text_tail;
+    for (const TokenId token : drafted) words->extend(tail, token);
+    words->completing(tail, [&](TokenId token) { forbid(edits, token); });
   }
   for (const LogitBias& bias : params.logit_bias) {
     LogitEdit edit;
@@ -59,6 +65,13 @@ std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const Tok
       edit.token = seen.token;
       edit.occurred = true;
       edit.occurrences = static_cast<std::int32_t>(seen.in_output);
+      edits.push_back(edit);
+    }
+    for (const TokenId token : drafted) {
+      LogitEdit edit;
+      edit.token = token;
+      edit.occurred = true;
+      edit.occurrences = 1;
       edits.push_back(edit);
     }
   }

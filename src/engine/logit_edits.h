@@ -10,9 +10,11 @@
 
 namespace weft {
 
-/// The edits for a sequence's next token, by ascending token, each token once. Forbidden are ends
-/// of the sequence before `min_tokens` and tokens with which a bad word would stand in the text.
-std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const TokenId> eos);
+/// The edits for the token that follows a sequence's and `drafted` ones, by ascending token, each
+/// token once. Forbidden are ends of the sequence before `min_tokens` and tokens with which a bad
+/// word would stand in the text.
+std::vector<LogitEdit> logit_edits(const Sequence& sequence, std::span<const TokenId> drafted,
+                                   std::span<const TokenId> eos);
 
 /// Whether the edits depend on which tokens were chosen, not only on how many.
 bool edits_follow_tokens(const Request& request);

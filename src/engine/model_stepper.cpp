@@ -8,7 +8,7 @@
 namespace weft {
 
 std::unique_ptr<Stepper> make_stepper(Model& model, const EngineOptions& options) {
-  if (options.async_scheduling && model.device_tokens().possible()) {
+  if (options.async_scheduling && options.max_draft == 0 && model.device_tokens().possible()) {
     return std::make_unique<AsynchronousStepper>(model, options);
   }
   return std::make_unique<SynchronousStepper>(model, options);

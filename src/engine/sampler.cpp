@@ -166,7 +166,8 @@ Sampler::Edits Sampler::edit(const Tensor& logits, std::span<const LogitRow> row
   std::vector<LogitEdit> edits;
   for (const std::int32_t row : which) {
     if (at(rows, row).known()) continue;
-    for (const LogitEdit& edit : logit_edits(*at(rows, row).sequence, eos_)) {
+    for (const LogitEdit& edit :
+         logit_edits(*at(rows, row).sequence, at(rows, row).drafted(), eos_)) {
       all.places.push_back({row, edit.token});
       edits.push_back(edit);
     }

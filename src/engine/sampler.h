@@ -1,6 +1,7 @@
 // From the logits of rows to the next tokens of their sequences.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -26,6 +27,11 @@ struct LogitRow {
   [[nodiscard]] const SamplingParams& sampling() const { return sequence->request.sampling; }
   [[nodiscard]] bool known() const {
     return position < static_cast<std::int64_t>(sequence->tokens.size());
+  }
+  /// Drafted tokens between the sequence's and the one that is to be chosen.
+  [[nodiscard]] std::span<const TokenId> drafted() const {
+    const auto before = static_cast<std::size_t>(position) - sequence->tokens.size();
+    return std::span(sequence->drafts).first(std::min(before, sequence->drafts.size()));
   }
   /// The known token.
   [[nodiscard]] TokenId token() const {

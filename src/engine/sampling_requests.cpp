@@ -58,7 +58,7 @@ SplitRequests split_requests(std::span<const LogitRow> rows, std::span<const Tok
     std::vector<LogitEdit> edits;
     std::span<const TokenId> list;
     if (!row.known()) {
-      edits = logit_edits(*row.sequence, eos);
+      edits = logit_edits(*row.sequence, row.drafted(), eos);
       list = row.sampling().allowed_token_ids;
     }
     const auto fits = [](std::size_t there, std::size_t more, std::int64_t most) {

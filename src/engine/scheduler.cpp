@@ -49,7 +49,7 @@ Range Scheduler::ranks_of(const Entry& entry) const {
   return {entry.home, entry.home + 1};
 }
 
-std::vector<Slice> Scheduler::next() {
+std::vector<Slice> Scheduler::next(const OfferDraft& offer) {
   std::vector<Slice> step;
   if (static_cast<int>(in_flight_.size()) == limits_.batches) return step;
   ++calls_;
@@ -63,8 +63,41 @@ std::vector<Slice> Scheduler::next() {
             waiting());
     return step;
   }
+  if (limits_.speculative_rows > 0 && offer) add_drafts(offer, step);
   in_flight_.emplace(steps_++, static_cast<std::int64_t>(step.size()));
   return step;
+}
+
+void Scheduler::add_drafts(const OfferDraft& offer, std::vector<Slice>& step) {
+  std::vector<std::int64_t> spare(pools_.size(),
+                                  std::min(limits_.speculative_rows, limits_.max_batch_tokens));
+  for (const Slice& slice : step) {
+    for (int rank = 0; rank < limits_.sp; ++rank) {
+      if (slice.shared || slice.home == rank) spare[static_cast<std::size_t>(rank)] -= slice.count;
+    }
+  }
+  for (Slice& slice : step) {
+    const auto home = static_cast<std::size_t>(slice.home);
+    if (!slice.samples || slice.count != 1 || slice.starts || short_of_blocks_[home]) continue;
+    Entry& entry = sequences_.at(slice.sequence);
+    std::vector<BlockId>& kv_blocks = entry.kv_blocks[home];
+    const std::int64_t room =
+        (static_cast<std::int64_t>(kv_blocks.size()) + pools_[home].available()) *
+            limits_.block_tokens -
+        entry.length;
+    const std::int64_t most = std::min(spare[home], room);
+    if (most <= 0) continue;
+    const std::int64_t drafted = offer(slice.sequence, most);
+    require(drafted >= 0 && drafted <= most, "sequence {} drafts {} tokens of {}", slice.sequence,
+            drafted, most);
+    while (static_cast<std::int64_t>(kv_blocks.size()) < blocks_for(entry.length + drafted)) {
+      kv_blocks.push_back(pools_[home].take());
+    }
+    slice.drafted = drafted;
+    slice.count += drafted;
+    entry.rows_in_flight += drafted;
+    spare[home] -= drafted;
+  }
 }
 
 std::vector<RankBudget> Scheduler::rooms() const {
@@ -142,16 +175,26 @@ void Scheduler::preempt(Entry& entry) {
   ++preemptions_;
 }
 
-void Scheduler::complete(const Slice& slice, bool finished) {
+void Scheduler::complete(const Slice& slice, bool finished, std::int64_t accepted) {
   const auto found = sequences_.find(slice.sequence);
   require(found != sequences_.end() && slice.count > 0 &&
               found->second.rows_in_flight == slice.count && found->second.computed == slice.begin,
           "sequence {} has no such rows in flight", slice.sequence);
+  require(accepted >= 0 && accepted <= slice.drafted,
+          "sequence {}: {} of {} drafted tokens accepted", slice.sequence, accepted, slice.drafted);
   Entry& entry = found->second;
   const auto step = in_flight_.find(entry.step);
   if (--step->second == 0) in_flight_.erase(step);
   entry.rows_in_flight = 0;
-  entry.computed += slice.count;
+  entry.computed += slice.count - slice.drafted + accepted;
+  entry.length += accepted;
+  if (slice.drafted > 0) {
+    std::vector<BlockId>& kv_blocks = entry.kv_blocks[static_cast<std::size_t>(entry.home)];
+    while (static_cast<std::int64_t>(kv_blocks.size()) > blocks_for(entry.computed)) {
+      pool(entry.home).give(kv_blocks.back());
+      kv_blocks.pop_back();
+    }
+  }
   register_blocks(entry);
   if (entry.computed == entry.length) {
     ++entry.length;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -24,10 +25,14 @@ struct SchedulerLimits {
   std::int64_t sp_threshold = 256;  ///< with sp > 1: known tokens at which a prompt is shared
   int batches = 1;                  ///< steps that may be in flight at a time
   bool prefix_sharing = true;
+  /// Drafts are added to steps that have no more rows on an sp rank with them; 0: no drafts.
+  std::int64_t speculative_rows = 0;
 };
 
 /// One sequence's part of a step: `count` of its tokens, from position `begin` on. When `samples`,
-/// the last of them is the sequence's last token and a new one is chosen from its logits.
+/// the last of them is the sequence's last token and a new one is chosen from its logits. After
+/// that one `drafted` tokens may follow, within `count`, of which it is not known whether they are
+/// the sequence's.
 struct Slice {
   std::int64_t sequence = 0;
   std::int64_t begin = 0;
@@ -36,8 +41,12 @@ struct Slice {
   int home = 0;         ///< the sp rank that keeps the sequence's keys and values
   bool shared = false;  ///< rows of a prompt, split over all sp ranks (layout/causal_split.h)
   bool starts = false;  ///< the sequence's first since it was admitted, for the first time or again
+  std::int64_t drafted = 0;
   bool operator==(const Slice&) const = default;
 };
+
+/// Asked how many drafted tokens, at most `most`, a decode of `sequence` may have.
+using OfferDraft = std::function<std::int64_t(std::int64_t sequence, std::int64_t most)>;
 
 /// Continuous batching with chunked prefill, preemption by recomputation and prefix sharing.
 ///
@@ -53,6 +62,9 @@ struct Slice {
 ///
 /// Full blocks of prompts are shared by hash; see BlockPool. A sequence whose next block is about
 /// to be computed by another one waits for it, and lets others pass.
+///
+/// Drafts come last: they take rows and blocks that nobody else has taken, and blocks of tokens
+/// that were not accepted are given back when the step is complete.
 ///
 /// Several steps may be in flight, a sequence in one of them at most; each step takes only its
 /// share of the sequences, so that there is work for all.
@@ -83,13 +95,15 @@ class Scheduler {
 
   /// What to compute next; empty when nothing is left, or nothing can start before a step in
   /// flight is complete. On each sp rank a step has at most max_batch_tokens rows of at most
-  /// max_sequences slices. Call `complete` for every slice when the step is done.
-  std::vector<Slice> next();
+  /// max_sequences slices. Call `complete` for every slice when the step is done. `offer` is asked
+  /// in the order of the slices.
+  std::vector<Slice> next(const OfferDraft& offer = nullptr);
 
   /// Tells the scheduler that a slice was computed, or that it will have been before anything of a
-  /// later step is. A slice that `samples` made the sequence one token longer; `finished` ends the
-  /// sequence and frees its blocks. Throws Error when the slice is not in flight.
-  void complete(const Slice& slice, bool finished);
+  /// later step is. A slice that `samples` made the sequence one token longer, and longer by those
+  /// of the drafted tokens, the first `accepted`, that turned out to be the sequence's; `finished`
+  /// ends the sequence and frees its blocks. Throws Error when the slice is not in flight.
+  void complete(const Slice& slice, bool finished, std::int64_t accepted = 0);
 
   /// Ends a sequence that was taken to go on when its latest slice was completed, and frees its
   /// blocks; it may have lost them and wait to be computed again. Throws Error while it is in
@@ -174,6 +188,7 @@ class Scheduler {
   void continue_running(StepBudget& room, std::vector<Slice>& step);
   void schedule(Entry& entry, std::int64_t rows, StepBudget& room, std::vector<Slice>& step);
   [[nodiscard]] std::int64_t rows_for(const Entry& entry, std::int64_t most) const;
+  void add_drafts(const OfferDraft& offer, std::vector<Slice>& step);
   bool grow(Entry& entry, std::int64_t rows);
   bool make_room(const Entry& entry);
   void preempt(Entry& entry);

@@ -43,6 +43,8 @@ Sequence::Sequence(Request asked, const Tokenizer* tokenizer)
 TokenId Sequence::token_at(std::int64_t position) const {
   const auto known = static_cast<std::int64_t>(tokens.size());
   if (position < known) return tokens[static_cast<std::size_t>(position)];
+  const auto drafted = static_cast<std::size_t>(position - known);
+  if (drafted < drafts.size()) return drafts[drafted];
   require(unseen == 1 && position == known, "the token at {} of {} is not known, nor was it kept",
           position, known);
   return device_token(device_token_at);
@@ -55,7 +57,10 @@ std::vector<std::int64_t> Sequence::wanted(std::int64_t begin, std::int64_t coun
     const std::int64_t end = std::min(begin + count + 1, prompt_length());
     for (std::int64_t p = std::max(begin, scored) + 1; p < end; ++p) positions.push_back(p);
   }
-  if (begin + count == length() && !only_prompt()) positions.push_back(length());
+  const auto drafted = static_cast<std::int64_t>(drafts.size());
+  if (begin + count == length() + drafted && !only_prompt()) {
+    for (std::int64_t p = length(); p <= length() + drafted; ++p) positions.push_back(p);
+  }
   return positions;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "engine/prompt_lookup.h"
 #include "engine/request.h"
 #include "engine/sampled_token.h"
 #include "engine/stop_strings.h"
@@ -42,7 +43,9 @@ struct Sequence {
   std::int64_t text_bytes = -1;  ///< of the decoded text, when a stop string cut it
   /// Tokens that were chosen behind those known: the host learns them when their steps land.
   std::int64_t unseen = 0;
-  std::int32_t device_token_at = 0;  ///< where the last of them is kept
+  std::vector<TokenId> drafts;       ///< drafted tokens of the step in flight, after those known
+  PromptLookup lookup;               ///< makes drafts
+  std::int32_t device_token_at = 0;  ///< where the last of the unseen ones is kept
   bool leaves = false;  ///< its last token is being chosen: the scheduler has let it go
   std::int64_t cached_prompt_tokens = 0;  ///< found in the cache at the first admission
   std::int64_t non_finite_at = -1;  ///< position of the first token whose logits are not finite
@@ -60,13 +63,14 @@ struct Sequence {
   [[nodiscard]] std::int64_t length() const {
     return static_cast<std::int64_t>(tokens.size()) + unseen;
   }
-  /// The token at a position, or the place where it is kept (`kept_token`), which is remembered for
-  /// the last one only.
+  /// The token at a position, known or drafted, or the place where it is kept (`device_token`),
+  /// which is remembered for the last one only.
   [[nodiscard]] TokenId token_at(std::int64_t position) const;
 
   /// Positions of the tokens for which the rows of tokens `begin` … `begin + count - 1` must yield
   /// something (the row of token p yields the one at p + 1), ascending: tokens of a prompt whose
-  /// log-probabilities are asked for and not there yet, and a new token.
+  /// log-probabilities are asked for and not there yet, a new token, and one after each drafted
+  /// token.
   [[nodiscard]] std::vector<std::int64_t> wanted(std::int64_t begin, std::int64_t count) const;
 
   /// Takes what a wanted row yielded, in the order of `wanted`: a generated token, appended as

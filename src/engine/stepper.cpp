@@ -24,10 +24,10 @@ void advance_sequences(StepInFlight& step, EngineState& state, std::int64_t max_
   }
 }
 
-void settle_advanced(const Slice& slice, EngineState& state, bool generated, bool ended) {
+void settle_advanced(const Slice& slice, EngineState& state, const Stepper::Outcome& outcome) {
   Sequence& sequence = state.sequence(slice);
-  if (generated) --sequence.unseen;
-  if (ended && !sequence.leaves) state.scheduler.end(slice.sequence);
+  if (outcome.generated) --sequence.unseen;
+  if (outcome.ended && !sequence.leaves) state.scheduler.end(slice.sequence);
 }
 
 }  // namespace weft

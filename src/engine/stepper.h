@@ -53,9 +53,14 @@ class Stepper {
   /// The tokens of the samples of the oldest step in flight, on every rank.
   virtual std::vector<SampledToken> complete(StepInFlight& step) = 0;
 
-  /// Tells the scheduler of a completed slice whose sequence, still in the state, has taken its
-  /// tokens: `generated`, a new one among them; `ended`, the sequence ended with it.
-  virtual void settle(const Slice& slice, EngineState& state, bool generated, bool ended) = 0;
+  /// What became of a slice whose sequence has taken its tokens.
+  struct Outcome {
+    bool generated = false;     ///< a new token was among them
+    std::int64_t accepted = 0;  ///< drafted tokens that were the sequence's
+    bool ended = false;         ///< the sequence ended
+  };
+  /// Tells the scheduler of a completed slice, whose sequence is still in the state.
+  virtual void settle(const Slice& slice, EngineState& state, const Outcome& outcome) = 0;
 
   /// Waits for what is being sent to other ranks.
   virtual void finish_sends() = 0;
@@ -70,6 +75,6 @@ class Stepper {
 /// going on except those that reach a limit; `step.waits` where one needs its tokens to go on.
 void advance_sequences(StepInFlight& step, EngineState& state, std::int64_t max_sequence_length);
 /// `Stepper::settle` after that.
-void settle_advanced(const Slice& slice, EngineState& state, bool generated, bool ended);
+void settle_advanced(const Slice& slice, EngineState& state, const Stepper::Outcome& outcome);
 
 }  // namespace weft

@@ -25,9 +25,8 @@ std::vector<SampledToken> SynchronousStepper::complete(StepInFlight& step) {
   return record_.receive(step.samples);
 }
 
-void SynchronousStepper::settle(const Slice& slice, EngineState& state, bool /*generated*/,
-                                bool ended) {
-  state.scheduler.complete(slice, ended);
+void SynchronousStepper::settle(const Slice& slice, EngineState& state, const Outcome& outcome) {
+  state.scheduler.complete(slice, outcome.ended, outcome.accepted);
 }
 
 }  // namespace weft

@@ -17,7 +17,7 @@ class SynchronousStepper final : public ModelStepper {
   [[nodiscard]] bool asynchronous() const override { return false; }
   void submit(StepInFlight& step, EngineState& state) override;
   std::vector<SampledToken> complete(StepInFlight& step) override;
-  void settle(const Slice& slice, EngineState& state, bool generated, bool ended) override;
+  void settle(const Slice& slice, EngineState& state, const Outcome& outcome) override;
 };
 
 }  // namespace weft

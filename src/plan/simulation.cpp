@@ -80,11 +80,11 @@ class SimulatedStepper final : public Stepper {
     return std::vector<SampledToken>(step.samples.size());
   }
 
-  void settle(const Slice& slice, EngineState& state, bool generated, bool ended) override {
+  void settle(const Slice& slice, EngineState& state, const Outcome& outcome) override {
     if (asynchronous()) {
-      settle_advanced(slice, state, generated, ended);
+      settle_advanced(slice, state, outcome);
     } else {
-      state.scheduler.complete(slice, ended);
+      state.scheduler.complete(slice, outcome.ended, outcome.accepted);
     }
   }
 

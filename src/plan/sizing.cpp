@@ -19,6 +19,10 @@ namespace {
 /// Rows of logits that are computed at a time.
 constexpr std::int64_t kLogitRows = 64;
 
+/// Rows up to which a step with drafts costs little more than one without
+/// (docs/measurements/speculation.md).
+constexpr std::int64_t kSpeculativeRows = 32;
+
 /// Of the rank that needs most.
 Footprint largest_footprint(const std::vector<Partition>& parts, const EngineShape& shape,
                             const OpSizes& ops) {
@@ -167,6 +171,8 @@ EngineSizes size_engine(const EngineConfig& engine_config, const Layout& layout,
   sizes.limits.batches = layout.pp;
   sizes.limits.sp_threshold = engine_config.sp_threshold;
   sizes.limits.prefix_sharing = engine_config.prefix_sharing;
+  sizes.max_draft = engine_config.max_draft;
+  if (sizes.max_draft > 0) sizes.limits.speculative_rows = kSpeculativeRows;
   return sizes;
 }
 

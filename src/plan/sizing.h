@@ -25,6 +25,7 @@ struct EngineConfig {
   std::int64_t sp_threshold = 256;  ///< tokens from which the sp ranks share a prompt
   bool prefix_sharing = true;
   bool async_scheduling = true;   ///< where it can be
+  std::int64_t max_draft = 0;     ///< tokens that a sequence may draft in a step
   std::int64_t layers = 0;        ///< 0: all
   std::optional<Bytes> kv_bytes;  ///< of each rank; nothing: what is left of the memory
 };
@@ -34,6 +35,7 @@ struct EngineSizes {
   EngineShape shape;
   SchedulerLimits limits;
   std::int64_t max_sequence_length = 0;
+  std::int64_t max_draft = 0;
   bool async_scheduling =
       false;  ///< steps read tokens where they were chosen (model/forward/device_tokens.h)
 };

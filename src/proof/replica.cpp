@@ -27,6 +27,7 @@ SchedulerLimits limits_of(const ReplicaOptions& options, const Layout& layout) {
   limits.batches = layout.pp;
   limits.sp_threshold = options.sp_threshold;
   limits.prefix_sharing = options.prefix_sharing;
+  if (options.max_draft > 0) limits.speculative_rows = options.speculative_rows;
   return limits;
 }
 
@@ -67,6 +68,8 @@ std::vector<Completion> Replica::complete(const std::vector<Request>& requests,
   options.max_sequence_length = options_.max_sequence_length;
   options.digest = options_.digest;
   options.async_scheduling = options_.async_scheduling;
+  options.max_draft = options_.max_draft;
+  options.drafter = options_.drafter;
   options.eos = reader_.config().eos;
   Engine engine(*model_, options_.tokenizer, options);
   for (const Request& request : requests) engine.submit(request);

@@ -40,7 +40,10 @@ struct ReplicaOptions {
   std::int64_t block_tokens = 32;
   std::int64_t kv_blocks = 256;
   bool prefix_sharing = true;
-  bool digest = true;                    ///< of logits, with the completions
+  bool digest = true;          ///< of logits, with the completions
+  std::int64_t max_draft = 0;  ///< see EngineOptions
+  std::function<std::vector<TokenId>(const Sequence&, std::int64_t)> drafter;  ///< likewise
+  std::int64_t speculative_rows = 64;    ///< see SchedulerLimits
   bool async_scheduling = true;          ///< see EngineOptions
   const Tokenizer* tokenizer = nullptr;  ///< for stop strings
   std::int64_t max_sequence_length = 1024;

@@ -110,6 +110,12 @@ std::vector<Schedule> proof_schedules() {
     o.transport = Transport::all_gather;
     o.threads = 2;
   });
+  add("drafts", [](ReplicaOptions& o) {
+    o.max_draft = 8;
+    o.max_sequences = 9;
+  });
+  add("drafts, preemption", [](ReplicaOptions& o) { o.max_draft = 16; });
+  make_tight(schedules.back());
   add("all-to-all, plain instructions", [](ReplicaOptions& o) {
     o.transport = Transport::all_to_all;
     o.isa = Isa::plain;

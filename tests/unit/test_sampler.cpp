@@ -65,7 +65,7 @@ TEST_CASE("penalties change the logits of what occurred", "[chooser]") {
   params.presence_penalty = 0.25;
   // 1 in the prompt, 2 twice in the output, 3 in both.
   const Sequence sequence = generated({3, 1, 1}, {2, 3, 2}, params);
-  const std::vector<LogitEdit> edits = logit_edits(sequence, {});
+  const std::vector<LogitEdit> edits = logit_edits(sequence, {}, {});
   REQUIRE(edits.size() == 3);
   const auto changed = [&](std::size_t i, float logit) { return edited(logit, edits[i], params); };
   CHECK(edits[0].token == 1);
@@ -85,7 +85,7 @@ TEST_CASE("bias comes before penalties", "[chooser]") {
   params.repetition_penalty = 2;
   params.logit_bias = {{1, 3}};
   const Sequence sequence = generated({1}, {}, params);
-  const std::vector<LogitEdit> edits = logit_edits(sequence, {});
+  const std::vector<LogitEdit> edits = logit_edits(sequence, {}, {});
   REQUIRE(edits.size() == 1);
   CHECK(edited(-1, edits[0], params) == 1);  // (-1 + 3) / 2; the other way it were -2 + 3
   CHECK(edited(-5, edits[0], params) == -4);

@@ -82,6 +82,11 @@ std::string_view name(WeightLoading loading) {
   return name_in(names, loading);
 }
 
+std::string_view name(Speculation speculation) {
+  static constexpr std::array<std::string_view, 2> names = {"none", "lookup"};
+  return name_in(names, speculation);
+}
+
 std::string_view name(Collectives collectives) {
   static constexpr std::array<std::string_view, 3> names = {"auto", "nccl", "staged"};
   return name_in(names, collectives);

@@ -29,6 +29,8 @@ enum class Device { automatic, cpu, cuda };
 enum class Numerics { invariant, fast };
 /// How replicas come by their weights.
 enum class WeightLoading { automatic, read, broadcast };
+/// What drafts tokens.
+enum class Speculation { none, lookup };
 enum class Collectives { automatic, nccl, staged };
 
 /// "openai", "jsonl", "text".
@@ -42,6 +44,8 @@ std::string_view name(Device device);
 std::string_view name(Numerics numerics);
 /// "auto", "read", "broadcast".
 std::string_view name(WeightLoading loading);
+/// "none", "lookup".
+std::string_view name(Speculation speculation);
 /// "auto", "nccl", "staged".
 std::string_view name(Collectives collectives);
 
@@ -87,9 +91,11 @@ struct JobEngine {
   std::int64_t max_sequence_length = 0;  ///< 0: the model's
   std::int64_t kv_block = 32;            ///< tokens of one page of the cache, a multiple of 16
   MemoryAmount kv_memory;                ///< of each rank
-  std::int64_t prefill_chunk = 0;      ///< most prompt tokens of a sequence in a step; 0: no limit
-  std::int64_t sp_threshold = 256;     ///< prompts from that length on are shared by the sp ranks
-  bool prefix_sharing = true;          ///< the first pages of equal prompts are computed once
+  std::int64_t prefill_chunk = 0;   ///< most prompt tokens of a sequence in a step; 0: no limit
+  std::int64_t sp_threshold = 256;  ///< prompts from that length on are shared by the sp ranks
+  bool prefix_sharing = true;       ///< the first pages of equal prompts are computed once
+  Speculation speculation = Speculation::none;
+  std::int64_t max_draft = 16;         ///< tokens that a sequence may draft in a step
   std::optional<std::int64_t> layers;  ///< run only that many; nothing: all
   WeightLoading load = WeightLoading::automatic;
   double watchdog_seconds = 300;  ///< 0: no watchdog

@@ -239,6 +239,14 @@ std::vector<JobKey> other_keys() { return {
      [](const Value& v, Job& j) { j.engine.watchdog_seconds = v.number(); },
      [](const Job& j) { return written(j.engine.watchdog_seconds); }},
 
+    {"speculation.method", names_of<Speculation>(2),
+     "`lookup`: tokens are drafted by looking up where a sequence's end occurred before in it, and computed together with its next one; the bits do not depend on it.", false,
+     [](const Value& v, Job& j) { j.engine.speculation = named<Speculation>(v); },
+     [](const Job& j) { return std::string(name(j.engine.speculation)); }},
+    {"speculation.max_draft", types::integer(1, 64), "Most tokens that a sequence drafts in a step.", false,
+     [](const Value& v, Job& j) { j.engine.max_draft = v.integer(); },
+     [](const Job& j) { return written(j.engine.max_draft); }},
+
     {"output.dir", types::path(), "The output directory; made if missing.", true,
      [](const Value& v, Job& j) { j.output.dir = v.path(); },
      [](const Job& j) { return written(j.output.dir); }},

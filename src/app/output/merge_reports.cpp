@@ -131,6 +131,8 @@ void merge_reports(RunReport& report, Group& world) {
   take_sum(report.replayed_steps, world);
   take_sum(report.prefix_tokens_looked_up, world);
   take_sum(report.prefix_tokens_taken_over, world);
+  take_sum(report.drafted_tokens, world);
+  take_sum(report.accepted_tokens, world);
   take_sum(report.dropped_spans, world);
   for (double* seconds : {&report.load_seconds, &report.prefill_seconds, &report.decode_seconds,
                           &report.output_seconds}) {

@@ -235,6 +235,12 @@ std::string to_text(const RunReport& r) {
                         r.prefix_tokens_taken_over, r.prefix_tokens_looked_up,
                         100 * prefix_hit_rate(r));
   }
+  if (r.drafted_tokens > 0) {
+    text += fmt::format(
+        "  drafts     {} of {} drafted tokens were accepted ({:.1f}%)\n", r.accepted_tokens,
+        r.drafted_tokens,
+        100 * rate(static_cast<double>(r.accepted_tokens), static_cast<double>(r.drafted_tokens)));
+  }
   if (r.graphs > 0) {
     text += fmt::format("  graphs     {} recorded, {} steps of the first ranks were one of them\n",
                         r.graphs, r.replayed_steps);
@@ -288,6 +294,7 @@ std::string to_json(const RunReport& r) {
       {"preemptions", r.preemptions},
       {"lossy_chats", r.lossy_chats},
       {"cuda_graphs", {{"recorded", r.graphs}, {"replayed_steps", r.replayed_steps}}},
+      {"speculation", {{"drafted", r.drafted_tokens}, {"accepted", r.accepted_tokens}}},
       {"prefix_sharing",
        {{"tokens_looked_up", r.prefix_tokens_looked_up},
         {"tokens_taken_over", r.prefix_tokens_taken_over},

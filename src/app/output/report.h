@@ -73,6 +73,8 @@ struct RunReport {
   std::int64_t replayed_steps = 0;  ///< its steps that were one of them
   std::int64_t prefix_tokens_looked_up = 0;   ///< see Scheduler
   std::int64_t prefix_tokens_taken_over = 0;  ///< of these, not computed again
+  std::int64_t drafted_tokens = 0;            ///< see EngineStats
+  std::int64_t accepted_tokens = 0;
   // Wall time in seconds. The phases need not add up to the total.
   double wall_seconds = 0;
   double load_seconds = 0;
