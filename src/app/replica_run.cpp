@@ -87,6 +87,7 @@ void ReplicaRun::run() {
     const bool computed = engine_->step(nullptr, on_completion);
     if (!computed && claimed_.empty() && !entering_ && directive.last) break;
     if (!computed) continue;
+    tell_progress();
     const StepTiming timing = clock.next(engine_->stats(), deployment_.coordinates().dp);
     if (timings_) timings_->add(timing);
   }
@@ -95,6 +96,7 @@ void ReplicaRun::run() {
   if (timings_) timings_->flush();
   const EngineStats& stats = engine_->stats();
   report_.prefill_seconds = stats.prefill_seconds;
+  report_.mixed_seconds = stats.mixed_seconds;
   report_.decode_seconds = stats.decode_seconds;
   report_.output_seconds = stats.logits_seconds + stats.sampling_seconds;
   if (deployment_.leads_replica()) {
@@ -211,11 +213,20 @@ void ReplicaRun::answer(OpenLine open) {
   count_row(true);
 }
 
-/// On the leader: for progress lines, and for the share of work that the replica gets.
 void ReplicaRun::count_row(bool succeeded) {
   if (!journal_) return;
   ++progress_.rows;
   if (!succeeded) ++progress_.failed;
+  tell_progress();
+}
+
+/// On the leader: for progress lines, and for the share of work that the replica gets.
+void ReplicaRun::tell_progress() {
+  if (!journal_) return;
+  progress_.open = static_cast<std::int64_t>(lines_.size());
+  progress_.generated_tokens = engine_->stats().generated_tokens;
+  progress_.open_tokens =
+      std::max<std::int64_t>(0, progress_.generated_tokens - progress_.completion_tokens);
   deployment_.control().activity().set_progress(progress_);
 }
 
@@ -240,7 +251,6 @@ void ReplicaRun::record(const OpenLine& open) {
     }
     timing.completion_tokens += completion.completion_tokens;
   }
-  progress_.prompt_tokens += timing.prompt_tokens;
   progress_.completion_tokens += timing.completion_tokens;
   timings_->add(timing);
 }

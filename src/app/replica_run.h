@@ -50,6 +50,7 @@ class ReplicaRun {
   void fill();
   void submit_next();
   void count_row(bool succeeded);
+  void tell_progress();
   void take(Prompt prompt);
   void refuse(const PromptError& error);
   void answer(OpenLine open);

@@ -24,8 +24,8 @@ PhaseSeconds seconds_of(const std::array<std::int64_t, kPhases>& nanoseconds) {
 
 std::string_view name(Phase phase) {
   static constexpr std::array<std::string_view, kPhases> names = {
-      "load",   "prefill",  "decode", "attention", "ffn",     "communication",
-      "logits", "sampling", "output", "bubble",    "waiting", "other"};
+      "load",   "prefill",  "mixed",  "decode", "attention", "ffn",  "communication",
+      "logits", "sampling", "output", "bubble", "waiting",   "other"};
   return names.at(static_cast<std::size_t>(phase));
 }
 

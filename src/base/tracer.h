@@ -16,8 +16,9 @@ namespace weft {
 /// What a rank can be busy with. Phases nest: a span of communication lies within one of attention.
 enum class Phase : std::uint8_t {
   load,           ///< weights from disk
-  prefill,        ///< a step's forward pass that has prompt tokens
-  decode,         ///< a step's forward pass that has none
+  prefill,        ///< a step's forward pass that has prompt tokens only
+  mixed,          ///< a step's forward pass that has both prompt tokens and decodes
+  decode,         ///< a step's forward pass that has no prompt tokens
   attention,      ///< a layer's attention sub-layer
   ffn,            ///< a layer's feed-forward sub-layer
   communication,  ///< bytes between the ranks of a replica, waiting for them included
@@ -28,7 +29,7 @@ enum class Phase : std::uint8_t {
   waiting,        ///< for other replicas, or for a decision that ranks take together
   other,          ///< none of these: reading prompts, scheduling
 };
-inline constexpr std::size_t kPhases = 12;
+inline constexpr std::size_t kPhases = 13;
 
 /// "load", "prefill", …
 std::string_view name(Phase phase);
@@ -88,8 +89,10 @@ class Tracer {
   /// The innermost phase that the rank is in.
   [[nodiscard]] Phase current() const { return current_; }
   /// Seconds by phase since the construction, up to the last change of phase (that the device has
-  /// come by, as far as `catch_up` has seen).
+  /// come by, as far as `catch_up` has seen). `charged_until` is when that was, on the clock of
+  /// `now`.
   [[nodiscard]] PhaseSeconds seconds() const;
+  [[nodiscard]] std::int64_t charged_until() const { return since_; }
   /// The same by the outermost phase: with all that is within it.
   [[nodiscard]] PhaseSeconds outermost_seconds() const;
   /// Spans in the order of their ends.

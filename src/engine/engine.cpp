@@ -98,6 +98,7 @@ void Engine::take_times() {
     return spent[i] - begun_[i];
   };
   stats_.prefill_seconds = since(Phase::prefill);
+  stats_.mixed_seconds = since(Phase::mixed);
   stats_.decode_seconds = since(Phase::decode);
   stats_.logits_seconds = since(Phase::logits);
   stats_.sampling_seconds = since(Phase::sampling);
@@ -176,6 +177,7 @@ void Engine::finish(const Slice& slice, std::span<const SampledToken> sampled_to
     const SampledToken& sampled = sampled_tokens[i];
     const bool generated = generates && i >= known;
     if (generated && sequence.generated() == 0) sequence.first_token_at = now();
+    if (generated) ++stats_.generated_tokens;
     reason = sequence.take(sampled, generated, options_.eos, options_.max_sequence_length);
     if (generated && on_token && !sampled.non_finite) on_token(sequence, sampled.token);
     if (!generated) continue;

@@ -20,18 +20,20 @@ namespace weft {
 /// phases with what is within them: on a GPU its own, not those of launching.
 struct EngineStats {
   std::int64_t steps = 0;
-  std::int64_t prefill_tokens = 0;  ///< rows of prompts, and of sequences computed again
-  std::int64_t decode_tokens = 0;   ///< rows that gave a further token after the first
-  std::int64_t slices = 0;          ///< sequences, summed over the steps
-  std::int64_t async_steps = 0;     ///< submitted before the tokens of the one before were known
-  std::int64_t dropped_rows = 0;    ///< computed for sequences that had ended; in no other figure
+  std::int64_t prefill_tokens = 0;    ///< rows of prompts, and of sequences computed again
+  std::int64_t decode_tokens = 0;     ///< rows that gave a further token after the first
+  std::int64_t slices = 0;            ///< sequences, summed over the steps
+  std::int64_t async_steps = 0;       ///< submitted before the tokens of the one before were known
+  std::int64_t dropped_rows = 0;      ///< computed for sequences that had ended; in no other figure
+  std::int64_t generated_tokens = 0;  ///< also of sequences that go on
   std::int64_t preemptions = 0;
   std::int64_t prefix_tokens_looked_up = 0;   ///< see Scheduler
   std::int64_t prefix_tokens_taken_over = 0;  ///< of these, found
   std::int64_t drafted_tokens = 0;            ///< computed before it was known whether they come
   std::int64_t accepted_tokens = 0;           ///< of these, tokens of their sequences
-  double prefill_seconds = 0;                 ///< forward passes of steps with prefill rows
-  double decode_seconds = 0;                  ///< forward passes of pure decode steps
+  double prefill_seconds = 0;                 ///< forward passes of pure prefill steps
+  double mixed_seconds = 0;                   ///< of steps with both kinds of rows
+  double decode_seconds = 0;                  ///< of pure decode steps
   double logits_seconds = 0;                  ///< output head
   double sampling_seconds = 0;                ///< choosing tokens, digests, bookkeeping
 };

@@ -6,6 +6,16 @@
 #include "engine/synchronous_stepper.h"
 
 namespace weft {
+namespace {
+
+/// What a step's forward pass is, by which of its slices are decodes.
+Phase phase_of_step(const std::vector<bool>& decodes) {
+  if (std::find(decodes.begin(), decodes.end(), false) == decodes.end()) return Phase::decode;
+  const bool some = std::find(decodes.begin(), decodes.end(), true) != decodes.end();
+  return some ? Phase::mixed : Phase::prefill;
+}
+
+}  // namespace
 
 std::unique_ptr<Stepper> make_stepper(Model& model, const EngineOptions& options) {
   if (options.async_scheduling && options.max_draft == 0 && model.device_tokens().possible()) {
@@ -37,9 +47,7 @@ void ModelStepper::forward(StepInFlight& step, EngineState& state) {
                    groups.layout().sp,
                    [&](std::int64_t id) -> const Sequence& { return state.sequences.at(id); });
   step.samples = std::move(part.samples);
-  const bool prefill =
-      std::find(step.decodes.begin(), step.decodes.end(), false) != step.decodes.end();
-  const Tracer::Scope scope(model_.tracer(), prefill ? Phase::prefill : Phase::decode);
+  const Tracer::Scope scope(model_.tracer(), phase_of_step(step.decodes));
   model_.decoder().forward(part.batch);
 }
 

@@ -115,7 +115,7 @@ class Output(WeftTest):
         self.assert_nested(spans)
         # Attention computes in each layer of each step.
         of_rank = collections.Counter(span["name"] for span in spans if span["pid"] == busy[0])
-        steps = of_rank["prefill"] + of_rank["decode"]
+        steps = of_rank["prefill"] + of_rank["mixed"] + of_rank["decode"]
         layers = len(json.loads((self.model / "weft.json").read_text())["config"]
                      .get("layer_types") or []) or self.layers()
         self.assertEqual(of_rank["attention"], steps * layers)

@@ -275,6 +275,20 @@ class Resume(WeftTest):
                         kill_family(process)
                 self.assertFalse((output / "results.jsonl").exists())
                 self.finish(output, 2, "tp=2")
+                self.check_all_runs(output)
+
+    def check_all_runs(self, output):
+        """The summary tells what both runs come to beside what the last one did."""
+        summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+        of_all = summary["all_runs"]
+        self.assertEqual((of_all["runs"], of_all["killed"]), (2, 0))
+        self.assertEqual(of_all["requests"], 300)
+        usages = [row["response"]["body"]["usage"] for row in map(json.loads, self.whole.splitlines())
+                  if row["response"]["body"]]
+        for kind in ("prompt_tokens", "completion_tokens"):
+            self.assertEqual(of_all[kind], sum(usage[kind] for usage in usages))
+        self.assertGreater(of_all["completion_tokens"], summary["tokens"]["completion"])
+        self.assertGreater(of_all["wall_seconds"], summary["seconds"]["wall"])
 
 
 if __name__ == "__main__":

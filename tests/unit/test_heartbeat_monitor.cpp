@@ -264,13 +264,20 @@ TEST_CASE("without a limit nobody is ever late", "[roll-call]") {
 TEST_CASE("progress is the sum over all", "[roll-call]") {
   HeartbeatMonitor monitor = four();
   RankState state = computing(1);
-  state.progress = {.rows = 3, .failed = 1, .prompt_tokens = 10, .completion_tokens = 20};
+  state.progress = {.rows = 3,
+                    .failed = 1,
+                    .completion_tokens = 20,
+                    .open = 2,
+                    .open_tokens = 5,
+                    .generated_tokens = 25};
   monitor.hear(0, state);
   monitor.hear(2, state);
   CHECK(monitor.progress().rows == 6);
   CHECK(monitor.progress().failed == 2);
-  CHECK(monitor.progress().prompt_tokens == 20);
   CHECK(monitor.progress().completion_tokens == 40);
+  CHECK(monitor.progress().open == 4);
+  CHECK(monitor.progress().open_tokens == 10);
+  CHECK(monitor.progress().generated_tokens == 50);
 }
 
 TEST_CASE("an activity counts looks at the same wait only", "[roll-call]") {

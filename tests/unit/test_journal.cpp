@@ -88,6 +88,33 @@ TEST_CASE("a journal line is JSON, and whole or nothing", "[journal]") {
   }
 }
 
+TEST_CASE("tokens are read off the end of a row", "[journal]") {
+  const RowTokens tokens = tokens_of_row(
+      R"({"text":"\"completion_tokens\":99","usage":{"prompt_tokens":7,"completion_tokens":12,"total_tokens":19}})");
+  CHECK(tokens.prompt == 7);
+  CHECK(tokens.completion == 12);
+  CHECK(tokens_of_row(R"({"error":{"message":"\"prompt_tokens\":5"}})").prompt == 0);
+}
+
+TEST_CASE("a journal adds up the tokens of the rows that count", "[journal]") {
+  const TempDir dir;
+  const std::string usage = R"({"prompt_tokens":7,"completion_tokens":12})";
+  { const Journal journal(dir.path(), kIdentity, 3); }
+  {
+    JournalPart part(dir.path(), 0);
+    part.append(0, true, usage);
+    part.append(0, true, usage);  // computed twice: the first counts
+    part.append(1, false, "{}");
+    part.append(1, true, usage);
+    part.close();
+  }
+  Journal journal(dir.path(), kIdentity, 3);
+  CHECK(journal.tokens().completion == 24);
+  append_rows(dir, 0, {2});
+  journal.finish();
+  CHECK(journal.tokens().prompt == 14);
+}
+
 TEST_CASE("parts of several replicas merge in the order of the input", "[journal]") {
   const TempDir dir;
   Journal journal(dir / "new/out", kIdentity, 7);

@@ -403,6 +403,21 @@ TEST_CASE("a file of another kind is refused, faulty lines are not", "[prompts]"
   CHECK_THAT(refusal("why?", InputFormat::jsonl),
              Catch::Matchers::EndsWith("; its only line is no JSON object, which input.format: "
                                        "jsonl expects, with the prompt in 'prompt'"));
+  // A batch that is to be completed as text; other objects are text like any other.
+  const std::string request =
+      R"({"custom_id":"a","method":"POST","url":"/v1/completions","body":{}})";
+  std::string batch;
+  for (int i = 0; i < 100; ++i) batch += request + "\n";
+  CHECK_THAT(refusal(batch + "why?\n", InputFormat::text),
+             Catch::Matchers::StartsWith(": each of the first 100 lines is a request of an OpenAI "
+                                         "batch") &&
+                 Catch::Matchers::Contains("write input.format: openai"));
+  CHECK_THAT(refusal("\n" + request, InputFormat::text),
+             Catch::Matchers::StartsWith(": its only line is a request of an OpenAI batch"));
+  for (const std::string& text : {request + "\nwhy?\n", std::string(R"({"custom_id":"a"})"),
+                                  R"(["custom_id","body"])" + request}) {
+    CHECK(refusal(text, InputFormat::text).empty());
+  }
   // An object of any kind among them, or text.
   CHECK(survey_prompts(dir.write("q", table + "{}\n"), rules_for(InputFormat::text)).requests ==
         101);

@@ -256,7 +256,10 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   report.wall_seconds = 5;
   report.load_seconds = 2;
   report.prefill_seconds = 1;
+  report.mixed_seconds = 0.25;
   report.decode_seconds = 2;
+  report.all_runs = {.runs = 3, .killed = 1, .seconds = 12};
+  report.all_tokens = {.prompt = 21, .completion = 18};
   report.experts = {{2, {4, 0}}, {5, {3, 3}}};
   report.communication = {{Primitive::tp, {2, 3, 4}, {1024, 2048, 3072}, {0, 0, 0}}};
   report.results = "out/results.jsonl";
@@ -271,7 +274,8 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   for (const char* part :
        {"3 of 3 done, 1 failed; 1 by earlier runs", "n1 x 2, n2 x 1", "2 a rank (cpu.max of /a)",
         "dp=2", "7 in, 6 out", "100 of 400 tokens in full pages", "(25.0%)", "500.0 ms p50",
-        "out/results.jsonl",
+        "out/results.jsonl", "prefill 1.00 s, mixed 250.0 ms, decode 2.00 s",
+        "all runs   3: 21 tokens in, 18 out; 12.00 s in all, without 1 that were killed",
         "along tp: 2.0 KiB sent by a rank on average, 3.0 KiB at most, in 4 calls"}) {
     CHECK_THAT(text, Catch::Matchers::Contains(part));
   }
@@ -281,11 +285,17 @@ TEST_CASE("the report counts and fits a screen", "[report]") {
   CHECK(summary["ttft_seconds"]["p99"] == 0.5);
   CHECK(summary["layout"]["dp"] == 2);
   CHECK(summary["cores"] == json({{"of_a_rank", 2.0}, {"limit", "cpu.max of /a"}}));
-  CHECK_THAT(text, !Catch::Matchers::Contains("no new row"));
+  CHECK_THAT(text, !Catch::Matchers::Contains("without a new row"));
   report.results.clear();
-  CHECK_THAT(to_text(report), !Catch::Matchers::Contains("no new row"));
+  CHECK_THAT(to_text(report), !Catch::Matchers::Contains("without a new row"));
   report.resumed = 3;  // all that there are: this run has added none
-  CHECK_THAT(to_text(report), Catch::Matchers::Contains("no new row in this run"));
+  const std::string idle = to_text(report);
+  CHECK_THAT(idle, Catch::Matchers::Contains("without a new row"));
+  CHECK(std::count(idle.begin(), idle.end(), '\n') == 1);
+  CHECK(summary["seconds"]["mixed"] == 0.25);
+  CHECK(summary["all_runs"]["runs"] == 3);
+  CHECK(summary["all_runs"]["completion_tokens"] == 18);
+  CHECK(summary["all_runs"]["wall_seconds"] == 12.0);
   CHECK(summary["experts"][0]["imbalance"] == 2.0);
   CHECK(summary["experts"][1]["tokens"] == nlohmann::json({3, 3}));
   CHECK(expert_imbalance(report.experts).mean == 1.5);

@@ -147,3 +147,39 @@ TEST_CASE("a step's phases add up to its length", "[timings]") {
   for (const double seconds : first.phases) sum += seconds;
   CHECK(sum == Approx(first.seconds));
 }
+
+TEST_CASE("the first step ends where the second starts", "[timings]") {
+  const auto pass = [](double seconds) {
+    const std::int64_t end = Tracer::now() + static_cast<std::int64_t>(seconds * 1e9);
+    while (Tracer::now() < end) continue;
+  };
+  Tracer tracer;
+  const RunStart run{.number = 1, .zero = Tracer::now()};
+  { const Tracer::Scope scope(tracer, Phase::load); }
+  pass(0.005);  // in no phase, before the clock is there
+  StepClock clock(tracer, run);
+  StepTiming before;
+  for (int i = 0; i < 3; ++i) {
+    {
+      const Tracer::Scope scope(tracer, Phase::decode);
+      pass(0.001);
+    }
+    const StepTiming step = clock.next({}, 0);
+    CHECK(step.seconds >= 0.001);
+    if (i > 0) CHECK(step.start == Approx(before.start + before.seconds).margin(1e-7));
+    before = step;
+  }
+}
+
+TEST_CASE("the seconds of all runs are added up", "[timings]") {
+  const TempDir dir;
+  CHECK(total_of_runs(dir.path()).runs == 0);
+  const Layout layout{.tp = 2, .pp = 1, .sp = 1, .ep = 1, .dp = 1};
+  RunLog(dir.path(), layout).end(1.5, {});
+  RunLog killed(dir.path(), layout);
+  RunLog(dir.path(), layout).end(2.25, {});
+  const RunsTotal total = total_of_runs(dir.path());
+  CHECK(total.runs == 3);
+  CHECK(total.killed == 1);
+  CHECK(total.seconds == 3.75);
+}

@@ -70,8 +70,7 @@ Job without_paths(Job job) {
 
 /// Reads all prompts once, unless a signal or the end of the job's time comes first. On rank 0.
 PromptSurvey survey(const Job& job, Deployment& deployment, int columns) {
-  ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, columns},
-                        job.run.progress_seconds);
+  ProgressLine progress({0, 0, columns}, deployment.control(), job.run.progress_seconds);
   progress.tell(kReadingPrompts);
   return survey_prompts(job.input.file, prompt_rules(job, deployment.reader().config().vocab),
                         [&] { return deployment.control().stop_asked(); });
@@ -148,13 +147,12 @@ int already_complete(const Job& job, const Deployment& deployment, const Opened&
 }
 
 /// A run was killed behind its last row, or there are no requests: the weights are not needed.
-int write_results_only(const Job& job, const Deployment& deployment, Opened& opened, int columns,
+int write_results_only(const Job& job, Deployment& deployment, Opened& opened, int columns,
                        Group& world) {
   std::int64_t failed = 0;
   if (world.rank() == 0) {
     {
-      ProgressLine progress({job.output.dir, deployment.layout().dp, 0, 0, columns},
-                            job.run.progress_seconds);
+      ProgressLine progress({0, 0, columns}, deployment.control(), job.run.progress_seconds);
       progress.tell("writing the results");
       write_text(job.output.dir / "job.yaml", to_yaml(job));
       failed = make_results(*opened.journal).failed;
@@ -205,6 +203,8 @@ int finish(const Job& job, Opened& opened, RunReport& report, Group& world) {
     report.failed = counts.failed;
     if (complete) report.results = (job.output.dir / "results.jsonl").string();
     opened.runs->end(report.wall_seconds, report.experts);
+    report.all_runs = total_of_runs(job.output.dir);
+    report.all_tokens = opened.journal->tokens();
     write_timings(job.output.dir);
     write_text(job.output.dir / "summary.json", to_json(report));
     std::fputs(to_text(report).c_str(), stdout);
@@ -290,8 +290,7 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
   agree(world, [&] { replica.emplace(job, deployment, opened.rows, clocks.start, report); });
   std::optional<ProgressLine> progress;
   if (world.rank() == 0) {
-    progress.emplace(ProgressLine::Job{job.output.dir, report.layout.dp, report.requests,
-                                       report.resumed, columns},
+    progress.emplace(ProgressLine::Job{report.requests, report.resumed, columns}, control,
                      job.run.progress_seconds);
     progress->tell(kLoading);
   }

@@ -36,6 +36,8 @@ void make_missing_files(const Job& job, const Deployment& deployment, const Jour
   const RowCounts counts = journal.counts();
   report.succeeded = counts.succeeded;
   report.failed = counts.failed;
+  report.all_runs = total_of_runs(directory);
+  report.all_tokens = journal.tokens();
   report.results = (directory / "results.jsonl").string();
   visit_requests(directory, [&](const RequestTiming& request) { add_recorded(report, request); });
   write_text(directory / "summary.json", to_json(report));

@@ -95,6 +95,12 @@ RowState state_of(const JournalRow& row) {
   return row.succeeded ? RowState::succeeded : RowState::failed;
 }
 
+void add_tokens(RowTokens& sum, const JournalRow& row) {
+  const RowTokens tokens = tokens_of_row(row.text);
+  sum.prompt += tokens.prompt;
+  sum.completion += tokens.completion;
+}
+
 RowCounts count(const std::vector<RowState>& rows) {
   return {.succeeded = std::count(rows.begin(), rows.end(), RowState::succeeded),
           .failed = std::count(rows.begin(), rows.end(), RowState::failed)};
@@ -186,7 +192,9 @@ Journal::Journal(const Path& output_dir, const JobIdentity& identity, std::int64
         ++found;
         if (row.index >= requests) return;
         RowState& state = rows_[static_cast<std::size_t>(row.index)];
-        if (replaces(state, state_of(row))) state = state_of(row);
+        if (!replaces(state, state_of(row))) return;
+        state = state_of(row);
+        add_tokens(tokens_, row);
       },
       stop);
   if (!difference.empty() && (found > 0 || has_results)) {
@@ -227,11 +235,13 @@ RowCounts Journal::finish() {
   const std::vector<Path> parts = journal_parts(journal_of(directory_));
   std::vector<RowState> states(rows_.size(), RowState::missing);
   std::vector<RowPlace> places(rows_.size());
+  tokens_ = {};
   scan_journal(parts, [&](const JournalRow& row, const RowPlace& place) {
     const auto i = static_cast<std::size_t>(row.index);
     if (i >= states.size() || !replaces(states[i], state_of(row))) return;
     states[i] = state_of(row);
     places[i] = place;
+    add_tokens(tokens_, row);
   });
   rows_ = std::move(states);
   if (std::find(rows_.begin(), rows_.end(), RowState::missing) != rows_.end()) return counts();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "app/job/job.h"
+#include "app/output/journal_frame.h"
 #include "base/digest.h"
 #include "io/file.h"
 
@@ -66,6 +67,8 @@ class Journal {
   [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
   /// The job is finished, by an earlier run or by `finish`: results.jsonl is there, with its rows.
   [[nodiscard]] bool complete() const { return complete_; }
+  /// What the rows of `rows` hold, added up.
+  [[nodiscard]] const RowTokens& tokens() const { return tokens_; }
   /// What the lock's file holds while this object lives, and no other: see `find_journal`.
   [[nodiscard]] const std::string& token() const { return token_; }
 
@@ -83,6 +86,7 @@ class Journal {
   File lock_;
   std::string token_;
   std::vector<RowState> rows_;
+  RowTokens tokens_;
   std::int64_t damaged_ = 0;
   bool complete_ = false;
 };

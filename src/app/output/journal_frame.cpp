@@ -39,6 +39,17 @@ bool take_index(std::string_view& text, std::int64_t& index) {
   return true;
 }
 
+/// The number behind the last `key` in `text`; 0 when there is none. Texts that a model wrote stand
+/// before it, and their quotes are escaped.
+std::int64_t last_number(std::string_view text, std::string_view key) {
+  const std::size_t at = text.rfind(key);
+  std::int64_t number = 0;
+  if (at != std::string_view::npos) {
+    std::from_chars(text.data() + at + key.size(), text.data() + text.size(), number);
+  }
+  return number;
+}
+
 }  // namespace
 
 void write_journal_line(const JournalRow& row, std::string& line) {
@@ -63,6 +74,11 @@ std::optional<JournalRow> read_journal_line(std::string_view line) {
   row.text = line;
   if (digest != digest_text(row)) return std::nullopt;
   return row;
+}
+
+RowTokens tokens_of_row(std::string_view row) {
+  return {.prompt = last_number(row, R"("prompt_tokens":)"),
+          .completion = last_number(row, R"("completion_tokens":)")};
 }
 
 std::filesystem::path journal_part_path(const std::filesystem::path& journal, int replica) {

@@ -33,6 +33,13 @@ void write_journal_line(const JournalRow& row, std::string& line);
 /// The row on a line; nothing when the line is torn or damaged anywhere. `text` points into `line`.
 std::optional<JournalRow> read_journal_line(std::string_view line);
 
+/// Tokens of a row's `usage`; 0 in a row without one.
+struct RowTokens {
+  std::int64_t prompt = 0;
+  std::int64_t completion = 0;
+};
+RowTokens tokens_of_row(std::string_view row);
+
 /// Where a row stands on disk.
 struct RowPlace {
   std::uint32_t part = 0;    ///< number of the file in `journal_parts`

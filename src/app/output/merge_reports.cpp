@@ -134,8 +134,8 @@ void merge_reports(RunReport& report, Group& world) {
   take_sum(report.drafted_tokens, world);
   take_sum(report.accepted_tokens, world);
   take_sum(report.dropped_spans, world);
-  for (double* seconds : {&report.load_seconds, &report.prefill_seconds, &report.decode_seconds,
-                          &report.output_seconds}) {
+  for (double* seconds : {&report.load_seconds, &report.prefill_seconds, &report.mixed_seconds,
+                          &report.decode_seconds, &report.output_seconds}) {
     take_largest(*seconds, world);
   }
   take_largest(report.planned_memory, world);

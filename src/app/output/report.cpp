@@ -114,6 +114,25 @@ std::string communication_lines(const RunReport& r) {
   return text;
 }
 
+/// The report of a run without any new row.
+std::string idle_text(const RunReport& r) {
+  return fmt::format(
+      "weft: stopped after {} without a new row, {} of {} requests are done; run the same command "
+      "to go on, with more time, fewer tokens to generate, or fewer requests at a time "
+      "(engine.max_sequences)\n",
+      readable_time(r.wall_seconds), r.resumed, r.requests);
+}
+
+/// What all runs of the job come to.
+std::string job_line(const RunReport& r) {
+  std::string text =
+      fmt::format("  all runs   {}: {} tokens in, {} out; {} in all", r.all_runs.runs,
+                  r.all_tokens.prompt, r.all_tokens.completion, readable_time(r.all_runs.seconds));
+  if (r.all_runs.killed > 0)
+    text += fmt::format(", without {} that were killed", r.all_runs.killed);
+  return text + "\n";
+}
+
 ordered_json json_of(const Layout& layout) {
   return {{"tp", layout.tp},
           {"pp", layout.pp},
@@ -185,6 +204,7 @@ double bubble_share(const RunReport& report) {
 }
 
 std::string to_text(const RunReport& r) {
+  if (r.results.empty() && r.succeeded + r.failed == r.resumed) return idle_text(r);
   const double busy = r.wall_seconds - r.load_seconds;
   std::string text =
       fmt::format("weft {}, numerics {} (contract {})\n", kVersion, r.numerics, kContractVersion);
@@ -210,10 +230,11 @@ std::string to_text(const RunReport& r) {
   }
   if (r.ttft_seconds.count() > 0) text += line("TTFT", r.ttft_seconds);
   if (r.tpot_seconds.count() > 0) text += line("TPOT", r.tpot_seconds);
-  text += fmt::format("  time       {} in all: load {}, prefill {}, decode {}, output {}\n",
+  text += fmt::format("  time       {}: load {}, prefill {}, mixed {}, decode {}, output {}\n",
                       readable_time(r.wall_seconds), readable_time(r.load_seconds),
-                      readable_time(r.prefill_seconds), readable_time(r.decode_seconds),
-                      readable_time(r.output_seconds));
+                      readable_time(r.prefill_seconds), readable_time(r.mixed_seconds),
+                      readable_time(r.decode_seconds), readable_time(r.output_seconds));
+  if (r.all_runs.runs > 1) text += job_line(r);
   text += phase_lines(r);
   if (r.layout.pp > 1) {
     text +=
@@ -257,12 +278,6 @@ std::string to_text(const RunReport& r) {
         fmt::format("  trace      the first spans of each rank; {} had no room\n", r.dropped_spans);
   }
   if (!r.results.empty()) return text + fmt::format("  results    {}\n", escaped(r.results));
-  if (r.succeeded + r.failed == r.resumed) {
-    text +=
-        "  no new row in this run: it ended before the first request was done, and the next one "
-        "begins that again;\n  give it more time, fewer tokens to generate, or fewer requests at a "
-        "time (engine.max_sequences)\n";
-  }
   return text + "  stopped before the end; run the same command to go on\n";
 }
 
@@ -303,8 +318,16 @@ std::string to_json(const RunReport& r) {
        {{"wall", r.wall_seconds},
         {"load", r.load_seconds},
         {"prefill", r.prefill_seconds},
+        {"mixed", r.mixed_seconds},
         {"decode", r.decode_seconds},
         {"output", r.output_seconds}}},
+      {"all_runs",
+       {{"runs", r.all_runs.runs},
+        {"killed", r.all_runs.killed},
+        {"wall_seconds", r.all_runs.seconds},
+        {"requests", r.succeeded + r.failed},
+        {"prompt_tokens", r.all_tokens.prompt},
+        {"completion_tokens", r.all_tokens.completion}}},
       {"seconds_by_phase", json_of_phases(r)},
       {"bubble_share", bubble_share(r)},
       {"communication", json_of_communication(r)},

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/output/journal_frame.h"
 #include "app/output/timings.h"
 #include "base/quantiles.h"
 #include "base/tracer.h"
@@ -78,8 +79,9 @@ struct RunReport {
   // Wall time in seconds. The phases need not add up to the total.
   double wall_seconds = 0;
   double load_seconds = 0;
-  double prefill_seconds = 0;  ///< steps that held prompt tokens
-  double decode_seconds = 0;   ///< steps that held none
+  double prefill_seconds = 0;  ///< steps of prompt tokens only
+  double mixed_seconds = 0;    ///< steps of both
+  double decode_seconds = 0;   ///< steps of decodes only
   double output_seconds = 0;
   PhaseSeconds own_phases{};              ///< of this rank alone
   std::vector<PhaseReport> phases;        ///< of the main thread of each rank; see `phase_columns`
@@ -91,7 +93,10 @@ struct RunReport {
   Bytes planned_memory = 0;
   Bytes peak_memory = 0;
   std::int64_t dropped_spans = 0;  ///< of all ranks, that trace.json had no room for
-  std::string results;             ///< path of results.jsonl; empty when the job is not complete
+  // Of all runs of the job together, this one included.
+  RunsTotal all_runs;
+  RowTokens all_tokens;
+  std::string results;  ///< path of results.jsonl; empty when the job is not complete
 };
 
 /// Adds a completion's tokens and times; the prompt's tokens only when it `counts_prompt`.

@@ -152,22 +152,26 @@ double PhaseColumn::of(const PhaseSeconds& seconds) const {
 }
 
 const std::vector<PhaseColumn>& phase_columns() {
-  static const std::vector<PhaseColumn> all = {{"forward", {Phase::prefill, Phase::decode}},
-                                               {"attention", {Phase::attention}},
-                                               {"ffn", {Phase::ffn}},
-                                               {"communication", {Phase::communication}},
-                                               {"logits", {Phase::logits}},
-                                               {"sampling", {Phase::sampling}},
-                                               {"output", {Phase::output}},
-                                               {"bubble", {Phase::bubble}},
-                                               {"waiting", {Phase::waiting}},
-                                               {"other", {Phase::other}},
-                                               {"load", {Phase::load}}};
+  static const std::vector<PhaseColumn> all = {
+      {"forward", {Phase::prefill, Phase::mixed, Phase::decode}},
+      {"attention", {Phase::attention}},
+      {"ffn", {Phase::ffn}},
+      {"communication", {Phase::communication}},
+      {"logits", {Phase::logits}},
+      {"sampling", {Phase::sampling}},
+      {"output", {Phase::output}},
+      {"bubble", {Phase::bubble}},
+      {"waiting", {Phase::waiting}},
+      {"other", {Phase::other}},
+      {"load", {Phase::load}}};
   return all;
 }
 
 StepClock::StepClock(const Tracer& tracer, const RunStart& run)
-    : tracer_(tracer), run_(run), start_(run.seconds()), phases_(tracer.seconds()) {}
+    : tracer_(tracer),
+      run_(run),
+      start_(run.seconds_at(tracer.charged_until())),
+      phases_(tracer.seconds()) {}
 
 StepTiming StepClock::next(const EngineStats& stats, int replica) {
   const PhaseSeconds now = tracer_.seconds();
@@ -182,7 +186,7 @@ StepTiming StepClock::next(const EngineStats& stats, int replica) {
   step.prefill_rows = static_cast<std::int32_t>(stats.prefill_tokens - stats_.prefill_tokens);
   step.decode_rows = static_cast<std::int32_t>(stats.decode_tokens - stats_.decode_tokens);
   step.sequences = static_cast<std::int32_t>(stats.slices - stats_.slices);
-  start_ = run_.seconds();
+  start_ = run_.seconds_at(tracer_.charged_until());
   phases_ = now;
   stats_ = stats;
   return step;
@@ -212,6 +216,21 @@ void TimingLog::flush() {
     stream->file.write_all(std::as_bytes(std::span(stream->buffer)));
     stream->buffer.clear();
   }
+}
+
+RunsTotal total_of_runs(const Path& output_dir) {
+  RunsTotal total;
+  const Path path = folder_of(output_dir) / "runs.bin";
+  if (!is_there(path)) return total;
+  const File file = File::open_read(path);
+  std::vector<RunTiming> runs(file.size() / sizeof(RunTiming));
+  file.pread_all(std::as_writable_bytes(std::span(runs)), 0);
+  for (const RunTiming& run : runs) {
+    ++total.runs;
+    if (run.seconds == 0) ++total.killed;
+    total.seconds += run.seconds;
+  }
+  return total;
 }
 
 RunLog::RunLog(const Path& output_dir, const Layout& layout)

@@ -23,7 +23,11 @@ struct RunStart {
   std::int64_t zero = 0;  ///< `Tracer::now` of this rank when the run began on rank 0's clock
 
   /// Seconds since the run began, on rank 0's clock.
-  [[nodiscard]] double seconds() const { return static_cast<double>(Tracer::now() - zero) * 1e-9; }
+  [[nodiscard]] double seconds() const { return seconds_at(Tracer::now()); }
+  /// The same of a moment by `Tracer::now`.
+  [[nodiscard]] double seconds_at(std::int64_t now) const {
+    return static_cast<double>(now - zero) * 1e-9;
+  }
 };
 
 // The records: plain bytes on disk, rows of the tables of timings.h5. Times are seconds since the
@@ -96,7 +100,8 @@ class StepClock {
  public:
   StepClock(const Tracer& tracer, const RunStart& run);
 
-  /// The step that has just ended: all since the last call, or since the construction.
+  /// The step that has just ended: all that the tracer has charged since the last call, or since
+  /// the construction. The next one starts where it ends.
   StepTiming next(const EngineStats& stats, int replica);
 
  private:
@@ -132,6 +137,14 @@ class TimingLog {
   Stream requests_;
   Stream steps_;
 };
+
+/// What the runs of a journal come to.
+struct RunsTotal {
+  std::int64_t runs = 0;
+  std::int64_t killed = 0;  ///< of these: how long they took is not known
+  double seconds = 0;       ///< wall time of the others
+};
+RunsTotal total_of_runs(const std::filesystem::path& output_dir);
 
 /// The list of a journal's runs, on rank 0.
 class RunLog {

@@ -10,6 +10,7 @@
 #include "app/requests/prompts.h"
 #include "base/cancelled.h"
 #include "base/error.h"
+#include "io/json.h"
 
 namespace weft {
 namespace {
@@ -63,25 +64,48 @@ void refuse_repeated(const std::filesystem::path& file, const PromptRules& rules
   }
 }
 
+/// Whether a line of text is what an OpenAI batch consists of.
+bool is_batch_request(const Prompt& prompt) {
+  const auto* const line = std::get_if<PromptLine>(&prompt);
+  const auto* const text = line != nullptr ? std::get_if<std::string>(&line->prompt) : nullptr;
+  if (text == nullptr || text->find("\"custom_id\"") == std::string::npos) return false;
+  try {
+    const nlohmann::json object = parse_json(*text, "a line");
+    return object.is_object() && object.contains("custom_id") && object.contains("body");
+  } catch (const UserError&) {
+    return false;
+  }
+}
+
 /// Tells a file of another kind from one with faulty lines, by its first requests.
 class FormatCheck {
  public:
   FormatCheck(const std::filesystem::path& file, const PromptRules& rules)
-      : file_(file), rules_(rules), open_(rules.format != InputFormat::text) {}
+      : file_(file), rules_(rules) {}
 
-  /// Throws UserError at the last of the first lines, when none of them is a JSON object.
+  /// Throws UserError at the last of the first lines, when none of them is a JSON object or, where
+  /// they are to be text, each is a request of an OpenAI batch.
   void add(const Prompt& prompt) {
     if (!open_) return;
     const auto* const error = std::get_if<PromptError>(&prompt);
-    open_ = error != nullptr && error->code == kInvalidJson;
+    open_ = rules_.format == InputFormat::text ? is_batch_request(prompt)
+                                               : error != nullptr && error->code == kInvalidJson;
     if (!open_) return;
-    if (lines_ == 0) fault_ = error->message;
+    if (lines_ == 0 && error != nullptr) fault_ = error->message;
     if (++lines_ == kFirstLines) end();
   }
 
   /// The file ends.
   void end() const {
     if (!open_ || lines_ == 0) return;
+    if (rules_.format == InputFormat::text) {
+      fail_user(
+          "{}: {} a request of an OpenAI batch, which input.format: text would complete as it "
+          "stands; write input.format: openai, or bring such texts as members of JSON lines "
+          "(input.format: jsonl)",
+          file_.string(),
+          lines_ == 1 ? "its only line is" : fmt::format("each of the first {} lines is", lines_));
+    }
     const std::string lines = lines_ == 1 ? "its only line is no"
                                           : fmt::format("none of the first {} lines is a", lines_);
     const std::string wanted =
@@ -97,7 +121,7 @@ class FormatCheck {
 
   const std::filesystem::path& file_;
   const PromptRules& rules_;
-  bool open_;          ///< no line can be told from one of another kind of file
+  bool open_ = true;   ///< no line can be told from one of another kind of file
   int lines_ = 0;      ///< so far; blank ones do not count
   std::string fault_;  ///< of the first
 };

@@ -39,8 +39,10 @@ constexpr bool is_patient(Operation operation) {
 struct Progress {
   std::int64_t rows = 0;  ///< requests with a row, failed ones too
   std::int64_t failed = 0;
-  std::int64_t prompt_tokens = 0;
-  std::int64_t completion_tokens = 0;
+  std::int64_t completion_tokens = 0;  ///< of these requests
+  std::int64_t open = 0;               ///< requests begun and without a row
+  std::int64_t open_tokens = 0;        ///< generated of these
+  std::int64_t generated_tokens = 0;   ///< all that were generated in this run
 };
 
 enum class JobPhase : std::uint8_t {

@@ -162,8 +162,10 @@ Progress HeartbeatMonitor::progress() const {
     const Progress& part = each.state.progress;
     sum.rows += part.rows;
     sum.failed += part.failed;
-    sum.prompt_tokens += part.prompt_tokens;
     sum.completion_tokens += part.completion_tokens;
+    sum.open += part.open;
+    sum.open_tokens += part.open_tokens;
+    sum.generated_tokens += part.generated_tokens;
   }
   return sum;
 }
