@@ -218,6 +218,8 @@ void add_run(CLI::App& app, Action& action) {
   add_shortcut(command, "-j,--threads", options->overrides, "engine.threads", "N");
   command->add_flag("--retry-failed", options->retry_failed,
                     "compute the requests that have failed again; the other rows stay");
+  command->add_flag("--metrics", options->metrics,
+                    "print lines 'weft-metric NAME VALUE UNIT' on standard error at the end");
   add_quiet(command);
   command->footer("Keys of the job, for the file and for --set (weft help KEY explains one):\n" +
                   job_keys_text());

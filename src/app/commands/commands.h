@@ -54,6 +54,7 @@ struct RunOptions {
   std::filesystem::path job;
   std::vector<std::string> overrides;  ///< "key.path=value"
   bool retry_failed = false;           ///< compute the rows that failed again
+  bool metrics = false;                ///< "weft-metric" lines on standard error at the end
 };
 int command_run(const RunOptions& options);
 
