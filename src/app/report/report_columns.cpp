@@ -7,16 +7,18 @@
 namespace weft {
 namespace {
 
-std::string text_of(double value) { return fmt::format("{:.6g}", value); }
+std::string number_text(double value) { return fmt::format("{:.6g}", value); }
 
 std::string share_of(const ScalingRow& row, const std::string& name) {
   for (const PhaseShare& phase : row.phases) {
-    if (phase.name == name) return text_of(phase.share);
+    if (phase.name == name) return number_text(phase.share);
   }
   return "";
 }
 
-std::string or_empty(const std::optional<double>& value) { return value ? text_of(*value) : ""; }
+std::string or_empty(const std::optional<double>& value) {
+  return value ? number_text(*value) : "";
+}
 
 std::string factors_of(const ScalingRow& row) {
   std::string text;
@@ -35,8 +37,8 @@ std::string digest_of_row(const ScalingRow& row) {
   return first;
 }
 
-/// CSV by RFC 4180; a leading = + - @ of a text would be a formula to a spreadsheet.
-std::string quoted(const std::string& text) {
+/// A field of CSV, by RFC 4180.
+std::string csv_text(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string out = "\"";
   for (const char c : text) {
@@ -56,8 +58,8 @@ const std::vector<ReportColumn>& report_columns() {
       {"ranks", [](Row r) { return std::to_string(r.configuration.ranks); }},
       {"ranks_per_node",
        [](Row r) {
-         return text_of(static_cast<double>(r.configuration.ranks) /
-                        static_cast<double>(r.configuration.nodes));
+         return number_text(static_cast<double>(r.configuration.ranks) /
+                            static_cast<double>(r.configuration.nodes));
        }},
       {"threads",
        [](Row r) {
@@ -70,29 +72,31 @@ const std::vector<ReportColumn>& report_columns() {
       {"dp", [](Row r) { return std::to_string(r.configuration.dp); }},
       {"factors", factors_of},
       {"requests", [](Row r) { return std::to_string(r.configuration.requests); }},
-      {"prompt_tokens", [](Row r) { return text_of(r.prompt_tokens); }},
-      {"output_tokens", [](Row r) { return text_of(r.output_tokens); }},
+      {"prompt_tokens", [](Row r) { return number_text(r.prompt_tokens); }},
+      {"output_tokens", [](Row r) { return number_text(r.output_tokens); }},
       {"n", [](Row r) { return std::to_string(r.wall.count); }},
-      {"wall_median", [](Row r) { return text_of(r.wall.median); }},
-      {"wall_ci_low", [](Row r) { return r.wall.interval ? text_of(r.wall.interval->low) : ""; }},
-      {"wall_ci_high", [](Row r) { return r.wall.interval ? text_of(r.wall.interval->high) : ""; }},
-      {"wall_min", [](Row r) { return text_of(r.wall.least); }},
-      {"wall_max", [](Row r) { return text_of(r.wall.most); }},
-      {"wall_cv", [](Row r) { return r.wall.count > 1 ? text_of(r.wall.variation) : ""; }},
-      {"load_median", [](Row r) { return text_of(r.load.median); }},
-      {"steady_tokens_per_s", [](Row r) { return text_of(r.steady_rate); }},
-      {"wall_tokens_per_s", [](Row r) { return text_of(r.wall_rate); }},
+      {"wall_median", [](Row r) { return number_text(r.wall.median); }},
+      {"wall_ci_low",
+       [](Row r) { return r.wall.interval ? number_text(r.wall.interval->low) : ""; }},
+      {"wall_ci_high",
+       [](Row r) { return r.wall.interval ? number_text(r.wall.interval->high) : ""; }},
+      {"wall_min", [](Row r) { return number_text(r.wall.least); }},
+      {"wall_max", [](Row r) { return number_text(r.wall.most); }},
+      {"wall_cv", [](Row r) { return r.wall.count > 1 ? number_text(r.wall.variation) : ""; }},
+      {"load_median", [](Row r) { return number_text(r.load.median); }},
+      {"steady_tokens_per_s", [](Row r) { return number_text(r.steady_rate); }},
+      {"wall_tokens_per_s", [](Row r) { return number_text(r.wall_rate); }},
       {"tokens_per_s_per_rank",
-       [](Row r) { return text_of(r.wall_rate / static_cast<double>(r.configuration.ranks)); }},
-      {"speed_up", [](Row r) { return text_of(r.speed_up); }},
-      {"efficiency", [](Row r) { return text_of(r.efficiency); }},
+       [](Row r) { return number_text(r.wall_rate / static_cast<double>(r.configuration.ranks)); }},
+      {"speed_up", [](Row r) { return number_text(r.speed_up); }},
+      {"efficiency", [](Row r) { return number_text(r.efficiency); }},
       {"karp_flatt", [](Row r) { return or_empty(r.serial_fraction); }},
       {"verdict", [](Row r) { return r.verdict; }},
-      {"node_hours_per_million_tokens", [](Row r) { return text_of(r.node_hours); }},
+      {"node_hours_per_million_tokens", [](Row r) { return number_text(r.node_hours); }},
       {"communication_share", [](Row r) { return share_of(r, "communication"); }},
       {"bubble_share", [](Row r) { return share_of(r, "bubble"); }},
-      {"imbalance", [](Row r) { return text_of(r.imbalance); }},
-      {"occupancy", [](Row r) { return r.occupancy > 0 ? text_of(r.occupancy) : ""; }},
+      {"imbalance", [](Row r) { return number_text(r.imbalance); }},
+      {"occupancy", [](Row r) { return r.occupancy > 0 ? number_text(r.occupancy) : ""; }},
       {"cpu_seconds", [](Row r) { return or_empty(r.cpu_seconds); }},
       {"load_average", [](Row r) { return or_empty(r.load_average); }},
       {"digest", digest_of_row},
@@ -105,17 +109,17 @@ std::string report_csv(const Report& report) {
   for (const ReportColumn& column : report_columns()) text += fmt::format("{},", column.name);
   text += "status,reason\n";
   for (const ScalingRow& row : report.table.rows) {
-    for (const ReportColumn& column : report_columns()) text += quoted(column.of(row)) + ',';
+    for (const ReportColumn& column : report_columns()) text += csv_text(column.of(row)) + ',';
     text += "ok,\n";
   }
   for (const RunRecord* run : report.table.left_out) {
     ScalingRow none;
     none.configuration.factors = run->factors;
     for (const ReportColumn& column : report_columns()) {
-      if (std::string_view(column.name) == "factors") text += quoted(factors_of(none));
+      if (std::string_view(column.name) == "factors") text += csv_text(factors_of(none));
       text += ',';
     }
-    text += quoted(run->status) + ',' + quoted(run->reason) + '\n';
+    text += csv_text(run->status) + ',' + csv_text(run->reason) + '\n';
   }
   return text;
 }

@@ -78,7 +78,7 @@ struct Mark {
   std::optional<Interval> interval;
 };
 
-std::string label_of(const ScalingRow& row) {
+std::string mark_label(const ScalingRow& row) {
   std::string text =
       fmt::format("{} ranks, {}", row.configuration.ranks, layout_text(row.configuration));
   for (const auto& [name, value] : row.configuration.factors) {
@@ -87,12 +87,12 @@ std::string label_of(const ScalingRow& row) {
   return text;
 }
 
-double place_of(std::size_t i, std::size_t count) {
+double mark_place(std::size_t i, std::size_t count) {
   return kLeft + (kWidth - kLeft - 8) * (static_cast<double>(i) + 0.5) / static_cast<double>(count);
 }
 
 /// The left axis, from zero, with its values.
-std::string axis(double most, const std::string& unit) {
+std::string left_axis(double most, const std::string& unit) {
   std::string text;
   for (int i = 0; i <= 4; ++i) {
     const double y = kHeight - kBottom - (kHeight - kBottom - kTop) * i / 4;
@@ -120,9 +120,9 @@ std::string points(const std::vector<Mark>& marks, const std::string& title,
       "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" "
       "aria-label=\"{}\">\n",
       html(title), kWidth, kHeight, html(title));
-  text += axis(most, unit);
+  text += left_axis(most, unit);
   for (std::size_t i = 0; i < marks.size(); ++i) {
-    const double x = place_of(i, marks.size());
+    const double x = mark_place(i, marks.size());
     if (marks[i].interval) {
       text += fmt::format(
           "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1:.1f}\" y2=\"{2:.1f}\" "
@@ -143,7 +143,7 @@ std::string phase_bars(const std::vector<ScalingRow>& rows, std::size_t count) {
       "<figure><figcaption>Where the ranks' time went, as shares</figcaption>"
       "<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"shares of phases\">\n",
       kWidth, kHeight);
-  text += axis(1, "share");
+  text += left_axis(1, "share");
   std::string legend;
   for (std::size_t i = 0; i < count; ++i) {
     double below = 0;
@@ -155,7 +155,7 @@ std::string phase_bars(const std::vector<ScalingRow>& rows, std::size_t count) {
       text += fmt::format(
           "<rect x=\"{:.1f}\" y=\"{:.2f}\" width=\"{:.1f}\" height=\"{:.2f}\" fill=\"{}\">"
           "<title>{} {:.1f}%</title></rect>",
-          place_of(i, count) - width / 2, kTop + whole * (1 - below - phase.share), width,
+          mark_place(i, count) - width / 2, kTop + whole * (1 - below - phase.share), width,
           whole * phase.share, fill, html(phase.name), 100 * phase.share);
       below += phase.share;
       if (i == 0) {
@@ -163,7 +163,7 @@ std::string phase_bars(const std::vector<ScalingRow>& rows, std::size_t count) {
       }
     }
     text += fmt::format("<text x=\"{:.1f}\" y=\"{:.0f}\" text-anchor=\"middle\">{}</text>\n",
-                        place_of(i, count), kHeight - 20, i + 1);
+                        mark_place(i, count), kHeight - 20, i + 1);
   }
   text += fmt::format(
       "</svg><p>{}</p><details open><summary>The data</summary><div class=\"wide\">"
@@ -202,8 +202,8 @@ std::string figures(const std::vector<ScalingRow>& rows) {
   std::vector<Mark> speed;
   for (std::size_t i = 0; i < count; ++i) {
     const ScalingRow& row = rows[i];
-    wall.push_back({label_of(row), row.wall.median, row.wall.interval});
-    speed.push_back({label_of(row), row.speed_up, {}});
+    wall.push_back({mark_label(row), row.wall.median, row.wall.interval});
+    speed.push_back({mark_label(row), row.speed_up, {}});
   }
   if (count < rows.size()) {
     text += fmt::format("<p>The figures show the first {} of {} configurations.</p>\n", count,

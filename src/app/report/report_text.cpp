@@ -29,7 +29,7 @@ std::string row_name(const ScalingRow& row) {
   return text;
 }
 
-std::string table_text(const ScalingTable& table) {
+std::string scaling_text(const ScalingTable& table) {
   std::string text = fmt::format("{:>5} {:>5}  {:<18} {:>3} {:>9} {:>16} {:>9} {:>8} {:>6}  {}\n",
                                  "nodes", "ranks", "layout", "n", "wall s", "95 % interval",
                                  "tokens/s", "speed-up", "eff.", "against the base");
@@ -112,7 +112,7 @@ std::string report_text(const Report& report) {
   if (rows.size() == 1 && rows[0].runs.size() == 1) {
     text += run_text(*rows[0].runs[0], rows[0]);
   } else if (!rows.empty()) {
-    text += table_text(report.table);
+    text += scaling_text(report.table);
   }
   for (const RunRecord* run : report.table.left_out) {
     text += fmt::format("{}: {}: {}\n", escaped(run->directory.string()), escaped(run->status),

@@ -1,9 +1,9 @@
 #include "app/report/run_record.h"
 
-#include <array>
 #include <fstream>
-#include <set>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -70,7 +70,7 @@ RunRecord read_run(const fs::path& directory) {
 }
 
 /// "2" of a number, "tp" of a text.
-std::string text_of(const json& value) {
+std::string plain_text(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
@@ -79,7 +79,7 @@ RunRecord read_point(const fs::path& study, const json& point) {
   const fs::path directory = point.value("dir", "");
   run.directory = study / directory;
   run.status = point.value("status", "failed");
-  run.reason = point.contains("reason") ? text_of(point.at("reason")) : "";
+  run.reason = point.contains("reason") ? plain_text(point.at("reason")) : "";
   if (run.status == "ok") {
     try {
       const RunRecord found = read_run(run.directory);
@@ -92,7 +92,7 @@ RunRecord read_point(const fs::path& study, const json& point) {
   }
   if (point.contains("factors")) {
     for (const auto& [name, value] : point.at("factors").items())
-      run.factors[name] = text_of(value);
+      run.factors[name] = plain_text(value);
   }
   return run;
 }
