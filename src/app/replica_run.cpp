@@ -102,6 +102,9 @@ void ReplicaRun::run() {
   if (deployment_.leads_replica()) {
     report_.names_left_as_text = tokens_.names_left_as_text();
     report_.preemptions = stats.preemptions;
+    report_.steps = stats.steps;
+    report_.step_sequences = stats.slices;
+    report_.sequence_slots = stats.steps * deployment_.sizes().limits.max_sequences;
     report_.lossy_chats = tokens_.with_losses();
     report_.prefix_tokens_looked_up = stats.prefix_tokens_looked_up;
     report_.prefix_tokens_taken_over = stats.prefix_tokens_taken_over;

@@ -149,6 +149,14 @@ void agree(Group& group, const std::function<void()>& action) {
   require(agree_unless_cancelled(group, action), "a rank stopped where none can");
 }
 
+std::string mpi_library() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  const std::string_view all(text, static_cast<std::size_t>(length));
+  return std::string(all.substr(0, all.find_first_of(std::string_view("\n\0", 2))));
+}
+
 std::string host_name() {
   char text[MPI_MAX_PROCESSOR_NAME] = {};
   int length = 0;

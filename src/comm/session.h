@@ -37,6 +37,9 @@ void agree(Group& group, const std::function<void()>& action);
 /// has on any. A mistake goes before a stop.
 [[nodiscard]] bool agree_unless_cancelled(Group& group, const std::function<void()>& action);
 
+/// The MPI library and its version, as it says itself, in one line.
+std::string mpi_library();
+
 /// The name of this host, as MPI knows it.
 std::string host_name();
 

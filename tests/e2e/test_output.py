@@ -60,6 +60,30 @@ class Output(WeftTest):
         self.assertLess(summary["ttft_seconds"]["p50"], summary["seconds"]["wall"])
         self.assertGreater(summary["memory_bytes"]["planned"], 0)
 
+    def test_environment(self):
+        """Each rank is on a host with cores of its own and has used them; the variables are there."""
+        output = self.folder / "environment"
+        result = weft("run", self.job, "--metrics", "-o", output, "--set", "parallel.tp=2", ranks=2)
+        self.assertEqual(result.status, EXIT_SOME_FAILED, result)
+        summary = self.summary(output)
+        environment = summary["environment"]
+        self.assertEqual([rank["rank"] for rank in environment["ranks"]], [0, 1])
+        names = {host["name"] for host in environment["hosts"]}
+        self.assertEqual(len(names), len(environment["hosts"]))
+        for rank in environment["ranks"]:
+            self.assertIn(rank["host"], names)
+            self.assertRegex(rank["cores"], r"^\d+(-\d+)?(,\d+(-\d+)?)*$")
+            self.assertGreater(rank["cpu_seconds"], 0)
+        self.assertGreater(environment["hosts"][0]["memory_bytes"], 2**20)
+        self.assertEqual(environment["variables"]["OMP_WAIT_POLICY"], "passive")
+        self.assertTrue(environment["mpi"])
+        self.assertGreaterEqual(summary["latency_seconds"]["p50"], summary["ttft_seconds"]["p50"])
+        self.assertGreater(summary["batch"]["occupancy"], 0)
+        self.assertLessEqual(summary["batch"]["occupancy"], 1)
+        metrics = dict(re.findall(r"^weft-metric (\S+) (\S+) \S+$", result.err, re.MULTILINE))
+        self.assertEqual(int(metrics["requests_succeeded"]), 59)
+        self.assertAlmostEqual(float(metrics["latency_p50"]), summary["latency_seconds"]["p50"])
+
     def test_bubble(self):
         """How much of the ranks' time went to waiting for other stages is said in the report."""
         for name, settings, ranks in [("pp", ["parallel.pp=2"], 2), ("tp", ["parallel.tp=2"], 2)]:

@@ -218,6 +218,8 @@ void add_run(CLI::App& app, Action& action) {
   add_shortcut(command, "-j,--threads", options->overrides, "engine.threads", "N");
   command->add_flag("--retry-failed", options->retry_failed,
                     "compute the requests that have failed again; the other rows stay");
+  command->add_flag("--metrics", options->metrics,
+                    "print lines 'weft-metric NAME VALUE UNIT' on standard error at the end");
   add_quiet(command);
   command->footer("Keys of the job, for the file and for --set (weft help KEY explains one):\n" +
                   job_keys_text());
@@ -230,6 +232,31 @@ void add_status(CLI::App& app, Action& action) {
   add_job(command, options->job, options->overrides);
   command->add_flag("--retry-failed", options->retry_failed,
                     "count only those that have succeeded");
+}
+
+void add_report(CLI::App& app, Action& action) {
+  const auto [command, options] = add_command<ReportOptions>(
+      app, action, "report", "compare what runs have measured: scaling, times, whether work agrees",
+      command_report);
+  const auto add_folders = [command = command](const std::string& name, auto& target,
+                                               const std::string& help) {
+    const auto take = [&target](const std::vector<std::string>& texts) {
+      target.assign(texts.begin(), texts.end());
+    };
+    return command->add_option_function<std::vector<std::string>>(name, take, help);
+  };
+  add_folders("DIR", options->directories, "output directories of runs, or folders of studies")
+      ->required()
+      ->type_name("");
+  add_folders("--compare", options->compared, "other runs, to compare these with")
+      ->type_name("DIR");
+  command
+      ->add_option("--baseline", options->baseline, "what speed-up is against (the fewest ranks)")
+      ->type_name("NAME=VALUE");
+  command->add_option("--format", options->format, "how it is written (default text)")
+      ->check(CLI::IsMember({"text", "csv", "json", "html"}))
+      ->type_name("text|csv|json|html");
+  add_path(command, "-o,--output", options->output, "write it to a file")->type_name("FILE");
 }
 
 void add_plan(CLI::App& app, Action& action) {
@@ -558,6 +585,7 @@ int run_command_line(int argc, const char* const* argv) {
     add_plan(app, action);
     add_run(app, action);
     add_status(app, action);
+    add_report(app, action);
     add_generate(app, action);
     add_bench(app, action);
     add_selftest(app, action);

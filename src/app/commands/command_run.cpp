@@ -13,6 +13,7 @@
 #include "app/deployment.h"
 #include "app/job/job.h"
 #include "app/job/slurm_time.h"
+#include "app/output/environment.h"
 #include "app/output/finished_job.h"
 #include "app/output/journal.h"
 #include "app/output/merge_reports.h"
@@ -194,7 +195,8 @@ void announce(const Job& job, Deployment& deployment, const RunReport& report,
 }
 
 /// Writes what rank 0 writes at the end; gives the job's exit status.
-int finish(const Job& job, Opened& opened, RunReport& report, Group& world) {
+int finish(const RunOptions& options, const Job& job, Opened& opened, RunReport& report,
+           Group& world) {
   int status = kExitSuccess;
   if (world.rank() == 0) {
     const RowCounts counts = make_results(*opened.journal);
@@ -208,6 +210,7 @@ int finish(const Job& job, Opened& opened, RunReport& report, Group& world) {
     write_timings(job.output.dir);
     write_text(job.output.dir / "summary.json", to_json(report));
     std::fputs(to_text(report).c_str(), stdout);
+    if (options.metrics) std::fputs(to_metrics(report).c_str(), stderr);
     status = !complete ? kExitResumable : counts.failed > 0 ? kExitSomeFailed : kExitSuccess;
   }
   world.broadcast(std::as_writable_bytes(std::span(&status, 1)), 0);
@@ -280,6 +283,7 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
     return write_results_only(job, deployment, opened, columns, world);
   }
 
+  const CostCounters costs = read_costs();
   RunClocks clocks(world, begin, opened.run);
   RunReport report = begin_report(job, deployment, opened.rows);
   if (world.rank() == 0) {
@@ -323,6 +327,7 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
   // The ranks of a tensor-parallel group count the same tokens.
   if (deployment.coordinates().tp == 0) report.own_experts = deployment.model().expert_loads();
   merge_reports(report, world);
+  report.environment = environment_json(costs, deployment.cores(), world);
   if (job.output.trace) {
     clocks.measure_again(world);
     write_trace(job.output.dir, deployment.tracer(), clocks.pair, clocks.zero_on_rank_zero,
@@ -330,7 +335,7 @@ int run(const RunOptions& options, const JobReading& reading, int columns, Group
   }
   report.wall_seconds = wall.seconds();
   progress.reset();
-  return finish(job, opened, report, world);
+  return finish(options, job, opened, report, world);
 }
 
 }  // namespace

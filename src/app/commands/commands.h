@@ -54,11 +54,22 @@ struct RunOptions {
   std::filesystem::path job;
   std::vector<std::string> overrides;  ///< "key.path=value"
   bool retry_failed = false;           ///< compute the rows that failed again
+  bool metrics = false;                ///< "weft-metric" lines on standard error at the end
 };
 int command_run(const RunOptions& options);
 
 /// `weft status JOB_YAML`: with `retry_failed` only rows that succeeded count.
 int command_status(const RunOptions& options);
+
+/// `weft report DIR…`.
+struct ReportOptions {
+  std::vector<std::filesystem::path> directories;
+  std::vector<std::filesystem::path> compared;  ///< the other set of runs, B
+  std::string format = "text";                  ///< "csv", "json", "html"
+  std::filesystem::path output;                 ///< empty: standard output
+  std::string baseline;                         ///< "ranks=1"; empty: the fewest ranks
+};
+int command_report(const ReportOptions& options);
 
 /// `weft plan JOB_YAML`.
 struct PlanOptions {

@@ -118,6 +118,10 @@ std::vector<ExpertLoad> add_experts(const std::vector<ExpertLoad>& mine, Group& 
 void merge_reports(RunReport& report, Group& world) {
   take_together(report.ttft_seconds, world);
   take_together(report.tpot_seconds, world);
+  take_together(report.latency_seconds, world);
+  take_sum(report.steps, world);
+  take_sum(report.step_sequences, world);
+  take_sum(report.sequence_slots, world);
   report.phases = compare_phases(report.own_phases, world);
   report.communication = compare_traffic(report.own_traffic, world);
   report.experts = add_experts(report.own_experts, world);

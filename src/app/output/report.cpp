@@ -147,6 +147,10 @@ double time_to_first_token(const Completion& completion) {
   return completion.first_token_at - completion.queued_at;
 }
 
+double end_to_end_latency(const Completion& completion) {
+  return completion.finished_at - completion.queued_at;
+}
+
 double time_per_output_token(const Completion& completion) {
   const auto steps = static_cast<double>(completion.completion_tokens - 1);
   return rate(completion.finished_at - completion.first_token_at, steps);
@@ -156,6 +160,7 @@ void add_completion(RunReport& report, const Completion& completion, bool counts
   if (counts_prompt) report.prompt_tokens += completion.prompt_tokens;
   report.completion_tokens += completion.completion_tokens;
   report.ttft_seconds.add(time_to_first_token(completion));
+  report.latency_seconds.add(end_to_end_latency(completion));
   if (completion.completion_tokens > 1) {
     report.tpot_seconds.add(time_per_output_token(completion));
   }
@@ -201,6 +206,32 @@ double bubble_share(const RunReport& report) {
     if (phase.name == "bubble") bubble = phase.mean;
   }
   return rate(bubble, all);
+}
+
+double batch_occupancy(const RunReport& report) {
+  return rate(static_cast<double>(report.step_sequences),
+              static_cast<double>(report.sequence_slots));
+}
+
+std::string to_metrics(const RunReport& r) {
+  std::string text;
+  const auto add = [&text](std::string_view name, double value, std::string_view unit) {
+    text += fmt::format("weft-metric {} {:.9g} {}\n", name, value, unit);
+  };
+  add("requests_succeeded", static_cast<double>(r.succeeded), "requests");
+  add("requests_failed", static_cast<double>(r.failed), "requests");
+  add("prompt_tokens", static_cast<double>(r.prompt_tokens), "tokens");
+  add("completion_tokens", static_cast<double>(r.completion_tokens), "tokens");
+  add("completion_tokens_per_second", tokens_per_second(r), "tokens/s");
+  add("wall", r.wall_seconds, "s");
+  add("load", r.load_seconds, "s");
+  add("ttft_p50", r.ttft_seconds.at(0.5), "s");
+  add("tpot_p50", r.tpot_seconds.at(0.5), "s");
+  add("latency_p50", r.latency_seconds.at(0.5), "s");
+  add("latency_p99", r.latency_seconds.at(0.99), "s");
+  add("batch_occupancy", batch_occupancy(r), "share");
+  add("memory_peak", static_cast<double>(r.peak_memory), "bytes");
+  return text;
 }
 
 std::string to_text(const RunReport& r) {
@@ -305,6 +336,12 @@ std::string to_json(const RunReport& r) {
         {"completion_per_second", tokens_per_second(r)}}},
       {"ttft_seconds", json_of(r.ttft_seconds)},
       {"tpot_seconds", json_of(r.tpot_seconds)},
+      {"latency_seconds", json_of(r.latency_seconds)},
+      {"batch",
+       {{"steps", r.steps},
+        {"mean_sequences",
+         rate(static_cast<double>(r.step_sequences), static_cast<double>(r.steps))},
+        {"occupancy", batch_occupancy(r)}}},
       {"special_names_left_as_text", r.names_left_as_text},
       {"preemptions", r.preemptions},
       {"lossy_chats", r.lossy_chats},
@@ -334,6 +371,7 @@ std::string to_json(const RunReport& r) {
       {"experts", json_of_experts(r)},
       {"memory_bytes", {{"planned", r.planned_memory}, {"peak", r.peak_memory}}},
       {"dropped_trace_spans", r.dropped_spans},
+      {"environment", r.environment.empty() ? ordered_json() : ordered_json::parse(r.environment)},
       {"results", r.results}};
   return summary.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

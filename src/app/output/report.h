@@ -19,6 +19,8 @@ namespace weft {
 
 /// Time to first token: from when the engine was given the request to its first token.
 double time_to_first_token(const Completion& completion);
+/// From when the engine was given the request to its last token.
+double end_to_end_latency(const Completion& completion);
 /// Time per output token after the first; meaningful from two tokens on.
 double time_per_output_token(const Completion& completion);
 
@@ -67,6 +69,10 @@ struct RunReport {
   std::int64_t completion_tokens = 0;
   Quantiles ttft_seconds;               ///< of completed requests
   Quantiles tpot_seconds;               ///< of those with two tokens or more
+  Quantiles latency_seconds;            ///< of completed requests, see end_to_end_latency
+  std::int64_t steps = 0;               ///< of the first rank of each replica
+  std::int64_t step_sequences = 0;      ///< sequences, summed over these steps
+  std::int64_t sequence_slots = 0;      ///< engine.max_sequences, summed over these steps
   std::int64_t names_left_as_text = 0;  ///< prompts with names of special tokens that stayed text
   std::int64_t preemptions = 0;
   std::int64_t lossy_chats = 0;     ///< of which the chat template left something out
@@ -96,7 +102,8 @@ struct RunReport {
   // Of all runs of the job together, this one included.
   RunsTotal all_runs;
   RowTokens all_tokens;
-  std::string results;  ///< path of results.jsonl; empty when the job is not complete
+  std::string environment;  ///< see environment_json; empty: not known
+  std::string results;      ///< path of results.jsonl; empty when the job is not complete
 };
 
 /// Adds a completion's tokens and times; the prompt's tokens only when it `counts_prompt`.
@@ -123,6 +130,12 @@ double prefix_hit_rate(const RunReport& report);
 
 /// For people: under 30 lines, no escape codes.
 std::string to_text(const RunReport& report);
+
+/// Mean sequences in a step over the most there may be; 0 without steps.
+double batch_occupancy(const RunReport& report);
+
+/// For programs, a line each: "weft-metric NAME VALUE UNIT". docs/reference/formats.md lists them.
+std::string to_metrics(const RunReport& report);
 
 /// summary.json: the same figures with full precision, and the versions.
 std::string to_json(const RunReport& report);
