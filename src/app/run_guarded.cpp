@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "app/commands/cli.h"
-#include "base/exit_status.h"
 #include "base/error.h"
+#include "base/exit_status.h"
 #include "base/message.h"
 #include "comm/launch.h"
 

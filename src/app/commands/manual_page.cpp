@@ -3,8 +3,8 @@
 #include <fmt/ranges.h>
 
 #include "app/commands/command_outline.h"
-#include "base/exit_status.h"
 #include "app/job/job.h"
+#include "base/exit_status.h"
 #include "base/version.h"
 
 namespace weft {
