@@ -21,7 +21,7 @@
 namespace weft {
 namespace {
 
-constexpr std::size_t kShown = 10;
+constexpr std::size_t kShownLayouts = 10;
 constexpr double kWorthwhile = 0.8;  ///< of the node-hours of the fewest nodes
 
 /// How long answers are.
@@ -221,7 +221,7 @@ std::string ranking_text(std::span<const SimulatedLayout> layouts, const PlanSet
   std::string text = fmt::format("{} layouts of {} ranks simulated, fastest first\n",
                                  layouts.size(), setting.ranks);
   text += header_text();
-  const std::size_t shown = all ? layouts.size() : std::min(layouts.size(), kShown);
+  const std::size_t shown = all ? layouts.size() : std::min(layouts.size(), kShownLayouts);
   for (const SimulatedLayout& row : layouts.first(shown)) text += row_text(row);
   if (shown < layouts.size()) text += fmt::format("{} more: --all\n", layouts.size() - shown);
   const SimulatedLayout& best = layouts.front();
