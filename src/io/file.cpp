@@ -196,6 +196,29 @@ std::string read_text(const std::filesystem::path& path, Bytes cap) {
   return text;
 }
 
+void write_named(const std::filesystem::path& path, std::string_view text) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) return write_text(path, text);
+  if (std::filesystem::is_regular_file(status)) {
+    return write_text(std::filesystem::canonical(path), text);
+  }
+  const int target = uninterrupted([&] { return ::open(path.c_str(), O_WRONLY | O_CLOEXEC); });
+  if (target < 0) fail("{}: opening for writing: {}", path.string(), errno_text());
+  std::size_t written = 0;
+  while (written < text.size()) {
+    const ssize_t n = uninterrupted(
+        [&] { return ::write(target, text.data() + written, text.size() - written); });
+    if (n < 0) {
+      const std::string reason = errno_text();
+      ::close(target);
+      fail("{}: writing: {}", path.string(), reason);
+    }
+    written += static_cast<std::size_t>(n);
+  }
+  ::close(target);
+}
+
 void write_text(const std::filesystem::path& path, std::string_view text) {
   std::filesystem::path partial = path;
   partial += ".tmp" + std::to_string(::getpid());

@@ -79,6 +79,10 @@ std::string read_text(const std::filesystem::path& path, Bytes cap);
 /// `text`. (Temporary file beside it, fsync, rename, fsync of the directory.)
 void write_text(const std::filesystem::path& path, std::string_view text);
 
+/// The same where a user names the path: links are followed, and what is no regular file (a pipe,
+/// /dev/stdout) is written to and stays what it is.
+void write_named(const std::filesystem::path& path, std::string_view text);
+
 /// Renames a file, whose contents must be on the disk, over `to`, durably. Throws Error.
 void replace_file(const std::filesystem::path& from, const std::filesystem::path& to);
 

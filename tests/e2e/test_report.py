@@ -5,6 +5,7 @@ import csv
 import html.parser
 import io
 import json
+import os
 import shutil
 
 from weft_e2e import (EXIT_OK, EXIT_SOME_FAILED, WeftTest, adder_requests, main, weft, write_rows)
@@ -88,6 +89,23 @@ class Report(WeftTest):
         self.assertNotIn("http", text)
         self.assertIn("prefers-color-scheme", text)
         self.assertIn("same work", text)
+
+    def test_output_that_is_no_plain_file(self):
+        text = self.report(self.one)
+        target = self.folder / "target.txt"
+        target.write_text("old")
+        link = self.folder / "link.txt"
+        link.symlink_to(target)
+        self.report(self.one, "-o", link)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(target.read_text(), text)
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.report(self.one, "-o", pipe)
+        self.assertEqual(os.read(reader, 65536).decode(), text)
+        self.assertTrue(pipe.is_fifo())
 
     def test_comparison(self):
         """Repeats that are five times as long are told apart; the same ones are not."""

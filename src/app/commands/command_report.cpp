@@ -85,7 +85,7 @@ int command_report(const ReportOptions& options) {
   if (options.output.empty()) {
     std::fwrite(text.data(), 1, text.size(), stdout);
   } else {
-    write_text(options.output, text);
+    write_named(options.output, text);
   }
   const bool same = std::all_of(report.work.begin(), report.work.end(),
                                 [](const WorkLine& line) { return line.same; });

@@ -1,9 +1,11 @@
 // weft(1), from the outline of the commands and the table of the job's keys.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <utf8proc.h>
 
 #include "app/commands/command_outline.h"
 #include "app/job/job.h"
+#include "base/error.h"
 #include "base/exit_status.h"
 #include "base/version.h"
 
@@ -14,9 +16,17 @@ namespace {
 std::string literal(std::string_view text) {
   std::string result;
   bool starts_line = true;
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     if (starts_line && (c == '.' || c == '\'')) result += "\\&";
-    if (c == '\\') {
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      utf8proc_int32_t letter = 0;
+      const auto bytes = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(&text[i]),
+                                          static_cast<utf8proc_ssize_t>(text.size() - i), &letter);
+      require(bytes > 0, "the manual page has a text that is not UTF-8");
+      result += fmt::format("\\[u{:04X}]", letter);
+      i += static_cast<std::size_t>(bytes) - 1;
+    } else if (c == '\\') {
       result += "\\e";
     } else if (c == '-') {
       result += "\\-";
