@@ -95,8 +95,10 @@ class Progress(WeftTest):
                 shown = screen_of(text)
                 self.assertNotIn("\x1b", "".join(shown))
                 self.assertFalse([line for line in shown if re.match(PROGRESS, line)], shown)
-                self.assertRegex(pieces[-1], r"\Aweft [\d.]+, numerics invariant")
                 self.assertEqual(shown[-1], "")
+                if "without a new row" in pieces[-1]:  # on a machine that was busy
+                    continue
+                self.assertRegex(pieces[-1], r"\Aweft [\d.]+, numerics invariant")
                 self.assertIn("stopped before the end", shown[-2])
 
     def test_log(self):
